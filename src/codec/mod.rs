@@ -1,0 +1,5 @@
+//! Arithmetic on bytes: bounded reads, checksums.
+
+// The only vector kernel: two masked loads and the dispatch to them.
+#[allow(unsafe_code)]
+pub mod crc32;

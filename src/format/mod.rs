@@ -1,0 +1,200 @@
+//! The formats: one file or folder each, and one line in [`ALL`].
+
+use std::fmt;
+
+use crate::log::bytes::ReadAt;
+use crate::log::decoder::Decoder;
+use crate::log::finding::Code;
+use crate::log::layout::Layout;
+use crate::log::record::Fix;
+use crate::log::survey::{Rules, Survey};
+
+pub mod chain;
+pub mod ddia_wal;
+
+/// Every format that is understood. A new one is a line here.
+pub static ALL: &[&dyn Format] = &[&ddia_wal::DdiaWal];
+
+/// The part a file plays in its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Holds the records that count: a log, a segment, a data file that is appended to.
+    Log,
+    /// A sorted table, written at once.
+    Table,
+    /// Pages that the log is about.
+    Pages,
+    /// An index over a data file; never the truth.
+    Hint,
+}
+
+impl Role {
+    /// The word of reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Log => "log",
+            Role::Table => "table",
+            Role::Pages => "pages",
+            Role::Hint => "hint",
+        }
+    }
+}
+
+/// What a format makes of a file name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The part it plays.
+    pub role: Role,
+    /// Its place among the files of the log; files of equal order follow by name.
+    pub order: u64,
+    /// The name is this format's alone, not just a pattern that others may use.
+    pub exact: bool,
+    /// The engine reads it. A left-over that it ignores is named in a note and otherwise left alone.
+    pub read: bool,
+}
+
+/// One file of a log, open for reading.
+pub struct LogFile<'a> {
+    /// Name relative to the log.
+    pub name: &'a str,
+    /// See [`Claim`].
+    pub claim: Claim,
+    /// Its bytes.
+    pub src: &'a dyn ReadAt,
+}
+
+/// A revision of a format, and how it was told.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Revision {
+    /// `None`: the bytes do not tell, and it would make a difference.
+    pub name: Option<&'static str>,
+    /// Why, in a few words.
+    pub reason: String,
+}
+
+/// What never changes about a format.
+#[derive(Debug)]
+pub struct Profile {
+    /// The name in `--as` and JSON.
+    pub name: &'static str,
+    /// The name in sentences.
+    pub title: &'static str,
+    /// Family name that `--as` takes as well.
+    pub family: Option<&'static str>,
+    /// What its files are called, for error messages.
+    pub files: &'static str,
+    /// Revisions that `--revision` takes, oldest first; what reads differently is decided by the newest unless told.
+    pub revisions: &'static [&'static str],
+    /// What one record is called.
+    pub record: &'static str,
+    /// Whether its records carry numbers that `gaps` can judge.
+    pub numbered: bool,
+}
+
+/// How to read one file of a log.
+pub struct Opened {
+    /// Decodes it.
+    pub decoder: Box<dyn Decoder>,
+    /// What its records promise.
+    pub rules: Rules,
+}
+
+/// A record taken apart for people and machines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Entry<'a> {
+    /// The operation: `PUT`, `DELETE`, `COMMIT`, `page`.
+    pub op: &'static str,
+    /// Key, where the record has one.
+    pub key: Option<&'a [u8]>,
+    /// Value, where the record has one.
+    pub value: Option<&'a [u8]>,
+    /// Page number, in logs of pages.
+    pub page: Option<u64>,
+    /// Bits of a timestamp in seconds since 1970, where the format stores one.
+    pub time: Option<u64>,
+}
+
+/// What the engine would hold after its next open, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether it opens at all.
+    pub opens: bool,
+    /// The error it would die with, in its own words.
+    pub error: Option<String>,
+    /// Records that change something and that it applies.
+    pub records: u64,
+    /// Places from which on it does not take over records any more, for the fates in `dump`.
+    pub halts: Vec<Halt>,
+}
+
+/// Where an engine stops reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// Index of the file.
+    pub file: usize,
+    /// Offset in it.
+    pub at: u64,
+    /// It reads no later file either.
+    pub for_good: bool,
+}
+
+/// A finding that only this format can make: hints, tables, trees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// The code.
+    pub code: Code,
+    /// Index of the file.
+    pub file: usize,
+    /// Where, and how many bytes.
+    pub at: u64,
+    /// See `at`.
+    pub len: u64,
+    /// One sentence.
+    pub message: String,
+}
+
+/// A log format: names, bytes, and what its engine does.
+pub trait Format: Sync {
+    /// See [`Profile`].
+    fn profile(&self) -> &'static Profile;
+
+    /// Whether a file of this name can belong to such a log.
+    fn claim(&self, name: &str) -> Option<Claim>;
+
+    /// Whether the first bytes of a file with an unknown name, at most 64 KiB, are such a log's; the higher the surer.
+    fn recognise(&self, head: &[u8]) -> u64;
+
+    /// Which revision wrote these files.
+    fn revision(&self, files: &[LogFile<'_>]) -> Revision;
+
+    /// A decoder for one of the files, and the promises of its records.
+    fn open(&self, files: &[LogFile<'_>], file: usize, revision: Option<&str>) -> Opened;
+
+    /// The fields of a record in a file of this role.
+    fn layout(&self, role: Role, revision: Option<&str>) -> &'static Layout;
+
+    /// A record taken apart. `fix` names the field whose inferred value is to be used.
+    fn entry<'a>(&self, role: Role, revision: Option<&str>, record: &'a [u8], fix: Option<Fix>) -> Entry<'a>;
+
+    /// Checks between files that the shared reader does not know: may reclassify regions, and adds remarks.
+    fn inspect(
+        &self,
+        _files: &[LogFile<'_>],
+        _surveys: &mut [Survey],
+        _revision: Option<&str>,
+    ) -> Vec<Remark> {
+        Vec::new()
+    }
+
+    /// What the engine would hold after opening these files. Called only for logs that are not plainly sound.
+    fn engine(&self, files: &[LogFile<'_>], surveys: &[Survey], revision: Option<&str>) -> Outcome;
+
+    /// What the engine does at a finding of this kind: a sentence or two for `explain`.
+    fn engine_at(&self, code: Code) -> Option<&'static str>;
+}
+
+impl fmt::Debug for dyn Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.profile().name)
+    }
+}

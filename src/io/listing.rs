@@ -1,0 +1,226 @@
+//! Which logs lie at a path.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::format::{ALL, Claim, Format, Role};
+use crate::io::source::Source;
+use crate::log::bytes::{ReadAt, Reader};
+
+/// How many bytes of a file of unknown name are looked at.
+const HEAD: usize = 64 << 10;
+/// How deep directories are searched for logs, where the directory itself holds none.
+const DEPTH: usize = 8;
+
+/// What the user said about the input.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// `--as`: a format or a family.
+    pub format: Option<String>,
+    /// `--revision`.
+    pub revision: Option<String>,
+    /// `--stdin-name`.
+    pub stdin_name: Option<String>,
+    /// `--map`.
+    pub map: bool,
+}
+
+/// A log: the files of one format that belong together.
+#[derive(Debug)]
+pub struct Log {
+    /// The path as given, or the directory below it that holds the files.
+    pub path: String,
+    /// Its format.
+    pub format: &'static dyn Format,
+    /// How that was told.
+    pub recognised_by: String,
+    /// Its files in log order.
+    pub files: Vec<LogPath>,
+    /// Names in the directory that look like left-overs of the log and that the engine ignores.
+    pub ignored: Vec<String>,
+}
+
+/// A file of a log, not yet open.
+#[derive(Debug)]
+pub struct LogPath {
+    /// Relative to the log, made printable.
+    pub name: String,
+    /// Where it is; `None`: standard input.
+    pub path: Option<PathBuf>,
+    /// See [`Claim`].
+    pub claim: Claim,
+}
+
+/// The formats that `--as` names; all of them without it.
+///
+/// # Errors
+/// When there is no such format.
+pub fn formats(wanted: &Wanted) -> Result<Vec<&'static dyn Format>> {
+    let Some(name) = wanted.format.as_deref() else {
+        return Ok(ALL.to_vec());
+    };
+    let named: Vec<_> = ALL
+        .iter()
+        .copied()
+        .filter(|f| f.profile().name == name || f.profile().family == Some(name))
+        .collect();
+    if named.is_empty() {
+        let known: Vec<_> = ALL.iter().map(|f| f.profile().name).collect();
+        bail!("--as {name}: no such format; known: {}", known.join(", "));
+    }
+    Ok(named)
+}
+
+/// The logs at `path`: a file, a directory, or `-` for standard input.
+///
+/// # Errors
+/// When there is nothing, or nothing that any format recognises; the message names what was looked for.
+pub fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Log>> {
+    let formats = formats(wanted)?;
+    if path.as_os_str() == "-" {
+        let name = wanted.stdin_name.clone().unwrap_or_else(|| "-".into());
+        return Ok(vec![single(path, &name, None, &formats, wanted)?]);
+    }
+    let meta = std::fs::metadata(path).with_context(|| format!("{}: cannot open", path.display()))?;
+    if !meta.is_dir() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(vec![single(path, &name, Some(path), &formats, wanted)?]);
+    }
+    let mut logs = Vec::new();
+    let entries = search(path, &formats, DEPTH, &mut logs)?;
+    if logs.is_empty() {
+        if wanted.format.is_some() {
+            // With --as an empty directory is an empty log.
+            let recognised_by = format!("--as {}, no files", wanted.format.as_deref().unwrap_or_default());
+            let path = path.display().to_string();
+            return Ok(vec![Log {
+                path,
+                format: formats[0],
+                recognised_by,
+                files: Vec::new(),
+                ignored: Vec::new(),
+            }]);
+        }
+        if entries == 0 {
+            bail!("{}: empty directory; use --as FORMAT to treat it as an empty log", path.display());
+        }
+        let looked: Vec<_> = formats.iter().map(|f| f.profile().files).collect();
+        bail!("{}: no known log in this directory; looked for {}", path.display(), looked.join(", "));
+    }
+    Ok(logs)
+}
+
+/// Groups the files of a directory by format; searches the directories below where it has none of its own.
+fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut Vec<Log>) -> Result<usize> {
+    let listed = std::fs::read_dir(dir).with_context(|| format!("{}: cannot list", dir.display()))?;
+    let mut entries = Vec::new();
+    for entry in listed {
+        entries.push(entry.with_context(|| format!("{}: cannot list", dir.display()))?.path());
+    }
+    entries.sort();
+    let before = logs.len();
+    let mut found: Vec<Log> = Vec::new();
+    for path in &entries {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let claims = formats.iter().filter_map(|f| Some((*f, f.claim(&name)?)));
+        // An exact name beats a pattern: btree.wal is a B-tree's, not one of *.wal.
+        let Some((format, claim)) = claims.max_by_key(|(_, c)| c.exact) else {
+            continue;
+        };
+        if path.is_dir() {
+            continue;
+        }
+        let at = found.iter().position(|l| std::ptr::addr_eq(l.format, format)).unwrap_or_else(|| {
+            let recognised_by = String::new();
+            found.push(Log {
+                path: dir.display().to_string(),
+                format,
+                recognised_by,
+                files: Vec::new(),
+                ignored: Vec::new(),
+            });
+            found.len() - 1
+        });
+        if claim.read {
+            found[at].files.push(LogPath { name, path: Some(path.clone()), claim });
+        } else {
+            found[at].ignored.push(name);
+        }
+    }
+    for mut log in found.into_iter().filter(|l| l.files.iter().any(|f| f.claim.role != Role::Hint)) {
+        log.files.sort_by(|a, b| (a.claim.order, &a.name).cmp(&(b.claim.order, &b.name)));
+        let n = log.files.len();
+        let few: Vec<_> = log.files.iter().take(2).map(|f| f.name.as_str()).collect();
+        let dots = if n > 2 { ", …" } else { "" };
+        log.recognised_by = format!("file names: {}{dots}", few.join(", "));
+        logs.push(log);
+    }
+    if logs.len() == before && depth > 0 {
+        for path in entries.iter().filter(|p| p.is_dir() && !p.is_symlink()) {
+            // A directory that may not be listed does not hide the logs beside it.
+            search(path, formats, depth - 1, logs).ok();
+        }
+    }
+    Ok(entries.len())
+}
+
+/// One file is one log; its name tells the format, or else its bytes.
+fn single(
+    path: &Path,
+    name: &str,
+    file: Option<&Path>,
+    formats: &[&'static dyn Format],
+    wanted: &Wanted,
+) -> Result<Log> {
+    let by_name = formats.iter().filter_map(|f| Some((*f, f.claim(name)?))).max_by_key(|(_, c)| c.exact);
+    let (format, claim, recognised_by) = match by_name {
+        Some((format, claim)) => (format, claim, format!("file name {name}")),
+        None => {
+            let unnamed = Claim { role: Role::Log, order: 0, exact: false, read: true };
+            let best = match file {
+                Some(file) => by_bytes(file, formats, wanted)?,
+                None => None,
+            };
+            match (best, &wanted.format) {
+                (Some((format, why)), _) => (format, unnamed, why),
+                (None, Some(format)) => (formats[0], unnamed, format!("--as {format}")),
+                (None, None) => {
+                    let looked: Vec<_> = formats.iter().map(|f| f.profile().files).collect();
+                    let hint = if file.is_none() {
+                        "; say --stdin-name NAME or --as FORMAT"
+                    } else {
+                        "; say --as FORMAT"
+                    };
+                    bail!(
+                        "{}: neither its name nor its bytes are a known log's; looked for {}{hint}",
+                        path.display(),
+                        looked.join(", ")
+                    );
+                }
+            }
+        }
+    };
+    let claim = Claim { read: true, ..claim };
+    let files = vec![LogPath { name: name.to_owned(), path: file.map(Path::to_path_buf), claim }];
+    Ok(Log { path: path.display().to_string(), format, recognised_by, files, ignored: Vec::new() })
+}
+
+fn by_bytes(
+    file: &Path,
+    formats: &[&'static dyn Format],
+    wanted: &Wanted,
+) -> Result<Option<(&'static dyn Format, String)>> {
+    let source = Source::open(file, wanted.map)?;
+    let mut reader = Reader::with_chunk(&source, HEAD);
+    let window = reader.window(0, HEAD.min(source.size() as usize));
+    let head = &window.bytes[..window.bytes.len().min(HEAD)];
+    let best = formats
+        .iter()
+        .map(|f| (f.recognise(head), *f))
+        .filter(|(proved, _)| *proved > 0)
+        .max_by_key(|(p, _)| *p);
+    Ok(best.map(|(proved, format)| {
+        (format, format!("bytes: {proved} of the first {} are its records", head.len()))
+    }))
+}

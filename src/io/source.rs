@@ -1,0 +1,214 @@
+//! A file opened for reading only: by `pread`, or mapped on request.
+//!
+//! `pread` is the way for evidence: a mapped file that its owner truncates kills the reader, and a medium error does too,
+//! where `pread` gives an error at a known offset. A mapping is faster on large records, so it is there for the asking.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, bail};
+
+use crate::log::bytes::ReadAt;
+
+/// Standard input up to this size is kept in memory, more in an unnamed temporary file.
+const SPOOL_IN_MEMORY: u64 = 8 << 20;
+
+/// One file, open for reading.
+#[derive(Debug)]
+pub struct Source {
+    kind: Kind,
+    size: u64,
+    sparse: bool,
+    stamp: Option<(u64, SystemTime)>,
+    passed: AtomicU64,
+}
+
+#[derive(Debug)]
+enum Kind {
+    File(File),
+    Mapped(memmap2::Mmap),
+    Memory(Vec<u8>),
+}
+
+impl Source {
+    /// Opens a regular file or block device.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is something that cannot be read twice (a FIFO, a character device, a directory).
+    pub fn open(path: &Path, map: bool) -> Result<Source> {
+        let name = path.display();
+        // Looked at before it is opened: opening a FIFO would wait for a writer.
+        let meta = std::fs::metadata(path).with_context(|| format!("{name}: cannot open"))?;
+        if let Some(what) = unreadable_kind(&meta) {
+            bail!("{name}: is {what}, not a file; to read what comes out of it use `-` and --stdin-name");
+        }
+        let file = File::open(path).with_context(|| format!("{name}: cannot open"))?;
+        let meta = file.metadata().with_context(|| format!("{name}: cannot stat"))?;
+        let size = size_of(&file, &meta).with_context(|| format!("{name}: cannot tell its size"))?;
+        let stamp = meta.modified().ok().map(|time| (meta.len(), time));
+        let (sparse, passed) = (is_sparse(&meta), AtomicU64::new(0));
+        let kind = if map && size > 0 { Kind::Mapped(map_file(&file, path)?) } else { Kind::File(file) };
+        Ok(Source { kind, size, sparse, stamp, passed })
+    }
+
+    /// Reads standard input to its end; every command may have to read it twice.
+    ///
+    /// # Errors
+    /// When it cannot be read, or the temporary directory has no room for it.
+    pub fn stdin() -> Result<Source> {
+        let mut input = io::stdin().lock();
+        let mut bytes = Vec::new();
+        input
+            .by_ref()
+            .take(SPOOL_IN_MEMORY)
+            .read_to_end(&mut bytes)
+            .context("standard input: cannot read")?;
+        let mut source = Source {
+            kind: Kind::Memory(Vec::new()),
+            size: 0,
+            sparse: false,
+            stamp: None,
+            passed: AtomicU64::new(0),
+        };
+        if (bytes.len() as u64) < SPOOL_IN_MEMORY {
+            source.size = bytes.len() as u64;
+            source.kind = Kind::Memory(bytes);
+            return Ok(source);
+        }
+        let mut spool = tempfile::tempfile().context("cannot create a temporary file for standard input")?;
+        spool.write_all(&bytes).context("cannot write standard input to a temporary file")?;
+        io::copy(&mut input, &mut spool).context("cannot write standard input to a temporary file")?;
+        source.size = spool.metadata()?.len();
+        source.kind = Kind::File(spool);
+        Ok(source)
+    }
+
+    /// Bytes in memory, for tests and small inputs.
+    pub fn memory(bytes: Vec<u8>) -> Source {
+        let size = bytes.len() as u64;
+        Source { kind: Kind::Memory(bytes), size, sparse: false, stamp: None, passed: AtomicU64::new(0) }
+    }
+
+    /// Whether the file has another length or time than when it was opened: someone is writing it.
+    pub fn changed(&self) -> bool {
+        let (Some(stamp), Kind::File(file)) = (self.stamp, &self.kind) else {
+            return false;
+        };
+        file.metadata().ok().and_then(|m| Some((m.len(), m.modified().ok()?))).is_some_and(|now| now != stamp)
+    }
+
+    /// How far the scan has come, in bytes.
+    pub fn progress(&self) -> u64 {
+        self.passed.load(Ordering::Relaxed)
+    }
+}
+
+impl ReadAt for Source {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        match &self.kind {
+            Kind::File(file) => pread(file, buf, at),
+            Kind::Mapped(map) => map[..].read_at(at, buf),
+            Kind::Memory(bytes) => bytes[..].read_at(at, buf),
+        }
+    }
+
+    fn data_at(&self, from: u64) -> u64 {
+        match &self.kind {
+            Kind::File(file) if self.sparse => next_data(file, from, self.size),
+            _ => from,
+        }
+    }
+
+    fn whole(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::File(_) => None,
+            Kind::Mapped(map) => Some(map),
+            Kind::Memory(bytes) => Some(bytes),
+        }
+    }
+
+    fn passed(&self, at: u64) {
+        self.passed.store(at, Ordering::Relaxed);
+    }
+}
+
+#[allow(unsafe_code)]
+fn map_file(file: &File, path: &Path) -> Result<memmap2::Mmap> {
+    // SAFETY: the map is read-only and private to this process; the user asked for it with --map, whose help says that
+    // nothing may truncate the file meanwhile.
+    let map =
+        unsafe { memmap2::Mmap::map(file) }.with_context(|| format!("{}: cannot map", path.display()))?;
+    #[cfg(unix)]
+    map.advise(memmap2::Advice::Sequential).ok();
+    Ok(map)
+}
+
+#[cfg(unix)]
+fn unreadable_kind(meta: &Metadata) -> Option<&'static str> {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = meta.file_type();
+    if kind.is_fifo() {
+        Some("a FIFO")
+    } else if kind.is_char_device() {
+        Some("a character device")
+    } else if kind.is_socket() {
+        Some("a socket")
+    } else if kind.is_dir() {
+        Some("a directory")
+    } else {
+        None
+    }
+}
+
+#[cfg(not(unix))]
+fn unreadable_kind(meta: &Metadata) -> Option<&'static str> {
+    meta.is_dir().then_some("a directory")
+}
+
+/// Block devices have no length of their own: their end tells.
+fn size_of(mut file: &File, meta: &Metadata) -> io::Result<u64> {
+    if meta.is_file() { Ok(meta.len()) } else { io::Seek::seek(&mut file, io::SeekFrom::End(0)) }
+}
+
+#[cfg(unix)]
+fn is_sparse(meta: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    meta.is_file() && meta.blocks().saturating_mul(512) < meta.len()
+}
+
+#[cfg(not(unix))]
+fn is_sparse(_: &Metadata) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn pread(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buf, at)
+}
+
+#[cfg(windows)]
+fn pread(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buf, at)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple"))]
+fn next_data(file: &File, from: u64, size: u64) -> u64 {
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(from)) {
+        Ok(data) => data,
+        // No data behind `from`: the hole reaches to the end.
+        Err(rustix::io::Errno::NXIO) => size,
+        Err(_) => from,
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple")))]
+fn next_data(_: &File, from: u64, _: u64) -> u64 {
+    from
+}

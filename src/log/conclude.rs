@@ -1,0 +1,364 @@
+//! The conclusions that need neighbours, drawn once over the surveys of all files of a log: wrong numbers at the edges
+//! of files, records of another log, gaps and their causes, repeats, resets, batches that are not whole.
+
+use super::fault::Cause;
+use super::numbering::{Judgement, Numbering, Run, judge};
+use super::record::Fix;
+use super::region::{Kind, Region};
+use super::survey::{Batch, BatchState, Grouping, MAX_LISTED, Survey};
+
+/// A place in a log: index of the file, offset in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Index of the file.
+    pub file: usize,
+    /// Offset in bytes.
+    pub at: u64,
+}
+
+/// Numbers missing between intact neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// First and last number missing.
+    pub first: u64,
+    /// See `first`.
+    pub last: u64,
+    /// End of the intact record before.
+    pub after: Place,
+    /// Start of the intact record behind.
+    pub before: Place,
+    /// The likely cause.
+    pub cause: GapCause,
+    /// How many of its records were recovered after all.
+    pub recovered: u64,
+}
+
+/// Why numbers are missing, as far as the bytes around tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapCause {
+    /// Damaged bytes lie at this spot, enough of them for the records missing.
+    Damage,
+    /// The file before ends too early: it was cut, or its tail never reached the disk.
+    TruncatedFile,
+    /// A file number is missing exactly here.
+    MissingFile,
+    /// The file between is there, and empty.
+    EmptyFile,
+    /// Nothing at this spot explains it: whole records were removed, or never written.
+    Unexplained,
+}
+
+impl GapCause {
+    /// The word of reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            GapCause::Damage => "damage",
+            GapCause::TruncatedFile => "truncated-file",
+            GapCause::MissingFile => "missing-file",
+            GapCause::EmptyFile => "empty-file",
+            GapCause::Unexplained => "unexplained",
+        }
+    }
+}
+
+/// Numbers that occur again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// First and last number of the run.
+    pub first: u64,
+    /// See `first`.
+    pub last: u64,
+    /// Where the run lies.
+    pub place: Place,
+    /// Its length in bytes.
+    pub len: u64,
+    /// What kind of step back it is.
+    pub kind: RepeatKind,
+}
+
+/// See [`Repeat`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RepeatKind {
+    /// The same numbers lie before already: a copied file, or one written twice.
+    Repeated,
+    /// The engine went on behind damage with the numbers it still knew.
+    Reused,
+    /// Counting began at 1 again.
+    Reset,
+    /// The run fills a hole that its neighbours have: files in the wrong order.
+    OutOfOrder,
+}
+
+/// A batch that is not whole, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unwhole {
+    /// Index of the file.
+    pub file: usize,
+    /// The batch.
+    pub batch: Batch,
+    /// Why it counts as an orphan.
+    pub why: &'static str,
+}
+
+/// What neighbours reveal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Conclusions {
+    /// In order.
+    pub gaps: Vec<Gap>,
+    /// In order.
+    pub repeats: Vec<Repeat>,
+    /// In order of file and offset.
+    pub batches: Vec<Unwhole>,
+    /// First and last number of the log.
+    pub numbers: Option<(u64, u64)>,
+    /// Intact and recovered records that change something and that are committed, damage or not.
+    pub committed: u64,
+    /// Of these, what lies behind the last commit where nothing tells whether it belongs to a batch.
+    pub undecided: u64,
+    /// Breaks in the numbers and batches not listed, for there are too many.
+    pub unlisted: u64,
+}
+
+/// One file as `conclude` sees it.
+pub struct Member<'a> {
+    /// Its number, where names carry one.
+    pub number: Option<u64>,
+    /// Whether its records count: tables and hints do not take part in numbering.
+    pub counts: bool,
+    /// Its survey.
+    pub survey: &'a mut Survey,
+}
+
+/// Draws the conclusions. Regions of foreign records and of records with a wrong number are reclassified in place.
+pub fn conclude(files: &mut [Member<'_>]) -> Conclusions {
+    let mut out = Conclusions::default();
+    let mut runs: Vec<(usize, Run)> = files
+        .iter()
+        .enumerate()
+        .filter(|(_, f)| f.counts && matches!(f.survey.rules.numbering, Numbering::Contiguous { .. }))
+        .flat_map(|(i, f)| f.survey.runs.iter().filter(|r| r.records > 0).map(move |&r| (i, r)))
+        .collect();
+    demote_wrong_numbers(files, &mut runs);
+    walk(files, &mut runs, &mut out);
+    out.numbers = runs
+        .iter()
+        .map(|(_, r)| (r.first, r.next.saturating_sub(1)))
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    list_batches(files, &mut out);
+    for f in files.iter() {
+        out.unlisted += f.survey.runs_unlisted + f.survey.batches_unlisted;
+    }
+    out
+}
+
+/// Runs of one record whose number both neighbours contradict, where the survey of one file could not see them.
+fn demote_wrong_numbers(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) {
+    let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
+    for i in 0..runs.len() {
+        let (file, run) = runs[i];
+        let (before, behind) = (kept.last().copied(), runs.get(i + 1).copied());
+        let verdict = if run.records == 1 { lone_number(files, before, (file, run), behind) } else { None };
+        match verdict {
+            Some(truth) => {
+                let expected = truth.unwrap_or(u64::MAX);
+                let fix = Fix { field: "seq", found: run.first, inferred: expected };
+                let cause = Cause::Number { found: run.first, expected };
+                files[file].survey.regions.reclass(run.at, run.end, Kind::Recovered, cause, Some(fix));
+                files[file].survey.data -= run.data;
+                files[file].survey.recovered_data += run.data;
+            }
+            None => kept.push((file, run)),
+        }
+    }
+    *runs = kept;
+}
+
+/// `Some` when the number of a lone record is wrong, with its true value if it can be told.
+fn lone_number(
+    files: &[Member<'_>],
+    before: Option<(usize, Run)>,
+    (file, run): (usize, Run),
+    behind: Option<(usize, Run)>,
+) -> Option<Option<u64>> {
+    let broken = |a: (usize, u64), b: (usize, u64)| hurt_between(files, a, b);
+    match (before, behind) {
+        (Some((fa, a)), Some((fb, b))) => {
+            if run.first == a.next {
+                return None;
+            }
+            let left = broken((fa, a.end), (file, run.at));
+            let right = broken((file, run.end), (fb, b.at));
+            match judge(a.next, run.first, run.next, b.first, left, right) {
+                Judgement::Jump => None,
+                Judgement::Wrong(truth) => Some(truth),
+            }
+        }
+        // At the end of the log: nothing lies between, so nothing explains a jump.
+        (Some((fa, a)), None) => (run.first != a.next && !broken((fa, a.end), (file, run.at)) && fa == file)
+            .then_some(Some(a.next)),
+        (None, Some((fb, b))) => {
+            let lower = b.first < run.first && !broken((file, run.end), (fb, b.at));
+            lower.then(|| b.first.checked_sub(1))
+        }
+        (None, None) => None,
+    }
+}
+
+/// Whether damage, a missing file or a torn end lies between two places.
+fn hurt_between(files: &[Member<'_>], a: (usize, u64), b: (usize, u64)) -> bool {
+    unsound(files, a, b).next().is_some() || missing_numbers(files, a.0, b.0)
+}
+
+fn unsound<'f>(
+    files: &'f [Member<'_>],
+    a: (usize, u64),
+    b: (usize, u64),
+) -> impl Iterator<Item = (usize, &'f Region)> + 'f {
+    (a.0..=b.0).flat_map(move |i| {
+        let regions = files[i].survey.regions.as_slice();
+        let first = if i == a.0 { regions.partition_point(|r| r.at < a.1) } else { 0 };
+        let to = if i == b.0 { b.1 } else { u64::MAX };
+        regions[first..]
+            .iter()
+            .take_while(move |r| r.at < to)
+            .filter(|r| !r.kind.sound())
+            .map(move |r| (i, r))
+    })
+}
+
+/// Whether file numbers between two files of the log are missing.
+fn missing_numbers(files: &[Member<'_>], a: usize, b: usize) -> bool {
+    let numbers = files[a..=b].iter().filter(|f| f.counts).filter_map(|f| f.number);
+    numbers.clone().zip(numbers.skip(1)).any(|(x, y)| y > x + 1)
+}
+
+/// Goes through the runs in order and sets apart gaps, repeats, resets and foreign records.
+fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclusions) {
+    let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
+    let mut expected: Option<u64> = None;
+    for i in 0..runs.len() {
+        let (file, run) = runs[i];
+        let Some(due) = expected else {
+            expected = Some(run.next);
+            kept.push((file, run));
+            continue;
+        };
+        let (fa, a) = *kept.last().expect("a run set what is expected");
+        let place = Place { file, at: run.at };
+        let repeat =
+            |kind| Repeat { first: run.first, last: run.next - 1, place, len: run.end - run.at, kind };
+        let starts_file = fa != file;
+        let back_in_line = runs.get(i + 1).is_some_and(|(_, b)| b.first == due);
+        let restarts = files[file].survey.rules.numbering == (Numbering::Contiguous { restarts: true });
+        if run.first == due || (restarts && run.first == 1) {
+            expected = Some(run.next);
+        } else if run.first > due && !(back_in_line && !starts_file) {
+            push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), due), &mut out.unlisted);
+            expected = Some(run.next);
+        } else if run.first < due && starts_file && fill_gap(&mut out.gaps, &run) {
+            push_bounded(&mut out.repeats, repeat(RepeatKind::OutOfOrder), &mut out.unlisted);
+        } else if run.first < due && starts_file && run.first == 1 && run.next <= due {
+            push_bounded(&mut out.repeats, repeat(RepeatKind::Reset), &mut out.unlisted);
+            expected = Some(run.next);
+        } else if run.first < due && starts_file {
+            push_bounded(&mut out.repeats, repeat(RepeatKind::Repeated), &mut out.unlisted);
+            expected = Some(due.max(run.next));
+        } else if run.first < due && reused(files, &kept, &run) {
+            push_bounded(&mut out.repeats, repeat(RepeatKind::Reused), &mut out.unlisted);
+            expected = Some(run.next);
+        } else {
+            let cause = Cause::Number { found: run.first, expected: due };
+            let survey = &mut *files[file].survey;
+            survey.regions.reclass(run.at, run.end, Kind::Foreign, cause, None);
+            survey.data -= run.data;
+            survey.batches.retain(|b| b.at < run.at || b.at >= run.end);
+            survey.open = survey.open.filter(|b| b.at < run.at || b.at >= run.end);
+            continue;
+        }
+        kept.push((file, run));
+    }
+    *runs = kept;
+}
+
+fn push_bounded<T>(list: &mut Vec<T>, item: T, unlisted: &mut u64) {
+    if list.len() < MAX_LISTED { list.push(item) } else { *unlisted += 1 }
+}
+
+/// The engine reads up to damage and counts on from there, so the numbers behind the damage occur twice.
+fn reused(files: &[Member<'_>], kept: &[(usize, Run)], run: &Run) -> bool {
+    kept.iter().any(|&(f, r)| {
+        r.next == run.first
+            && files[f]
+                .survey
+                .regions
+                .find(r.end)
+                .is_some_and(|region| region.at == r.end && !region.kind.sound())
+    })
+}
+
+/// Takes the run's numbers out of a gap found before; `false` when they fill none.
+fn fill_gap(gaps: &mut Vec<Gap>, run: &Run) -> bool {
+    let Some(i) = gaps.iter().position(|g| g.first <= run.first && run.next - 1 <= g.last) else {
+        return false;
+    };
+    let gap = gaps.remove(i);
+    let (left, right) = (Gap { last: run.first - 1, ..gap }, Gap { first: run.next, ..gap });
+    let rest = [left, right].into_iter().filter(|g| g.first <= g.last && g.last != u64::MAX);
+    gaps.splice(i..i, rest);
+    true
+}
+
+fn gap(files: &[Member<'_>], (fa, a): (usize, Run), (fb, b): (usize, Run), due: u64) -> Gap {
+    let missing = b.first - due;
+    let (mut damaged, mut recovered) = (0u64, 0u64);
+    for (_, r) in unsound(files, (fa, a.end), (fb, b.at)) {
+        damaged += r.len;
+        recovered += if r.kind == Kind::Recovered { r.records } else { 0 };
+    }
+    // A record's usual size, from the intact ones beside the gap; a quarter of it is still plausible.
+    let usual = ((a.end - a.at) / a.records.max(1)).max(1);
+    let fits = damaged > 0 && damaged.saturating_mul(4) >= missing.saturating_mul(usual);
+    let empty = (fa + 1..fb).any(|i| files[i].counts && files[i].survey.regions.end() == 0);
+    let cause = if fits {
+        GapCause::Damage
+    } else if fa != fb && missing_numbers(files, fa, fb) {
+        GapCause::MissingFile
+    } else if empty {
+        GapCause::EmptyFile
+    } else if fa != fb {
+        GapCause::TruncatedFile
+    } else if damaged > 0 {
+        GapCause::Damage
+    } else {
+        GapCause::Unexplained
+    };
+    let (after, before) = (Place { file: fa, at: a.end }, Place { file: fb, at: b.at });
+    Gap { first: due, last: b.first - 1, after, before, cause, recovered }
+}
+
+fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
+    for (file, f) in files.iter().enumerate().filter(|(_, f)| f.counts) {
+        let survey = &*f.survey;
+        let mut lost = 0;
+        for &batch in survey.batches.iter().chain(&survey.open) {
+            let why = match batch.state {
+                BatchState::LostMember => "a record between its BEGIN and its COMMIT is missing",
+                BatchState::NoBegin { hole: true } => "its BEGIN lies in the missing range",
+                BatchState::NoBegin { hole: false } => "its BEGIN was cut off, as a truncate does",
+                BatchState::Orphan if survey.open == Some(batch) => "the file ends before its COMMIT",
+                BatchState::Orphan => "no COMMIT before the next BEGIN, missing numbers or a torn record",
+            };
+            lost += if matches!(batch.state, BatchState::NoBegin { .. }) { 0 } else { batch.data };
+            out.batches.push(Unwhole { file, batch, why });
+        }
+        let all = survey.data + survey.recovered_data;
+        out.committed += all.saturating_sub(lost);
+        if survey.rules.grouping == Grouping::Undecided {
+            out.undecided += all;
+            if survey.commits > 0 {
+                out.undecided = all - survey.data_to_last_commit.min(all);
+            }
+        }
+    }
+    out.batches.sort_by_key(|u| (u.file, u.batch.at));
+}

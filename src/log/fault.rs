@@ -1,0 +1,100 @@
+//! What the bytes say when they are not a record: small, `Copy`, always with an offset. Wording lives here, once.
+
+use std::fmt;
+
+/// Something is wrong at `at`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Absolute offset of the record or field at fault.
+    pub at: u64,
+    /// What is wrong.
+    pub cause: Cause,
+}
+
+/// Why bytes are not an intact record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Bytes up to offset `need` are wanted; the driver reads on or, at the end of the file, calls it a torn tail.
+    Short {
+        /// Absolute offset that has to be reached.
+        need: u64,
+    },
+    /// The stored checksum is not the computed one.
+    Checksum {
+        /// As found in the record.
+        stored: u32,
+        /// Over the bytes as they are.
+        computed: u32,
+    },
+    /// A length contradicts the other lengths, the limits of the format or the end of the file.
+    Length {
+        /// As found.
+        found: u64,
+        /// What the other fields say it should be; `u64::MAX` when they say nothing.
+        expected: u64,
+    },
+    /// A record kind the format does not have.
+    Kind(u8),
+    /// A sequence number, timestamp or page number that cannot be right here.
+    Number {
+        /// As found.
+        found: u64,
+        /// What the neighbours say it should be; `u64::MAX` when they say nothing.
+        expected: u64,
+    },
+    /// Zeros where a record should be.
+    Zeros,
+    /// A field that must be text is not UTF-8.
+    Text,
+    /// The named part breaks a rule of the format.
+    Malformed(&'static str),
+    /// A torn record was left in place and the engine wrote on behind it.
+    TornThenAppended,
+    /// The system could not read the bytes.
+    Unreadable,
+}
+
+impl Cause {
+    /// The class word of reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Short { .. } => "short",
+            Cause::Checksum { .. } => "checksum",
+            Cause::Length { .. } => "length",
+            Cause::Kind(_) => "kind",
+            Cause::Number { .. } => "number",
+            Cause::Zeros => "zeros",
+            Cause::Text => "text",
+            Cause::Malformed(_) => "malformed",
+            Cause::TornThenAppended => "torn-then-appended",
+            Cause::Unreadable => "unreadable",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Cause::Short { need } => {
+                write!(f, "the record would reach to {need}, behind the end of the file")
+            }
+            Cause::Checksum { stored, computed } => {
+                write!(f, "checksum {stored:08x} stored, {computed:08x} computed")
+            }
+            Cause::Length { found, expected: u64::MAX } => write!(f, "impossible length {found}"),
+            Cause::Length { found, expected } => {
+                write!(f, "length {found}, the other fields say {expected}")
+            }
+            Cause::Kind(kind) => write!(f, "no record kind {kind}"),
+            Cause::Number { found, expected: u64::MAX } => write!(f, "impossible number {found}"),
+            Cause::Number { found, expected } => {
+                write!(f, "number {found}, the neighbours say {expected}")
+            }
+            Cause::Zeros => write!(f, "zero-filled"),
+            Cause::Text => write!(f, "text that is not UTF-8"),
+            Cause::Malformed(what) => write!(f, "malformed {what}"),
+            Cause::TornThenAppended => write!(f, "a torn record, and records written behind it"),
+            Cause::Unreadable => write!(f, "the system could not read these bytes"),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Sequence numbers of one file: runs of consecutive ones, and the rule that tells a wrong number from a missing record.
+
+/// What a format's numbers promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbering {
+    /// It has none.
+    None,
+    /// Each record takes up where the one before ended. `restarts`: counting begins at 1 again behind a commit.
+    Contiguous {
+        /// See above.
+        restarts: bool,
+    },
+    /// `seq` holds the bits of a timestamp in seconds; neighbours lie close together in time.
+    Time,
+}
+
+/// Records of consecutive numbers, as they lie in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Number of the first record.
+    pub first: u64,
+    /// The number that would follow.
+    pub next: u64,
+    /// Offset of the first record.
+    pub at: u64,
+    /// Offset behind the last one.
+    pub end: u64,
+    /// Records.
+    pub records: u64,
+    /// Records that change something.
+    pub data: u64,
+}
+
+/// What a record's number is worth, seen with both neighbours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    /// Records are missing or repeated here; the number itself is right.
+    Jump,
+    /// The number is wrong; `None`: its true value cannot be told.
+    Wrong(Option<u64>),
+}
+
+/// Judges a record that covers `seq..next` where `expected` was due and `following` came after it.
+///
+/// A number that jumps out and *back* is wrong; one that the records behind it follow is right. Where neither holds,
+/// numbers that rise are believed. `before`, `behind`: bytes are missing or damaged on that side, so a hole there has
+/// an explanation.
+pub fn judge(expected: u64, seq: u64, next: u64, following: u64, before: bool, behind: bool) -> Judgement {
+    let width = next.saturating_sub(seq);
+    let back_in_line = expected.checked_add(width) == Some(following);
+    if back_in_line {
+        return Judgement::Wrong(Some(expected));
+    }
+    if following == next {
+        return Judgement::Jump;
+    }
+    let rises = seq > expected && following > next;
+    // Both holes need damage to explain them; the engine leaves none on its own.
+    if rises && (before || behind) || following <= expected {
+        return Judgement::Jump;
+    }
+    Judgement::Wrong(match (before, behind) {
+        (false, _) => Some(expected),
+        (true, false) => following.checked_sub(width),
+        (true, true) => None,
+    })
+}
+
+/// Whether a timestamp stands far from both of its neighbours, which stand close together. All in seconds since 1970.
+pub fn time_is_wrong(a: f64, time: f64, b: f64) -> bool {
+    const MONTH: f64 = 30.0 * 86_400.0;
+    if !time.is_finite() || time < 0.0 {
+        return true;
+    }
+    let off = (time - a).abs().min((time - b).abs());
+    off > MONTH && off > 100.0 * (a - b).abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn out_and_back_is_a_wrong_number() {
+        assert_eq!(judge(38, 1000, 1001, 39, false, false), Judgement::Wrong(Some(38)));
+        assert_eq!(judge(38, 0, 1, 39, false, false), Judgement::Wrong(Some(38)));
+        assert_eq!(judge(38, u64::MAX, u64::MAX, 38, false, false), Judgement::Wrong(Some(38)));
+    }
+
+    #[test]
+    fn a_number_that_others_follow_is_right() {
+        assert_eq!(judge(38, 50, 51, 51, false, false), Judgement::Jump);
+        assert_eq!(judge(38, 1, 2, 2, true, false), Judgement::Jump);
+    }
+
+    #[test]
+    fn single_survivors_between_damages_keep_their_number() {
+        assert_eq!(judge(9, 11, 12, 13, true, true), Judgement::Jump);
+    }
+
+    #[test]
+    fn a_wrong_number_beside_damage_is_inferred_from_the_sound_side() {
+        assert_eq!(judge(9, 900, 901, 15, false, true), Judgement::Wrong(Some(9)));
+        assert_eq!(judge(9, 3, 4, 15, true, false), Judgement::Wrong(Some(14)));
+        assert_eq!(judge(9, 3, 4, 15, true, true), Judgement::Wrong(None));
+    }
+
+    #[test]
+    fn times_that_stand_alone_are_wrong() {
+        let now = 1.78e9;
+        assert!(time_is_wrong(now, 1.24e9, now + 1.0));
+        assert!(time_is_wrong(now, f64::NAN, now + 1.0));
+        assert!(!time_is_wrong(now, now + 500.0, now + 1.0));
+        assert!(!time_is_wrong(1.0, 1.24e9, now), "a store that was idle for years");
+    }
+}

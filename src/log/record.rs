@@ -1,0 +1,104 @@
+//! One record: where it lies and how it takes part in numbering and grouping. No pointers, `Copy`.
+
+/// A record that passed every check its format allows, unless it comes with a [`Fix`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Offset of its first byte.
+    pub at: u64,
+    /// Its length in bytes, framing included.
+    pub len: u64,
+    /// It covers the sequence numbers `seq..next`; equal when the format has none.
+    pub seq: u64,
+    /// See `seq`.
+    pub next: u64,
+    /// Transaction that it belongs to, where transactions interleave; page number in logs of pages; else 0.
+    pub txn: u32,
+    /// The format's own record type.
+    pub kind: u8,
+    /// Its part in a batch.
+    pub mark: Mark,
+}
+
+impl Record {
+    /// Offset behind its last byte.
+    #[inline]
+    pub fn end(&self) -> u64 {
+        self.at.saturating_add(self.len)
+    }
+}
+
+/// The part a record plays in a batch or transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Changes something.
+    Data,
+    /// Opens a batch.
+    Begin,
+    /// Closes a batch and makes it count.
+    Commit,
+    /// Neither changes anything nor takes part in a batch.
+    Note,
+}
+
+/// One field of a record is wrong, and the others tell its true value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// Name of the field, as in the format's layout.
+    pub field: &'static str,
+    /// The value in the bytes.
+    pub found: u64,
+    /// The value inferred.
+    pub inferred: u64,
+}
+
+/// The grounds on which a record is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Trust(u8);
+
+impl Trust {
+    /// Its checksum holds.
+    pub const CHECKSUM: Trust = Trust(1);
+    /// Its lengths agree with each other.
+    pub const LENGTHS: Trust = Trust(2);
+    /// Its number fits its neighbours.
+    pub const NUMBER: Trust = Trust(4);
+    /// Another provable record, or the end of the file, follows at its end.
+    pub const CHAIN: Trust = Trust(8);
+    /// It stands where the record before it ends (or at the start of the file).
+    pub const POSITION: Trust = Trust(16);
+    /// Its contents have the structure that the format asks for.
+    pub const STRUCTURE: Trust = Trust(32);
+
+    const WORDS: [(Trust, &'static str); 6] = [
+        (Trust::CHECKSUM, "checksum"),
+        (Trust::LENGTHS, "lengths"),
+        (Trust::NUMBER, "number"),
+        (Trust::CHAIN, "chain"),
+        (Trust::POSITION, "position"),
+        (Trust::STRUCTURE, "structure"),
+    ];
+
+    /// Both grounds.
+    #[must_use]
+    pub const fn and(self, other: Trust) -> Trust {
+        Trust(self.0 | other.0)
+    }
+
+    /// Whether all of `other` is among them.
+    pub const fn has(self, other: Trust) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl std::fmt::Display for Trust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut first = true;
+        for (ground, word) in Trust::WORDS {
+            if self.has(ground) {
+                write!(f, "{}{word}", if first { "" } else { "+" })?;
+                first = false;
+            }
+        }
+        if first { f.write_str("none") } else { Ok(()) }
+    }
+}

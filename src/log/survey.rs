@@ -1,0 +1,524 @@
+//! What is out of the ordinary in one file; its memory follows the damage, not the log.
+//!
+//! Joining the surveys of neighbouring files is putting one behind the other: each keeps its first and last run and the
+//! batch that is open at its end, and [`super::conclude`] draws the conclusions. So the join is associative by
+//! construction, and files can be surveyed on any thread in any order.
+
+use super::bytes::Reader;
+use super::decoder::Recovery;
+use super::fault::Cause;
+use super::numbering::{Judgement, Numbering, Run, judge, time_is_wrong};
+use super::record::{Fix, Mark, Record, Trust};
+use super::region::{Kind, Region, Regions};
+use super::scan::Sink;
+
+/// How the records of a format form batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grouping {
+    /// Each record stands alone.
+    None,
+    /// BEGIN, members, COMMIT, contiguous and inside one file; outside, each record stands alone.
+    BeginCommit,
+    /// Everything since the last COMMIT waits for the next one.
+    CommitOnly,
+    /// There are COMMITs and nothing tells where a batch begins: what follows the last one is undecided.
+    Undecided,
+}
+
+/// What a format promises about the order of its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rules {
+    /// See [`Numbering`].
+    pub numbering: Numbering,
+    /// See [`Grouping`].
+    pub grouping: Grouping,
+    /// Grounds on which a record in the unbroken chain is believed.
+    pub trust: Trust,
+}
+
+/// A batch that is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// What is wrong with it.
+    pub state: BatchState,
+    /// Offset of its first record.
+    pub at: u64,
+    /// Offset behind its last one.
+    pub end: u64,
+    /// First and last number.
+    pub first: u64,
+    /// See `first`.
+    pub last: u64,
+    /// Records, marks included.
+    pub records: u64,
+    /// Records that change something.
+    pub data: u64,
+}
+
+/// See [`Batch`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchState {
+    /// It never committed: another BEGIN, a hole in the numbers, or the end of the file came first.
+    Orphan,
+    /// BEGIN and COMMIT are there, a record between them is not.
+    LostMember,
+    /// A COMMIT with its members, but the BEGIN is missing. `hole`: numbers are missing before it.
+    NoBegin {
+        /// See above.
+        hole: bool,
+    },
+}
+
+/// Anomalies of one kind are counted, not listed, past this.
+pub const MAX_LISTED: usize = 1 << 16;
+
+/// The survey of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survey {
+    /// See [`Rules`].
+    pub rules: Rules,
+    /// Tiles the file.
+    pub regions: Regions,
+    /// Runs of consecutive numbers, in order of offset.
+    pub runs: Vec<Run>,
+    /// Breaks in the numbers beyond [`MAX_LISTED`], not in `runs`.
+    pub runs_unlisted: u64,
+    /// Batches that are not whole.
+    pub batches: Vec<Batch>,
+    /// Such batches beyond [`MAX_LISTED`].
+    pub batches_unlisted: u64,
+    /// The batch that is open at the end of the file.
+    pub open: Option<Batch>,
+    /// Whether any BEGIN was met, any COMMIT.
+    pub begins: u64,
+    /// See `begins`.
+    pub commits: u64,
+    /// Intact records that change something, and the last of them that a COMMIT follows in this file.
+    pub data: u64,
+    /// See `data`.
+    pub data_to_last_commit: u64,
+    /// Recovered records that change something.
+    pub recovered_data: u64,
+    /// Whole damage events met, before any merging.
+    pub damages: u64,
+    /// Perfect records inside damage.
+    pub embedded: Vec<u64>,
+}
+
+impl Survey {
+    /// The survey of nothing.
+    pub fn new(rules: Rules) -> Self {
+        Survey {
+            rules,
+            regions: Regions::default(),
+            runs: Vec::new(),
+            runs_unlisted: 0,
+            batches: Vec::new(),
+            batches_unlisted: 0,
+            open: None,
+            begins: 0,
+            commits: 0,
+            data: 0,
+            data_to_last_commit: 0,
+            recovered_data: 0,
+            damages: 0,
+            embedded: Vec::new(),
+        }
+    }
+
+    /// Intact records before the first bad byte and behind it, and recovered ones.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let first_bad = self.regions.first_bad().unwrap_or(u64::MAX);
+        let (mut before, mut after, mut recovered) = (0, 0, 0);
+        for r in self.regions.as_slice() {
+            match r.kind {
+                Kind::Records if r.at < first_bad => before += r.records,
+                Kind::Records | Kind::Mixed => after += r.records,
+                Kind::Recovered => recovered += r.records,
+                _ => {}
+            }
+        }
+        (before, after, recovered)
+    }
+}
+
+/// Builds a [`Survey`] from a scan.
+pub struct Surveyor {
+    survey: Survey,
+    expected: Option<u64>,
+    held: Option<Record>,
+    times: [f64; 2],
+    trust: Trust,
+    /// Damage lies between the last accepted record and the next one.
+    broken: bool,
+    split: bool,
+    /// A hole in the numbers inside the open batch: the batch as it was before the hole.
+    cut: Option<Batch>,
+    lost_before: bool,
+    last_mark: Mark,
+    watch: bool,
+}
+
+impl Surveyor {
+    /// Ready for the first record of a file.
+    pub fn new(rules: Rules) -> Self {
+        Surveyor {
+            trust: rules.trust,
+            watch: rules.grouping != Grouping::None,
+            survey: Survey::new(rules),
+            expected: None,
+            held: None,
+            times: [f64::NAN; 2],
+            broken: false,
+            split: false,
+            cut: None,
+            lost_before: false,
+            last_mark: Mark::Note,
+        }
+    }
+
+    /// The survey, once the scan is over.
+    pub fn finish(mut self) -> Survey {
+        self.settle();
+        if let Some(open) = self.survey.open {
+            // Numbers that are missing inside it, with no COMMIT behind them, end the orphan there.
+            self.survey.open = Some(self.cut.unwrap_or(open));
+        }
+        self.survey
+    }
+
+    /// Takes the contiguous front part of `batch` on the hot path; gives back how many records that were.
+    fn in_order(&mut self, batch: &[Record]) -> usize {
+        let (Some(mut expected), None) = (self.expected, self.held) else {
+            return 0;
+        };
+        if self.split || self.survey.runs.is_empty() || self.cut.is_some() {
+            return 0;
+        }
+        let mut n = 0;
+        let mut data = 0;
+        for r in batch {
+            // Marks are rare; while a batch is open its members are counted at its end, by their numbers.
+            if r.seq != expected || (self.watch && r.mark != Mark::Data) {
+                break;
+            }
+            expected = r.next;
+            data += u64::from(r.mark == Mark::Data);
+            n += 1;
+        }
+        if n > 0 {
+            let (first, last) = (batch[0], batch[n - 1]);
+            self.expected = Some(expected);
+            self.last_mark = last.mark;
+            self.survey.regions.extend_records(first.at, last.end(), n as u64, self.trust, false);
+            let run = self.survey.runs.last_mut().expect("not empty");
+            (run.next, run.end) = (expected, last.end());
+            run.records += n as u64;
+            run.data += data;
+            self.survey.data += data;
+            self.broken = false;
+            if let Some(open) = &mut self.survey.open {
+                (open.end, open.last) = (last.end(), last.seq);
+                open.records += n as u64;
+                open.data += data;
+            } else if self.survey.rules.grouping == Grouping::CommitOnly {
+                let mut open = opened(&first);
+                (open.end, open.last, open.records, open.data) = (last.end(), last.seq, n as u64, data);
+                self.survey.open = Some(open);
+            }
+        }
+        n
+    }
+
+    fn numbered(&mut self, r: Record) {
+        if let Some(held) = self.held.take() {
+            let expected = self.expected.unwrap_or(held.seq);
+            // Damage behind a held record settles it before the next one comes.
+            match judge(expected, held.seq, held.next, r.seq, self.broken, false) {
+                Judgement::Jump => self.jump(held),
+                Judgement::Wrong(truth) => self.wrong_number(held, truth),
+            }
+        }
+        match self.expected {
+            Some(expected) if r.seq != expected => {
+                let restarts = self.survey.rules.numbering == (Numbering::Contiguous { restarts: true });
+                if restarts && r.seq == 1 && self.last_mark == Mark::Commit {
+                    self.start_run(&r);
+                    self.accept(r);
+                } else {
+                    self.held = Some(r);
+                }
+            }
+            Some(_) => self.accept(r),
+            None => {
+                self.start_run(&r);
+                self.accept(r);
+            }
+        }
+    }
+
+    /// A hole or a step back in the numbers lies before `r`.
+    fn jump(&mut self, r: Record) {
+        self.lost_before = self.expected.is_some_and(|e| r.seq > e);
+        if self.lost_before && self.survey.open.is_some() && self.cut.is_none() {
+            self.cut = self.survey.open;
+        }
+        self.start_run(&r);
+        self.accept(r);
+    }
+
+    fn start_run(&mut self, r: &Record) {
+        if self.survey.runs.len() >= MAX_LISTED {
+            self.survey.runs_unlisted += 1;
+            return;
+        }
+        self.split = true;
+        self.survey.runs.push(Run { first: r.seq, next: r.seq, at: r.at, end: r.at, records: 0, data: 0 });
+    }
+
+    fn wrong_number(&mut self, r: Record, truth: Option<u64>) {
+        let unknown = u64::MAX;
+        let fix = Fix { field: "seq", found: r.seq, inferred: truth.unwrap_or(unknown) };
+        let cause = Cause::Number { found: r.seq, expected: fix.inferred };
+        self.recovered(&r, cause, fix, self.trust);
+        // Its batch has not lost it.
+        let width = r.next.saturating_sub(r.seq);
+        let seq = truth.unwrap_or_else(|| self.expected.unwrap_or(r.seq));
+        self.group(&Record { seq, next: seq.saturating_add(width), ..r });
+        if truth.is_some() {
+            self.expected = Some(seq.saturating_add(width));
+        }
+        self.split = true;
+        self.resume_run(seq.saturating_add(width));
+    }
+
+    /// Behind a recovered record the numbers go on, in a run of their own: the recovered one is not among the intact.
+    fn resume_run(&mut self, next: u64) {
+        let at = self.survey.regions.end();
+        if self.survey.runs.len() < MAX_LISTED {
+            self.survey.runs.push(Run { first: next, next, at, end: at, records: 0, data: 0 });
+        }
+    }
+
+    fn recovered(&mut self, r: &Record, cause: Cause, fix: Fix, trust: Trust) {
+        self.survey.damages += 1;
+        self.survey.recovered_data += u64::from(r.mark == Mark::Data);
+        self.survey.regions.push(Region {
+            at: r.at,
+            len: r.len,
+            kind: Kind::Recovered,
+            cause: Some(cause),
+            fix: Some(fix),
+            records: 1,
+            trust,
+        });
+    }
+
+    fn accept(&mut self, r: Record) {
+        self.survey.regions.extend_records(r.at, r.end(), 1, self.trust, self.split);
+        self.split = false;
+        self.expected = Some(r.next);
+        let data = u64::from(r.mark == Mark::Data);
+        self.survey.data += data;
+        if let Some(run) = self.survey.runs.last_mut() {
+            if run.records == 0 {
+                (run.first, run.at) = (r.seq, r.at);
+            }
+            (run.next, run.end) = (r.next, r.end());
+            run.records += 1;
+            run.data += data;
+        }
+        self.group(&r);
+        self.broken = false;
+        self.lost_before = false;
+        self.last_mark = r.mark;
+    }
+
+    fn group(&mut self, r: &Record) {
+        let grouping = self.survey.rules.grouping;
+        match (grouping, r.mark) {
+            (Grouping::None, _) => {}
+            (Grouping::Undecided, Mark::Commit) => {
+                self.survey.commits += 1;
+                self.survey.data_to_last_commit = self.survey.data + self.survey.recovered_data;
+            }
+            (Grouping::Undecided, Mark::Begin) => self.survey.begins += 1,
+            (Grouping::Undecided, _) => {}
+            (_, Mark::Begin) => {
+                self.survey.begins += 1;
+                if let Some(open) = self.survey.open.take() {
+                    let orphan = self.cut.take().unwrap_or(open);
+                    self.list(orphan);
+                }
+                self.cut = None;
+                self.survey.open = Some(opened(r));
+            }
+            (_, Mark::Commit) => {
+                self.survey.commits += 1;
+                self.survey.data_to_last_commit = self.survey.data + self.survey.recovered_data;
+                self.close(r);
+            }
+            (Grouping::BeginCommit, _) => {
+                if let Some(open) = &mut self.survey.open {
+                    join(open, r);
+                }
+            }
+            (Grouping::CommitOnly, _) => match &mut self.survey.open {
+                Some(open) => join(open, r),
+                None => self.survey.open = Some(opened(r)),
+            },
+        }
+    }
+
+    fn close(&mut self, r: &Record) {
+        self.cut = None;
+        let Some(mut open) = self.survey.open.take() else {
+            if self.survey.rules.grouping == Grouping::BeginCommit {
+                let hole = self.hole_before_commit(r);
+                self.list(Batch { state: BatchState::NoBegin { hole }, ..opened(r) });
+            }
+            return;
+        };
+        join(&mut open, r);
+        let span = r.seq.saturating_sub(open.first).saturating_add(1);
+        if self.survey.rules.grouping == Grouping::BeginCommit && span > open.records {
+            self.list(Batch { state: BatchState::LostMember, ..open });
+        }
+    }
+
+    /// Whether numbers are missing between the last complete batch and this COMMIT: its BEGIN lay in the hole.
+    fn hole_before_commit(&self, r: &Record) -> bool {
+        self.lost_before || self.survey.runs.last().is_some_and(|run| run.at > 0 && run.first <= r.seq)
+    }
+
+    fn list(&mut self, batch: Batch) {
+        if self.survey.batches.len() < MAX_LISTED {
+            self.survey.batches.push(batch);
+        } else {
+            self.survey.batches_unlisted += 1;
+        }
+    }
+
+    /// Each record waits for the one behind it: only between two neighbours does a time look wrong.
+    fn timed(&mut self, r: Record) {
+        if let Some(held) = self.held.replace(r) {
+            self.judge_time(held, f64::from_bits(r.seq));
+        }
+    }
+
+    fn judge_time(&mut self, r: Record, following: f64) {
+        let time = f64::from_bits(r.seq);
+        let [older, old] = self.times;
+        let (a, b) = if following.is_nan() { (older, old) } else { (old, following) };
+        if !a.is_nan() && time_is_wrong(a, time, b) {
+            let fix = Fix { field: "timestamp", found: r.seq, inferred: u64::MAX };
+            self.recovered(&r, Cause::Number { found: r.seq, expected: u64::MAX }, fix, self.trust);
+        } else {
+            self.times = [old, time];
+            self.accept(r);
+        }
+    }
+}
+
+fn opened(r: &Record) -> Batch {
+    Batch {
+        state: BatchState::Orphan,
+        at: r.at,
+        end: r.end(),
+        first: r.seq,
+        last: r.seq,
+        records: 1,
+        data: u64::from(r.mark == Mark::Data),
+    }
+}
+
+fn join(open: &mut Batch, r: &Record) {
+    (open.end, open.last) = (r.end(), r.seq);
+    open.records += 1;
+    open.data += u64::from(r.mark == Mark::Data);
+}
+
+impl Sink for Surveyor {
+    fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
+        let mut i = 0;
+        match self.survey.rules.numbering {
+            Numbering::Time => batch.iter().for_each(|&r| self.timed(r)),
+            _ => {
+                while i < batch.len() {
+                    i += self.in_order(&batch[i..]);
+                    if let Some(&r) = batch.get(i) {
+                        self.numbered(r);
+                        i += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    fn framing(&mut self, from: u64, to: u64, _: &mut Reader<'_>) {
+        self.settle();
+        let trust = self.trust;
+        self.survey.regions.push(Region {
+            at: from,
+            len: to - from,
+            kind: Kind::Framing,
+            cause: None,
+            fix: None,
+            records: 0,
+            trust,
+        });
+    }
+
+    fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
+        self.settle();
+        if let Some(at) = recovery.embedded {
+            if self.survey.embedded.len() < MAX_LISTED {
+                self.survey.embedded.push(at);
+            }
+        }
+        if let Some((record, fix)) = recovery.record {
+            self.recovered(&record, recovery.cause, fix, recovery.trust);
+            let follows = record.next > record.seq && self.expected.is_none_or(|e| e == record.seq);
+            if record.next > record.seq && (follows || self.expected.is_none()) {
+                self.group(&record);
+                self.expected = Some(record.next);
+                self.split = true;
+                self.resume_run(record.next);
+            } else if record.next == record.seq {
+                self.group(&record);
+            }
+        } else {
+            self.survey.damages += u64::from(!matches!(recovery.kind, Kind::Preallocated | Kind::Stale));
+            if recovery.cause == Cause::TornThenAppended {
+                // A batch is one write: the crash that tore this record ended it, and what follows stands alone.
+                if let Some(open) = self.survey.open.take() {
+                    self.list(self.cut.unwrap_or(open));
+                }
+                self.cut = None;
+            }
+            self.survey.regions.push(Region {
+                at: recovery.from,
+                len: recovery.resume - recovery.from,
+                kind: recovery.kind,
+                cause: Some(recovery.cause),
+                fix: None,
+                records: 0,
+                trust: recovery.trust,
+            });
+            self.broken = true;
+        }
+        self.trust = recovery.trust;
+    }
+}
+
+impl Surveyor {
+    /// A held record is judged by what follows it; damage follows, so its own number has to do.
+    fn settle(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        if self.survey.rules.numbering == Numbering::Time {
+            self.judge_time(held, f64::NAN);
+        } else {
+            self.jump(held);
+        }
+    }
+}
