@@ -40,6 +40,13 @@ impl Role {
     }
 }
 
+impl Role {
+    /// Whether its records are the log's own: an index or the pages behind it are not.
+    pub fn counts(self) -> bool {
+        matches!(self, Role::Log | Role::Table)
+    }
+}
+
 /// What a format makes of a file name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -187,7 +194,7 @@ pub trait Format: Sync {
     }
 
     /// What the engine would hold after opening these files. Called only for logs that are not plainly sound.
-    fn engine(&self, files: &[LogFile<'_>], surveys: &[Survey], revision: Option<&str>) -> Outcome;
+    fn engine(&self, files: &[LogFile<'_>], surveys: &[&Survey], revision: Option<&str>) -> Outcome;
 
     /// What the engine does at a finding of this kind: a sentence or two for `explain`.
     fn engine_at(&self, code: Code) -> Option<&'static str>;

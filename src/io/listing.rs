@@ -211,7 +211,7 @@ fn by_bytes(
     formats: &[&'static dyn Format],
     wanted: &Wanted,
 ) -> Result<Option<(&'static dyn Format, String)>> {
-    let source = Source::open(file, wanted.map)?;
+    let source = Source::open(file, wanted.map, true)?;
     let mut reader = Reader::with_chunk(&source, HEAD);
     let window = reader.window(0, HEAD.min(source.size() as usize));
     let head = &window.bytes[..window.bytes.len().min(HEAD)];

@@ -5,7 +5,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
@@ -29,16 +29,18 @@ pub struct Source {
 #[derive(Debug)]
 enum Kind {
     File(File),
+    /// Opened anew for each read.
+    Path(PathBuf),
     Mapped(memmap2::Mmap),
     Memory(Vec<u8>),
 }
 
 impl Source {
-    /// Opens a regular file or block device.
+    /// Opens a regular file or block device. `keep_open`: hold it open; else it is opened anew for each read.
     ///
     /// # Errors
     /// When it cannot be opened, or is something that cannot be read twice (a FIFO, a character device, a directory).
-    pub fn open(path: &Path, map: bool) -> Result<Source> {
+    pub fn open(path: &Path, map: bool, keep_open: bool) -> Result<Source> {
         let name = path.display();
         // Looked at before it is opened: opening a FIFO would wait for a writer.
         let meta = std::fs::metadata(path).with_context(|| format!("{name}: cannot open"))?;
@@ -50,7 +52,13 @@ impl Source {
         let size = size_of(&file, &meta).with_context(|| format!("{name}: cannot tell its size"))?;
         let stamp = meta.modified().ok().map(|time| (meta.len(), time));
         let (sparse, passed) = (is_sparse(&meta), AtomicU64::new(0));
-        let kind = if map && size > 0 { Kind::Mapped(map_file(&file, path)?) } else { Kind::File(file) };
+        let kind = if map && size > 0 {
+            Kind::Mapped(map_file(&file, path)?)
+        } else if keep_open {
+            Kind::File(file)
+        } else {
+            Kind::Path(path.to_path_buf())
+        };
         Ok(Source { kind, size, sparse, stamp, passed })
     }
 
@@ -114,6 +122,7 @@ impl ReadAt for Source {
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
         match &self.kind {
             Kind::File(file) => pread(file, buf, at),
+            Kind::Path(path) => pread(&File::open(path)?, buf, at),
             Kind::Mapped(map) => map[..].read_at(at, buf),
             Kind::Memory(bytes) => bytes[..].read_at(at, buf),
         }
@@ -128,7 +137,7 @@ impl ReadAt for Source {
 
     fn whole(&self) -> Option<&[u8]> {
         match &self.kind {
-            Kind::File(_) => None,
+            Kind::File(_) | Kind::Path(_) => None,
             Kind::Mapped(map) => Some(map),
             Kind::Memory(bytes) => Some(bytes),
         }

@@ -89,6 +89,18 @@ pub enum RepeatKind {
     OutOfOrder,
 }
 
+impl RepeatKind {
+    /// The word of reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            RepeatKind::Repeated => "repeated",
+            RepeatKind::Reused => "reused",
+            RepeatKind::Reset => "reset",
+            RepeatKind::OutOfOrder => "out-of-order",
+        }
+    }
+}
+
 /// A batch that is not whole, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwhole {

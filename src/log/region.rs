@@ -179,6 +179,14 @@ impl Regions {
         }
     }
 
+    /// Gives every region that is not sound and overlaps `range` another kind and cause.
+    pub fn rename(&mut self, range: &std::ops::Range<u64>, kind: Kind, cause: Cause) {
+        let first = self.0.partition_point(|r| r.end() <= range.start);
+        for r in self.0[first..].iter_mut().take_while(|r| r.at < range.end).filter(|r| !r.kind.sound()) {
+            (r.kind, r.cause) = (kind, Some(cause));
+        }
+    }
+
     /// The region that holds `at`.
     pub fn find(&self, at: u64) -> Option<&Region> {
         let i = self.0.partition_point(|r| r.end() <= at);

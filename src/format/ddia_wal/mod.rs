@@ -313,7 +313,7 @@ impl Format for DdiaWal {
         remarks
     }
 
-    fn engine(&self, files: &[LogFile<'_>], _: &[Survey], revision: Option<&str>) -> Outcome {
+    fn engine(&self, files: &[LogFile<'_>], _: &[&Survey], revision: Option<&str>) -> Outcome {
         engine::outcome(files, revision)
     }
 

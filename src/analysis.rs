@@ -1,0 +1,510 @@
+//! From files to a report: surveys in parallel, conclusions once, the engine's own outcome beside them.
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::format::{Format, LogFile, Opened, Outcome, Remark, Role};
+use crate::io::listing::{Log, Wanted};
+use crate::io::source::Source;
+use crate::log::bytes::{ReadAt, Reader};
+use crate::log::conclude::{Conclusions, Member, RepeatKind, Unwhole, conclude};
+use crate::log::decoder::Decoder;
+use crate::log::fault::Cause;
+use crate::log::finding::{Class, Code};
+use crate::log::region::{Kind, Region};
+use crate::log::scan::scan;
+use crate::log::survey::{BatchState, Survey, Surveyor};
+
+/// A log opened for reading: what every command starts from.
+pub struct OpenLog {
+    /// What was found, and how.
+    pub log: Log,
+    sources: Vec<Source>,
+    failures: Vec<Option<String>>,
+    /// Revision to read it by: named by the user, or told by the bytes.
+    pub revision: Option<&'static str>,
+    /// How the revision was told.
+    pub revision_reason: String,
+    /// The user named it.
+    pub revision_named: bool,
+}
+
+impl OpenLog {
+    /// Opens the files of a log. One that cannot be opened does not stop the others.
+    ///
+    /// # Errors
+    /// When `--revision` names none of the format's.
+    pub fn new(log: Log, wanted: &Wanted) -> anyhow::Result<OpenLog> {
+        let profile = log.format.profile();
+        let named = match wanted.revision.as_deref() {
+            Some(name) => match profile.revisions.iter().find(|r| **r == name) {
+                Some(&name) => Some(name),
+                None if profile.revisions.is_empty() => {
+                    anyhow::bail!("--revision {name}: {} has only one revision", profile.name)
+                }
+                None => anyhow::bail!(
+                    "--revision {name}: {} has no such revision; known: {}",
+                    profile.name,
+                    profile.revisions.join(", ")
+                ),
+            },
+            None => None,
+        };
+        // A process may hold about a thousand files open; many segments are opened anew for each read.
+        let keep_open = log.files.len() <= 256;
+        let (mut sources, mut failures) = (Vec::new(), Vec::new());
+        for file in &log.files {
+            let opened = match &file.path {
+                Some(path) => Source::open(path, wanted.map, keep_open),
+                None => Source::stdin(),
+            };
+            let (source, failure) = match opened {
+                Ok(source) => (source, None),
+                Err(e) => (Source::memory(Vec::new()), Some(format!("{e:#}"))),
+            };
+            sources.push(source);
+            failures.push(failure);
+        }
+        let mut open = OpenLog {
+            log,
+            sources,
+            failures,
+            revision: named,
+            revision_reason: String::from("named by --revision"),
+            revision_named: named.is_some(),
+        };
+        if named.is_none() {
+            let told = open.log.format.revision(&open.files());
+            (open.revision, open.revision_reason) = (told.name, told.reason);
+        }
+        Ok(open)
+    }
+
+    /// The format.
+    pub fn format(&self) -> &'static dyn Format {
+        self.log.format
+    }
+
+    /// Its files, as formats see them.
+    pub fn files(&self) -> Vec<LogFile<'_>> {
+        let pairs = self.log.files.iter().zip(&self.sources);
+        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src }).collect()
+    }
+
+    /// The bytes of one file.
+    pub fn source(&self, file: usize) -> &Source {
+        &self.sources[file]
+    }
+
+    /// Where a file lies; `None`: standard input.
+    pub fn path(&self, file: usize) -> Option<&PathBuf> {
+        self.log.files[file].path.as_ref()
+    }
+
+    /// Bytes in all files.
+    pub fn bytes(&self) -> u64 {
+        self.sources.iter().map(ReadAt::size).sum()
+    }
+
+    /// Bytes read so far by the surveys that are under way.
+    pub fn progress(&self) -> u64 {
+        self.sources.iter().map(Source::progress).sum()
+    }
+
+    /// Surveys every file on `threads` threads and draws the conclusions.
+    pub fn analyse(&self, threads: usize) -> Report {
+        let files = self.files();
+        let mut results = self.survey(&files, threads);
+        let mut surveys: Vec<Survey> = results.iter_mut().map(|r| r.survey.take().expect("surveyed")).collect();
+        let mut members: Vec<Member<'_>> = files
+            .iter()
+            .zip(&mut surveys)
+            .map(|(f, survey)| Member {
+                number: Some(f.claim.order).filter(|&n| n != u64::MAX),
+                counts: f.claim.role.counts(),
+                survey,
+            })
+            .collect();
+        let conclusions = conclude(&mut members);
+        let remarks = self.format().inspect(&files, &mut surveys, self.revision);
+        let reports = files.iter().zip(surveys).zip(results).enumerate().map(|(i, ((f, mut survey), result))| {
+            let bytes = self.sources[i].size();
+            mark_unreadable(&mut survey, &result.unreadable);
+            FileReport {
+                name: f.name.to_owned(),
+                role: f.claim.role,
+                bytes,
+                survey,
+                unreadable: result.unreadable,
+                failure: self.failures[i].clone(),
+                shrunk: result.shrunk,
+                changed: self.sources[i].changed(),
+            }
+        });
+        let mut report = Report {
+            path: self.log.path.clone(),
+            format: self.format(),
+            revision: self.revision,
+            revision_reason: self.revision_reason.clone(),
+            recognised_by: self.log.recognised_by.clone(),
+            files: reports.collect(),
+            ignored: self.log.ignored.clone(),
+            conclusions,
+            remarks,
+            forecast: None,
+        };
+        report.settle_revision();
+        let intact = report.conclusions.committed;
+        let sound = report.findings().all(|f| f.class == Class::Note) && report.conclusions.undecided == 0;
+        let engine = if sound {
+            Outcome { opens: true, error: None, records: intact, halts: Vec::new() }
+        } else {
+            let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
+            self.format().engine(&files, &surveys, self.revision)
+        };
+        report.forecast = Some(Forecast { engine, intact });
+        report
+    }
+
+    fn survey(&self, files: &[LogFile<'_>], threads: usize) -> Vec<Surveyed> {
+        let next = AtomicUsize::new(0);
+        let results: Vec<Mutex<Surveyed>> = files.iter().map(|_| Mutex::new(Surveyed::default())).collect();
+        let work = || {
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                if i >= files.len() {
+                    break;
+                }
+                let surveyed = survey_file(self.format(), files, i, self.revision);
+                *results[i].lock().unwrap_or_else(|e| e.into_inner()) = surveyed;
+            }
+        };
+        let threads = threads.clamp(1, files.len().max(1));
+        std::thread::scope(|scope| {
+            for _ in 1..threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        results.into_iter().map(|m| m.into_inner().unwrap_or_else(|e| e.into_inner())).collect()
+    }
+}
+
+#[derive(Default)]
+struct Surveyed {
+    survey: Option<Survey>,
+    unreadable: Vec<Range<u64>>,
+    shrunk: bool,
+}
+
+fn survey_file(
+    format: &dyn Format,
+    files: &[LogFile<'_>],
+    file: usize,
+    revision: Option<&str>,
+) -> Surveyed {
+    let Opened { mut decoder, rules } = format.open(files, file, revision);
+    let mut surveyor = Surveyor::new(rules);
+    let mut reader = Reader::new(files[file].src);
+    scan(&mut reader, &mut *decoder as &mut dyn Decoder, 0, &mut surveyor);
+    files[file].src.passed(files[file].src.size());
+    Surveyed { survey: Some(surveyor.finish()), unreadable: reader.unreadable, shrunk: reader.shrunk }
+}
+
+/// Damage that holds bytes the system could not read is named for that.
+fn mark_unreadable(survey: &mut Survey, unreadable: &[Range<u64>]) {
+    for range in unreadable {
+        survey.regions.rename(range, Kind::Unreadable, Cause::Unreadable);
+    }
+}
+
+/// One file of a report.
+#[derive(Debug)]
+pub struct FileReport {
+    /// Relative to the log.
+    pub name: String,
+    /// The part it plays.
+    pub role: Role,
+    /// Length in bytes when it was opened.
+    pub bytes: u64,
+    /// Its survey.
+    pub survey: Survey,
+    /// Ranges that the system refused to read.
+    pub unreadable: Vec<Range<u64>>,
+    /// Why it could not be opened.
+    pub failure: Option<String>,
+    /// It became shorter while it was read.
+    pub shrunk: bool,
+    /// It was written to while it was read.
+    pub changed: bool,
+}
+
+impl FileReport {
+    /// The end verdict: `clean`, `torn`, `corrupt`, `preallocated` or `stale`.
+    pub fn end(&self) -> &'static str {
+        let regions = self.survey.regions.as_slice();
+        let hurt = |r: &&Region| !r.kind.sound();
+        match regions.last() {
+            Some(last) if last.kind == Kind::Torn && regions.iter().filter(hurt).count() == 1 => "torn",
+            _ if regions.iter().any(|r| hurt(&r)) => "corrupt",
+            Some(last) if last.kind == Kind::Preallocated => "preallocated",
+            Some(last) if last.kind == Kind::Stale => "stale",
+            _ => "clean",
+        }
+    }
+}
+
+/// What the engine keeps against what is intact, in records that change something.
+#[derive(Clone, Debug)]
+pub struct Forecast {
+    /// What it would hold.
+    pub engine: Outcome,
+    /// Intact and committed, past damage too.
+    pub intact: u64,
+}
+
+impl Forecast {
+    /// Records that opening the engine would lose.
+    pub fn at_stake(&self) -> u64 {
+        if self.engine.opens { self.intact.saturating_sub(self.engine.records) } else { self.intact }
+    }
+}
+
+/// All that is known of one log.
+#[derive(Debug)]
+pub struct Report {
+    /// As given.
+    pub path: String,
+    /// Its format.
+    pub format: &'static dyn Format,
+    /// Its revision, where known.
+    pub revision: Option<&'static str>,
+    /// How the revision was told.
+    pub revision_reason: String,
+    /// How the format was told.
+    pub recognised_by: String,
+    /// Its files, in log order.
+    pub files: Vec<FileReport>,
+    /// Left-overs that the engine ignores.
+    pub ignored: Vec<String>,
+    /// What neighbours revealed.
+    pub conclusions: Conclusions,
+    /// What only the format could see.
+    pub remarks: Vec<Remark>,
+    /// Engine against intact.
+    pub forecast: Option<Forecast>,
+}
+
+/// One thing to say about a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Its code.
+    pub code: Code,
+    /// Its class; a note never changes the exit code.
+    pub class: Class,
+    /// Index of the file.
+    pub file: Option<usize>,
+    /// Offset in it.
+    pub at: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Report {
+    /// COMMITs without any BEGIN: an older revision, or the newer one after a truncate. One note instead of one a batch.
+    fn settle_revision(&mut self) {
+        let (begins, commits) =
+            self.files.iter().fold((0, 0), |(b, c), f| (b + f.survey.begins, c + f.survey.commits));
+        if self.revision.is_none() && self.format.profile().revisions.len() > 1 && begins == 0 && commits > 0 {
+            self.conclusions.batches.retain(|u| !matches!(u.batch.state, BatchState::NoBegin { .. }));
+        }
+    }
+
+    /// Whether intact records lie behind a finding, in its file or a later one.
+    pub fn intact_behind(&self, finding: &Finding) -> bool {
+        let Some(file) = finding.file else { return true };
+        let own = self.files[file].survey.regions.as_slice().iter().rev().take_while(|r| r.at >= finding.at);
+        own.chain(self.files[file + 1..].iter().filter(|f| f.role.counts()).flat_map(|f| f.survey.regions.as_slice()))
+            .any(|r| r.kind == Kind::Records && r.records > 0)
+    }
+
+    /// Every finding and note, by file and then by offset; what concerns no file comes first.
+    pub fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
+        let mut rest: Vec<Finding> = Vec::new();
+        self.find_log(&mut rest);
+        self.find_files(&mut rest);
+        self.find_numbers(&mut rest);
+        rest.extend(self.conclusions.batches.iter().map(|u| self.unwhole(u)));
+        rest.extend(self.remarks.iter().map(|r| Finding {
+            code: r.code,
+            class: r.code.class(),
+            file: Some(r.file),
+            at: r.at,
+            len: r.len,
+            message: r.message.clone(),
+        }));
+        rest.sort_by_key(|f| (f.file.map_or(0, |i| i + 1), f.at));
+        let mut rest = rest.into_iter().peekable();
+        let mut regions = self.region_findings().peekable();
+        // Both are in order: merge them, so that a damaged gigabyte needs no list of all its findings.
+        std::iter::from_fn(move || {
+            let key = |f: &Finding| (f.file.map_or(0, |i| i + 1), f.at);
+            match (rest.peek(), regions.peek()) {
+                (Some(a), Some(b)) if key(a) <= key(b) => rest.next(),
+                (_, Some(_)) => regions.next(),
+                _ => rest.next(),
+            }
+        })
+    }
+
+    fn region_findings(&self) -> impl Iterator<Item = Finding> + '_ {
+        self.files.iter().enumerate().flat_map(move |(i, f)| {
+            f.survey.regions.as_slice().iter().filter_map(move |r| region_finding(i, f, r))
+        })
+    }
+
+    fn find_log(&self, out: &mut Vec<Finding>) {
+        let note = |code: Code, message| Finding { code, class: code.class(), file: None, at: 0, len: 0, message };
+        let profile = self.format.profile();
+        let holds_anything = self.files.iter().any(|f| f.bytes > 0);
+        let undecided = self.conclusions.undecided;
+        if self.revision.is_none() && profile.revisions.len() > 1 && holds_anything {
+            let revisions = profile.revisions.join(" or ");
+            let message = format!("{}: {revisions} cannot be told apart here; say --revision if you know", self.revision_reason);
+            out.push(note(Code::RevisionUndecided, message));
+        }
+        if undecided > 0 {
+            let message = format!(
+                "{undecided} {}s behind the last COMMIT may be single writes or an unfinished batch; nothing in the bytes tells",
+                profile.record
+            );
+            out.push(note(Code::UndecidedTail, message));
+        }
+        for name in &self.ignored {
+            let message = format!("{name} looks like a left-over of this log; the engine ignores it, and so does this report");
+            out.push(note(Code::ForeignFile, message).as_note());
+        }
+    }
+
+    fn find_files(&self, out: &mut Vec<Finding>) {
+        for (i, f) in self.files.iter().enumerate() {
+            let mut say = |code: Code, at, len, message| {
+                out.push(Finding { code, class: code.class(), file: Some(i), at, len, message });
+            };
+            if let Some(failure) = &f.failure {
+                say(Code::Unopenable, 0, 0, failure.clone());
+            }
+            if f.shrunk {
+                say(Code::ChangedWhileRead, f.survey.regions.end(), 0, "the file became shorter while it was read; run again".into());
+            } else if f.changed {
+                say(Code::StillWritten, f.bytes, 0, "written to while it was read; only its first bytes, as opened, are judged".into());
+            }
+            for range in &f.unreadable {
+                let message = format!("the system could not read {} bytes here", range.end - range.start);
+                say(Code::UnreadableRange, range.start, range.end - range.start, message);
+            }
+            for &at in &f.survey.embedded {
+                let message = "a perfect record lies inside the damaged one; it is part of its contents and not taken for real";
+                say(Code::EmbeddedRecord, at, 0, message.into());
+            }
+        }
+    }
+
+    fn find_numbers(&self, out: &mut Vec<Finding>) {
+        for g in &self.conclusions.gaps {
+            let code = if g.cause.word() == "missing-file" { Code::MissingFile } else { Code::MissingRange };
+            let count = g.last - g.first + 1;
+            let found = if g.recovered > 0 { format!(", {} of them recovered", g.recovered) } else { String::new() };
+            let same = g.after.file == g.before.file;
+            let (at, len) = if same { (g.after.at, g.before.at - g.after.at) } else { (g.before.at, 0) };
+            let message = format!("{} missing ({count}{found}); likely cause: {}", span(g.first, g.last), g.cause.word());
+            out.push(Finding { code, class: code.class(), file: Some(g.before.file), at, len, message });
+        }
+        for r in &self.conclusions.repeats {
+            let numbers = span(r.first, r.last);
+            let (code, message) = match r.kind {
+                RepeatKind::Repeated => (Code::RepeatedRange, format!("{numbers} occur a second time")),
+                RepeatKind::Reused => {
+                    (Code::RepeatedRange, format!("{numbers} were given out again by an engine that could not see past the damage"))
+                }
+                RepeatKind::Reset => (Code::Reset, format!("counting starts again: {numbers}")),
+                RepeatKind::OutOfOrder => {
+                    (Code::MisorderedNames, format!("{numbers} belong before the file in front: the files are in the wrong order"))
+                }
+            };
+            out.push(Finding { code, class: code.class(), file: Some(r.place.file), at: r.place.at, len: r.len, message });
+        }
+        if let Some((first, _)) = self.conclusions.numbers.filter(|n| n.0 > 1 && self.format.profile().numbered) {
+            let bad_start = self.files.iter().find(|f| f.bytes > 0).is_some_and(|f| f.survey.regions.first_bad() == Some(0));
+            if !bad_start {
+                let code = Code::FirstFileMissing;
+                let message = format!("the log starts at seq {first}: earlier records were truncated, or their files are missing");
+                out.push(Finding { code, class: code.class(), file: None, at: 0, len: 0, message });
+            }
+        }
+        if self.conclusions.unlisted > 0 {
+            let code = Code::TooMuchDamage;
+            let message = format!("{} more breaks in numbers and batches are not listed one by one", self.conclusions.unlisted);
+            out.push(Finding { code, class: code.class(), file: None, at: 0, len: 0, message });
+        }
+    }
+
+    fn unwhole(&self, u: &Unwhole) -> Finding {
+        let b = &u.batch;
+        let code = match b.state {
+            BatchState::Orphan => Code::OrphanedBatch,
+            BatchState::LostMember => Code::LostMember,
+            BatchState::NoBegin { .. } => Code::CommitWithoutBegin,
+        };
+        let numbers = span(b.first, b.last);
+        let record = self.format.profile().record;
+        let message = match b.state {
+            BatchState::NoBegin { .. } => format!("COMMIT {numbers} without BEGIN: {}", u.why),
+            _ => format!("batch of {} {record}s, {numbers}: {}", b.records, u.why),
+        };
+        Finding { code, class: code.class(), file: Some(u.file), at: b.at, len: b.end - b.at, message }
+    }
+}
+
+impl Finding {
+    fn as_note(self) -> Finding {
+        Finding { class: Class::Note, ..self }
+    }
+}
+
+fn span(first: u64, last: u64) -> String {
+    if first == last { format!("seq {first}") } else { format!("seq {first}..{last}") }
+}
+
+fn region_finding(file: usize, f: &FileReport, r: &Region) -> Option<Finding> {
+    if matches!(r.kind, Kind::Records | Kind::Framing) {
+        return None;
+    }
+    let cause = r.cause.unwrap_or(Cause::Malformed("record"));
+    let code = Code::of_region(r.kind, cause);
+    let message = match (r.kind, r.fix) {
+        (Kind::Recovered, Some(fix)) if fix.inferred == u64::MAX => {
+            format!("recovered: {} {} is wrong, the rest of the record holds", fix.field, number(fix.field, fix.found))
+        }
+        (Kind::Recovered, Some(fix)) => {
+            format!("recovered: {} {} is wrong, the other fields say {}", fix.field, fix.found, fix.inferred)
+        }
+        (Kind::Torn, _) => format!("the file ends inside a record, {} bytes of it are left", r.len),
+        (Kind::Foreign, _) => format!("{} records of another log: their numbers do not belong here", r.records),
+        (Kind::Mixed, _) => format!("damage without end: from here on damage is not listed one by one ({} records intact)", r.records),
+        (Kind::Stale, _) => format!("{} records of an older generation", r.records),
+        (Kind::Preallocated, _) => "zeros that the engine wrote ahead".into(),
+        _ => cause.to_string(),
+    };
+    // While a log is being written its tail is not torn, just not finished.
+    let class = if r.kind == Kind::Torn && f.changed { Class::Note } else { code.class() };
+    Some(Finding { code, class, file: Some(file), at: r.at, len: r.len, message })
+}
+
+fn number(field: &str, found: u64) -> String {
+    if field == "timestamp" { format!("{}", f64::from_bits(found)) } else { found.to_string() }
+}

@@ -1,0 +1,153 @@
+//! The command line: one table of commands, and the argument groups that they share.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::io::listing::Wanted;
+use crate::log::finding::Class;
+use crate::ui::{paint, progress};
+
+const EXAMPLES: &str = "\
+Examples:
+  walmedic verify /var/lib/app/wal            is this log sound, and what would the engine lose?
+  walmedic dump wal/000002.wal --at 1176 --hex    the damaged bytes, field by field
+  walmedic gaps wal --format json             missing and repeated sequence numbers
+  walmedic explain WM-201                     what a finding means and what to do
+  walmedic verify wal --allow torn-tail       in CI: a torn tail is expected after kill -9
+
+Exit codes: 0 clean, 1 findings, 2 usage or failure, 3 incomplete, 4 refused, 130 interrupted;
+with --detailed-exitcode 10 torn tail, 11 orphan, 12 gap, 13 and 14 corruption with and without
+intact data behind it.";
+
+/// Write-ahead-log forensics and recovery: what is damaged, what is intact, what the engine would drop.
+#[derive(Debug, Parser)]
+#[command(name = "walmedic", version, about, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// How to say it.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// The commands, one file each.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Is this log sound? Every damaged range, gap and orphan; what the engine would keep
+    Verify(crate::cmd::verify::Opts),
+    /// The records, filtered, each with its fate; or annotated hex
+    Dump(crate::cmd::dump::Opts),
+    /// Missing, repeated and overlapping sequence ranges, each with its likely cause
+    Gaps(crate::cmd::gaps::Opts),
+    /// What a finding code means, and what to do about it
+    Explain(crate::cmd::explain::Opts),
+    /// Completions for a shell
+    Completions(crate::cmd::completions::Opts),
+    /// The manual page
+    Man,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Say no more than asked: no progress, no words about the run
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say more: every file of a long list, every note
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: paint::When,
+    /// Progress on standard error
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub progress: progress::When,
+}
+
+impl Global {
+    /// When progress is drawn.
+    pub fn progress(&self) -> progress::When {
+        if self.quiet { progress::When::Never } else { self.progress }
+    }
+}
+
+/// What to read.
+#[derive(Debug, Args)]
+pub struct Input {
+    /// Files or directories; a directory is one log or several; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Read as this format instead of recognising it
+    #[arg(long = "as", value_name = "FORMAT", value_parser = format_names())]
+    pub format: Option<String>,
+    /// Revision of the format, where the bytes do not tell it
+    #[arg(long, value_name = "REVISION")]
+    pub revision: Option<String>,
+    /// Name that standard input would have as a file
+    #[arg(long, value_name = "NAME")]
+    pub stdin_name: Option<String>,
+    /// Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile
+    #[arg(long)]
+    pub map: bool,
+    /// Threads [default: one per core]; the output does not depend on it
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+}
+
+fn format_names() -> clap::builder::PossibleValuesParser {
+    let profiles = crate::format::ALL.iter().map(|f| f.profile());
+    let mut names: Vec<&'static str> = profiles.flat_map(|p| std::iter::once(p.name).chain(p.family)).collect();
+    names.dedup();
+    names.sort_unstable();
+    names.dedup();
+    clap::builder::PossibleValuesParser::new(names)
+}
+
+impl Input {
+    /// For the listing.
+    pub fn wanted(&self) -> Wanted {
+        Wanted {
+            format: self.format.clone(),
+            revision: self.revision.clone(),
+            stdin_name: self.stdin_name.clone(),
+            map: self.map,
+        }
+    }
+
+    /// Threads to use.
+    pub fn threads(&self) -> usize {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(cores, usize::from)
+    }
+}
+
+/// `--format` of commands that report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One document.
+    Json,
+    /// One object a line: `meta` first, `summary` last.
+    Ndjson,
+    /// One line a row, with a header.
+    Csv,
+}
+
+/// Which findings count.
+#[derive(Debug, Args)]
+pub struct Judgement {
+    /// Classes of findings that are notes here, separated by commas
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', value_parser = allowable())]
+    pub allow: Vec<String>,
+    /// Exit with 10 to 14 instead of 1, by the worst finding
+    #[arg(long)]
+    pub detailed_exitcode: bool,
+}
+
+fn allowable() -> clap::builder::PossibleValuesParser {
+    clap::builder::PossibleValuesParser::new(Class::ALLOWABLE.map(Class::word))
+}

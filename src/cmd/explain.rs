@@ -1,0 +1,12 @@
+//! explain
+use anyhow::Result;
+use clap::Args;
+use crate::cli::Global;
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Opts {
+    /// Code
+    code: Option<String>,
+}
+/// Runs it.
+pub fn run(opts: &Opts, _: &Global) -> Result<u8> { let _ = &opts.code; Ok(0) }

@@ -1,0 +1,86 @@
+//! `verify`: is this log sound, what would the engine keep, what is at stake?
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::analysis::Report;
+use crate::cli::{Format, Global, Input, Judgement};
+use crate::cmd::{FAILED, analyse_all, open_all};
+use crate::ui::json::{self, line};
+use crate::ui::out::Out;
+use crate::ui::paint::Paint;
+use crate::ui::text;
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct Opts {
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    judgement: Judgement,
+    /// How to print the report
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When no log could be opened at all.
+pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
+    let (logs, failed) = open_all(&opts.input)?;
+    let reports = analyse_all(&logs, &opts.input, global);
+    let code = if failed { FAILED } else { opts.judgement.exit_code(&reports) };
+    let mut out = Out::default();
+    let class = |f: &_| opts.judgement.class(f);
+    match opts.format {
+        Format::Text => {
+            let view = text::View::new(Paint::stdout(global.color), global.verbose, &opts.judgement);
+            for report in &reports {
+                view.verify(&mut out, report)?;
+            }
+        }
+        Format::Json => json::verify(&mut out, status(&opts.judgement, &reports), &reports, &class)?,
+        Format::Ndjson => ndjson(&mut out, opts, &reports)?,
+        Format::Csv => csv(&mut out, opts, &reports)?,
+    }
+    out.flush()?;
+    Ok(code)
+}
+
+fn status(judgement: &Judgement, reports: &[Report]) -> &'static str {
+    match judgement.exit_code(reports) {
+        0 => "clean",
+        3 => "incomplete",
+        _ => "findings",
+    }
+}
+
+fn ndjson(out: &mut Out, opts: &Opts, reports: &[Report]) -> Result<()> {
+    line(out, &serde_json::json!({ "type": "meta", "schema": "walmedic.verify/1", "version": env!("CARGO_PKG_VERSION") }))?;
+    for report in reports {
+        for finding in report.findings() {
+            let mut row = json::finding(report, &finding, opts.judgement.class(&finding));
+            row["type"] = "finding".into();
+            row["log"] = report.path.as_str().into();
+            line(out, &row)?;
+        }
+    }
+    let logs: Vec<_> = reports.iter().map(json::summary).collect();
+    line(out, &serde_json::json!({ "type": "summary", "status": status(&opts.judgement, reports), "logs": logs }))
+}
+
+fn csv(out: &mut Out, opts: &Opts, reports: &[Report]) -> Result<()> {
+    writeln!(out, "code,class,log,file,offset,len,message")?;
+    for report in reports {
+        for f in report.findings() {
+            let file = f.file.map_or("", |i| &report.files[i].name);
+            let class = opts.judgement.class(&f).word();
+            let cells = [f.code.text(), class, &report.path, file].map(text::csv_cell);
+            writeln!(out, "{},{},{},{}", cells.join(","), f.at, f.len, text::csv_cell(&f.message))?;
+        }
+    }
+    Ok(())
+}
