@@ -81,7 +81,7 @@ pub struct Input {
     pub paths: Vec<PathBuf>,
     /// Read as this format instead of recognising it
     #[arg(long = "as", value_name = "FORMAT", value_parser = format_names())]
-    pub format: Option<String>,
+    pub as_format: Option<String>,
     /// Revision of the format, where the bytes do not tell it
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<String>,
@@ -109,7 +109,7 @@ impl Input {
     /// For the listing.
     pub fn wanted(&self) -> Wanted {
         Wanted {
-            format: self.format.clone(),
+            format: self.as_format.clone(),
             revision: self.revision.clone(),
             stdin_name: self.stdin_name.clone(),
             map: self.map,
