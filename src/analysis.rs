@@ -324,12 +324,12 @@ impl Report {
         }
     }
 
-    /// Whether intact records lie behind a finding, in its file or a later one.
-    pub fn intact_behind(&self, finding: &Finding) -> bool {
-        let Some(file) = finding.file else { return true };
-        let own = self.files[file].survey.regions.as_slice().iter().rev().take_while(|r| r.at >= finding.at);
-        own.chain(self.files[file + 1..].iter().filter(|f| f.role.counts()).flat_map(|f| f.survey.regions.as_slice()))
-            .any(|r| r.kind == Kind::Records && r.records > 0)
+    /// The last place that holds intact records: file and offset. Damage behind it has nothing intact after it.
+    pub fn last_intact(&self) -> Option<(usize, u64)> {
+        self.files.iter().enumerate().rev().filter(|(_, f)| f.role.counts()).find_map(|(i, f)| {
+            let regions = f.survey.regions.as_slice().iter().rev();
+            regions.clone().find(|r| r.kind == Kind::Records && r.records > 0).map(|r| (i, r.at))
+        })
     }
 
     /// Every finding and note, by file and then by offset; what concerns no file comes first.

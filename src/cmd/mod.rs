@@ -94,6 +94,7 @@ impl Judgement {
     pub fn exit_code(&self, reports: &[Report]) -> u8 {
         let (mut incomplete, mut worst) = (false, CLEAN);
         for report in reports {
+            let last_intact = report.last_intact();
             for finding in report.findings() {
                 let code = match self.class(&finding) {
                     Class::Note => continue,
@@ -105,7 +106,7 @@ impl Judgement {
                     Class::Orphan => 11,
                     Class::Gap => 12,
                     Class::Foreign | Class::Stale => 13,
-                    Class::Corruption if report.intact_behind(&finding) => 13,
+                    Class::Corruption if finding.file.is_none_or(|f| last_intact > Some((f, finding.at))) => 13,
                     Class::Corruption => 14,
                 };
                 worst = worst.max(code);

@@ -75,6 +75,8 @@ pub trait Framing: Send {
 pub struct Chain<F> {
     framing: F,
     last: Option<Record>,
+    /// The number due behind `last`, should its own number be the wrong one.
+    due_otherwise: Option<u64>,
     /// A search found no record whose number fits; from then on the chain alone decides.
     number_lost: bool,
     /// Checksum bytes the search may still spend; see [`Chain::search`].
@@ -91,7 +93,7 @@ const BUDGET: u64 = 64 << 20;
 impl<F: Framing> Chain<F> {
     /// A decoder at the start of a file.
     pub fn new(framing: F) -> Self {
-        Chain { framing, last: None, number_lost: false, budget: BUDGET }
+        Chain { framing, last: None, due_otherwise: None, number_lost: false, budget: BUDGET }
     }
 
     fn decode<B: Bytes>(&self, b: &mut B, at: u64) -> Result<Record, Fault> {
@@ -105,11 +107,18 @@ impl<F: Framing> Chain<F> {
         at == reader.end() || self.decode(reader, at).is_ok() || self.framing.framing(reader, at).is_some()
     }
 
-    /// How far behind the expected number `seq` may lie if `bytes` were lost: each lost record had `MIN` at least.
+    /// Whether the number of `r` can follow the last one, `r.at - lost_from` bytes of records having been lost.
     fn number_fits(&self, r: &Record, lost_from: u64) -> Option<bool> {
         let last = self.last.filter(|l| l.next > l.seq && r.next > r.seq)?;
-        let missing = r.seq.checked_sub(last.next);
-        Some(missing.is_some_and(|m| m <= r.at.saturating_sub(lost_from) / F::MIN))
+        let room = r.at.saturating_sub(lost_from) / F::MIN;
+        let fits = |due: u64| r.seq.checked_sub(due).is_some_and(|missing| missing <= room);
+        Some(fits(last.next) || self.due_otherwise.is_some_and(fits))
+    }
+
+    /// Takes note of the record in front of a possible fault, and of the one before it.
+    fn remember(&mut self, before: Option<Record>, last: Record) {
+        self.due_otherwise = before.filter(|b| b.next != last.seq).map(|b| b.next.saturating_add(last.next - last.seq));
+        self.last = Some(last);
     }
 
     /// The next place from `from` on, before `to`, where a record of this log stands, and the grounds for it.
@@ -119,15 +128,19 @@ impl<F: Framing> Chain<F> {
         let mut at = from;
         while at + F::MIN <= to {
             let window = reader.forward(at, span as usize + 64);
-            let bytes = window.slice(at..window.base + window.bytes.len() as u64).unwrap_or(&[]);
+            let seen_to = (window.base + window.bytes.len() as u64).min(to.saturating_add(span - 1));
+            let bytes = window.slice(at..seen_to).unwrap_or(&[]);
             let Some(skip) = next_candidate(F::LANES, bytes) else {
                 let seen = (bytes.len() as u64).saturating_sub(span - 1).max(1);
                 self.budget = BUDGET.min(self.budget + seen * BUDGET_PER_BYTE);
                 at += seen;
                 continue;
             };
-            let zeros = bytes[skip..].iter().take(64).all(|&b| b == 0);
+            let zeros = bytes.len() - skip >= 64 && bytes[skip..skip + 64].iter().all(|&b| b == 0);
             at += skip as u64;
+            if at + F::MIN > to {
+                break;
+            }
             self.budget = BUDGET.min(self.budget + (skip as u64 + 1) * BUDGET_PER_BYTE);
             if zeros {
                 // A record can begin with zeros, but not with more of them than its shortest form has bytes.
@@ -212,7 +225,10 @@ impl<F: Framing> Decoder for Chain<F> {
                 Err(fault) => break Stop::Fault(fault),
             }
         };
-        self.last = out.last().copied().or(self.last);
+        if let Some(&last) = out.last().filter(|&&r| Some(r) != self.last) {
+            let before = out.len().checked_sub(2).map(|i| out[i]).or(self.last);
+            self.remember(before, last);
+        }
         match stop {
             Stop::Fault(fault) => match self.framing.framing(&mut window, *at) {
                 Some(to) => Stop::Framing(to),
@@ -225,7 +241,7 @@ impl<F: Framing> Decoder for Chain<F> {
     fn long(&mut self, reader: &mut Reader<'_>, at: u64) -> Result<Record, Fault> {
         let record = self.decode(reader, at)?;
         self.framing.follows(reader, &record)?;
-        self.last = Some(record);
+        self.remember(self.last, record);
         Ok(record)
     }
 
@@ -291,7 +307,7 @@ impl<F: Framing> Decoder for Chain<F> {
 
 impl<F: Framing> Chain<F> {
     fn mended(&mut self, recovery: Recovery, record: Record, fix: Fix, trust: Trust) -> Recovery {
-        self.last = Some(record);
+        self.remember(self.last, record);
         Recovery {
             record: Some((record, fix)),
             resume: record.end(),

@@ -180,9 +180,10 @@ pub const CHUNK: usize = 256 << 10;
 /// Bytes that cannot be read count as zeros and are remembered in `unreadable`, so decoders need no I/O errors.
 pub struct Reader<'s> {
     src: &'s dyn ReadAt,
-    buf: Vec<u8>,
-    len: usize,
-    base: u64,
+    /// Where the scan is.
+    main: Buffer,
+    /// For looks at distant places: what a damaged length claims must not cost the main window.
+    side: Buffer,
     end: u64,
     chunk: usize,
     /// Ranges that the system refused to read, in the order met.
@@ -190,6 +191,30 @@ pub struct Reader<'s> {
     /// The file ended before its length: someone truncated it meanwhile.
     pub shrunk: bool,
 }
+
+/// Bytes of the file from `base` on.
+#[derive(Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    len: usize,
+    base: u64,
+}
+
+impl Buffer {
+    #[inline]
+    fn holds(&self, from: u64, to: u64) -> bool {
+        from >= self.base && to <= self.base + self.len as u64
+    }
+
+    fn window(&self, end: u64) -> Window<'_> {
+        Window { bytes: &self.bytes[..self.len], base: self.base, end }
+    }
+}
+
+/// A distant look fetches at least this much.
+const LOOK: usize = 512;
+/// Distant spans are gone through in pieces of this size.
+const PIECE: usize = 64 << 10;
 
 impl<'s> Reader<'s> {
     /// A reader with the usual window.
@@ -199,16 +224,8 @@ impl<'s> Reader<'s> {
 
     /// A reader that fetches `chunk` bytes at a time; results never depend on it.
     pub fn with_chunk(src: &'s dyn ReadAt, chunk: usize) -> Self {
-        Reader {
-            src,
-            buf: Vec::new(),
-            len: 0,
-            base: 0,
-            end: src.size(),
-            chunk: chunk.max(1),
-            unreadable: Vec::new(),
-            shrunk: false,
-        }
+        let (main, side, end) = (Buffer::default(), Buffer::default(), src.size());
+        Reader { src, main, side, end, chunk: chunk.max(1), unreadable: Vec::new(), shrunk: false }
     }
 
     /// Bytes fetched at a time.
@@ -219,25 +236,36 @@ impl<'s> Reader<'s> {
     /// A window that holds at least `min` bytes from `at` on, fewer only where the file ends.
     #[inline]
     pub fn window(&mut self, at: u64, min: usize) -> Window<'_> {
+        self.look(at, min, LOOK.min(self.chunk))
+    }
+
+    #[inline]
+    fn look(&mut self, at: u64, min: usize, fetch: usize) -> Window<'_> {
         if let Some(bytes) = self.src.whole() {
             return Window { bytes, base: 0, end: self.end };
         }
         let at = at.min(self.end);
         let to = at.saturating_add(min.max(1) as u64).min(self.end);
-        if at < self.base || to > self.base + self.len as u64 {
-            self.load(at, (to - at) as usize);
+        if self.main.holds(at, to) {
+            return self.main.window(self.end);
         }
-        Window { bytes: &self.buf[..self.len], base: self.base, end: self.end }
+        if !self.side.holds(at, to) {
+            let mut side = std::mem::take(&mut self.side);
+            self.load(&mut side, at, ((to - at) as usize).max(fetch));
+            self.side = side;
+        }
+        self.side.window(self.end)
     }
 
-    /// Like [`Reader::window`], and starts at `at`: the scan goes forward and wants a full window each time.
+    /// Like [`Reader::window`], for a scan that goes forward: moves the main window along.
     pub fn forward(&mut self, at: u64, min: usize) -> Window<'_> {
         self.src.passed(at);
         if self.src.whole().is_none() && at < self.end {
-            let have = (self.base + self.len as u64).saturating_sub(at.max(self.base));
-            let rest = self.end - at;
-            if at < self.base || have < (min as u64).max(self.chunk as u64 / 2).min(rest) {
-                self.load(at, min.max(1));
+            let have = (self.main.base + self.main.len as u64).saturating_sub(at.max(self.main.base));
+            if at < self.main.base || have < (min.max(1) as u64).min(self.end - at) {
+                let mut main = std::mem::take(&mut self.main);
+                self.load(&mut main, at, min.max(self.chunk));
+                self.main = main;
             }
         }
         self.window(at, min)
@@ -248,43 +276,43 @@ impl<'s> Reader<'s> {
         self.src.data_at(at).min(self.end)
     }
 
-    fn load(&mut self, at: u64, min: usize) {
-        let want = min.max(self.chunk);
-        let kept = if at >= self.base && at < self.base + self.len as u64 {
-            let from = (at - self.base) as usize;
-            self.buf.copy_within(from..self.len, 0);
-            self.len - from
+    /// Fills `buffer` with `want` bytes from `at` on, and keeps those that it has already.
+    fn load(&mut self, buffer: &mut Buffer, at: u64, want: usize) {
+        let kept = if buffer.holds(at, at + 1) {
+            let from = (at - buffer.base) as usize;
+            buffer.bytes.copy_within(from..buffer.len, 0);
+            buffer.len - from
         } else {
             0
         };
         // One long record must not keep its memory for the rest of the file.
-        if self.buf.len() < want || self.buf.len() > 4 * want.max(kept) {
-            self.buf.resize(want.max(kept), 0);
-            self.buf.shrink_to_fit();
+        let want = want.max(kept);
+        if buffer.bytes.len() < want || buffer.bytes.len() > 4 * want.max(self.chunk) {
+            buffer.bytes.resize(want, 0);
+            buffer.bytes.shrink_to_fit();
         }
-        self.base = at;
-        self.len = kept;
-        let to = (self.end - at).min(self.buf.len() as u64) as usize;
-        while self.len < to {
-            let place = at + self.len as u64;
-            match self.src.read_at(place, &mut self.buf[self.len..to]) {
+        (buffer.base, buffer.len) = (at, kept);
+        let to = (self.end - at).min(want as u64) as usize;
+        while buffer.len < to {
+            let place = at + buffer.len as u64;
+            match self.src.read_at(place, &mut buffer.bytes[buffer.len..to]) {
                 Ok(0) => {
                     self.shrunk = true;
                     self.end = place;
                     break;
                 }
-                Ok(n) => self.len += n,
+                Ok(n) => buffer.len += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.load_piecewise(place, to),
+                Err(_) => self.load_sector(buffer, place, to),
             }
         }
     }
 
     /// Reads around a medium error in pieces of a sector, so that only what cannot be read is lost.
-    fn load_piecewise(&mut self, place: u64, to: usize) {
+    fn load_sector(&mut self, buffer: &mut Buffer, place: u64, to: usize) {
         const SECTOR: u64 = 512;
-        let n = ((SECTOR - place % SECTOR) as usize).min(to - self.len);
-        let piece = &mut self.buf[self.len..self.len + n];
+        let n = ((SECTOR - place % SECTOR) as usize).min(to - buffer.len);
+        let piece = &mut buffer.bytes[buffer.len..buffer.len + n];
         let read = self.src.read_at(place, piece).unwrap_or(0);
         if read == 0 {
             piece.fill(0);
@@ -295,14 +323,14 @@ impl<'s> Reader<'s> {
                 _ => self.unreadable.push(span),
             }
         }
-        self.len += if read == 0 { n } else { read };
+        buffer.len += if read == 0 { n } else { read };
     }
 
     fn pieces(&mut self, span: Range<u64>, mut each: impl FnMut(&[u8]) -> bool) -> Result<(), Fault> {
         self.within(span.start, span.end)?;
         let mut at = span.start;
         while at < span.end {
-            let window = self.window(at, 1);
+            let window = self.look(at, 1, PIECE.min(self.chunk));
             let to = span.end.min(window.base + window.bytes.len() as u64);
             if to <= at {
                 return Err(Fault { at: span.start, cause: Cause::Short { need: span.end } });

@@ -2,7 +2,7 @@
 //! of files, records of another log, gaps and their causes, repeats, resets, batches that are not whole.
 
 use super::fault::Cause;
-use super::numbering::{Judgement, Numbering, Run, judge};
+use super::numbering::{Judgement, Numbering, Run, judge, room};
 use super::record::Fix;
 use super::region::{Kind, Region};
 use super::survey::{Batch, BatchState, Grouping, MAX_LISTED, Survey};
@@ -168,8 +168,8 @@ fn demote_wrong_numbers(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) 
     let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
     for i in 0..runs.len() {
         let (file, run) = runs[i];
-        let (before, behind) = (kept.last().copied(), runs.get(i + 1).copied());
-        let verdict = if run.records == 1 { lone_number(files, before, (file, run), behind) } else { None };
+        let before = kept.last().copied();
+        let verdict = if run.records == 1 { lone_number(files, before, (file, run), &runs[i + 1..]) } else { None };
         match verdict {
             Some(truth) => {
                 let expected = truth.unwrap_or(u64::MAX);
@@ -190,35 +190,42 @@ fn lone_number(
     files: &[Member<'_>],
     before: Option<(usize, Run)>,
     (file, run): (usize, Run),
-    behind: Option<(usize, Run)>,
+    behind: &[(usize, Run)],
 ) -> Option<Option<u64>> {
-    let broken = |a: (usize, u64), b: (usize, u64)| hurt_between(files, a, b);
-    match (before, behind) {
-        (Some((fa, a)), Some((fb, b))) => {
-            if run.first == a.next {
-                return None;
-            }
-            let left = broken((fa, a.end), (file, run.at));
-            let right = broken((file, run.end), (fb, b.at));
-            match judge(a.next, run.first, run.next, b.first, left, right) {
-                Judgement::Jump => None,
-                Judgement::Wrong(truth) => Some(truth),
-            }
-        }
-        // At the end of the log: nothing lies between, so nothing explains a jump.
-        (Some((fa, a)), None) => (run.first != a.next && !broken((fa, a.end), (file, run.at)) && fa == file)
-            .then_some(Some(a.next)),
-        (None, Some((fb, b))) => {
-            let lower = b.first < run.first && !broken((file, run.end), (fb, b.at));
-            lower.then(|| b.first.checked_sub(1))
-        }
-        (None, None) => None,
+    /// The next run may have a wrong number itself: so many are asked.
+    const WITNESSES: usize = 8;
+    let Some((fa, a)) = before else {
+        let &(fb, b) = behind.first()?;
+        let lower = b.first < run.first && room_between(files, (file, run.end), (fb, b.at)) == 0;
+        return lower.then(|| b.first.checked_sub(1));
+    };
+    if run.first == a.next {
+        return None;
     }
+    let left = room_between(files, (fa, a.end), (file, run.at));
+    for (n, &(fb, b)) in behind.iter().take(WITNESSES).enumerate() {
+        // Records with wrong numbers lie between: they take up room like damaged ones.
+        let right = room_between(files, (file, run.end), (fb, b.at)).saturating_add(n as u64);
+        if let Judgement::Wrong(truth) = judge(a.next, run.first, run.next, b.first, left, right) {
+            return Some(truth);
+        }
+        let follows = b.first.checked_sub(run.next).is_some_and(|missing| missing <= right);
+        if follows {
+            return None;
+        }
+    }
+    // At the end of the log: where nothing lies between, nothing explains a jump.
+    let fits = run.first.checked_sub(a.next).is_some_and(|missing| missing <= left);
+    (behind.is_empty() && !fits && fa == file).then_some((left == 0).then_some(a.next))
 }
 
-/// Whether damage, a missing file or a torn end lies between two places.
-fn hurt_between(files: &[Member<'_>], a: (usize, u64), b: (usize, u64)) -> bool {
-    unsound(files, a, b).next().is_some() || missing_numbers(files, a.0, b.0)
+/// How many records can be missing between two places: by the damage there; any number where a file is missing or ends
+/// too early.
+fn room_between(files: &[Member<'_>], a: (usize, u64), b: (usize, u64)) -> u64 {
+    if a.0 != b.0 && (missing_numbers(files, a.0, b.0) || unsound(files, a, b).any(|(_, r)| r.kind == Kind::Torn)) {
+        return u64::MAX;
+    }
+    room(unsound(files, a, b).map(|(_, r)| r.len).sum())
 }
 
 fn unsound<'f>(

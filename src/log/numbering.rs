@@ -40,29 +40,34 @@ pub enum Judgement {
     Wrong(Option<u64>),
 }
 
+/// How many records `bytes` of damage can have held, at the very most: no format has shorter ones.
+pub fn room(bytes: u64) -> u64 {
+    const SHORTEST: u64 = 8;
+    bytes / SHORTEST
+}
+
 /// Judges a record that covers `seq..next` where `expected` was due and `following` came after it.
 ///
-/// A number that jumps out and *back* is wrong; one that the records behind it follow is right. Where neither holds,
-/// numbers that rise are believed. `before`, `behind`: bytes are missing or damaged on that side, so a hole there has
-/// an explanation.
-pub fn judge(expected: u64, seq: u64, next: u64, following: u64, before: bool, behind: bool) -> Judgement {
+/// A number that jumps out and *back* is wrong; one that the record behind it follows is right. In between, what counts
+/// is whether a hole of that size fits the damage at the spot: `before` and `behind` say how many records can be missing
+/// on each side.
+pub fn judge(expected: u64, seq: u64, next: u64, following: u64, before: u64, behind: u64) -> Judgement {
     let width = next.saturating_sub(seq);
-    let back_in_line = expected.checked_add(width) == Some(following);
-    if back_in_line {
+    let fits = |from: u64, to: u64, room: u64| to.checked_sub(from).is_some_and(|missing| missing <= room);
+    if expected.checked_add(width) == Some(following) {
         return Judgement::Wrong(Some(expected));
     }
-    if following == next {
+    if following == next || (fits(expected, seq, before) && fits(next, following, behind)) {
         return Judgement::Jump;
     }
-    let rises = seq > expected && following > next;
-    // Both holes need damage to explain them; the engine leaves none on its own.
-    if rises && (before || behind) || following <= expected {
+    // Without it the neighbours must fit each other, or else nobody knows who is right.
+    if !fits(expected, following, before.saturating_add(behind).saturating_add(width)) {
         return Judgement::Jump;
     }
     Judgement::Wrong(match (before, behind) {
-        (false, _) => Some(expected),
-        (true, false) => following.checked_sub(width),
-        (true, true) => None,
+        (0, _) => Some(expected),
+        (_, 0) => following.checked_sub(width),
+        _ => None,
     })
 }
 
@@ -82,27 +87,32 @@ mod tests {
 
     #[test]
     fn out_and_back_is_a_wrong_number() {
-        assert_eq!(judge(38, 1000, 1001, 39, false, false), Judgement::Wrong(Some(38)));
-        assert_eq!(judge(38, 0, 1, 39, false, false), Judgement::Wrong(Some(38)));
-        assert_eq!(judge(38, u64::MAX, u64::MAX, 38, false, false), Judgement::Wrong(Some(38)));
+        assert_eq!(judge(38, 1000, 1001, 39, 0, 0), Judgement::Wrong(Some(38)));
+        assert_eq!(judge(38, 0, 1, 39, 0, 0), Judgement::Wrong(Some(38)));
+        assert_eq!(judge(38, u64::MAX, u64::MAX, 38, 0, 0), Judgement::Wrong(Some(38)));
     }
 
     #[test]
     fn a_number_that_others_follow_is_right() {
-        assert_eq!(judge(38, 50, 51, 51, false, false), Judgement::Jump);
-        assert_eq!(judge(38, 1, 2, 2, true, false), Judgement::Jump);
+        assert_eq!(judge(38, 50, 51, 51, 0, 0), Judgement::Jump);
+        assert_eq!(judge(38, 1, 2, 2, 3, 0), Judgement::Jump);
     }
 
     #[test]
     fn single_survivors_between_damages_keep_their_number() {
-        assert_eq!(judge(9, 11, 12, 13, true, true), Judgement::Jump);
+        assert_eq!(judge(9, 11, 12, 13, 4, 4), Judgement::Jump);
     }
 
     #[test]
     fn a_wrong_number_beside_damage_is_inferred_from_the_sound_side() {
-        assert_eq!(judge(9, 900, 901, 15, false, true), Judgement::Wrong(Some(9)));
-        assert_eq!(judge(9, 3, 4, 15, true, false), Judgement::Wrong(Some(14)));
-        assert_eq!(judge(9, 3, 4, 15, true, true), Judgement::Wrong(None));
+        assert_eq!(judge(9, 900, 901, 15, 0, 10), Judgement::Wrong(Some(9)));
+        assert_eq!(judge(9, 3, 4, 15, 10, 0), Judgement::Wrong(Some(14)));
+        assert_eq!(judge(9, 3, 4, 15, 10, 10), Judgement::Wrong(None));
+    }
+
+    #[test]
+    fn where_the_neighbours_contradict_each_other_nothing_is_decided() {
+        assert_eq!(judge(9, 5, 6, 1, 0, 0), Judgement::Jump);
     }
 
     #[test]

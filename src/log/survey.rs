@@ -7,7 +7,7 @@
 use super::bytes::Reader;
 use super::decoder::Recovery;
 use super::fault::Cause;
-use super::numbering::{Judgement, Numbering, Run, judge, time_is_wrong};
+use super::numbering::{Judgement, Numbering, Run, judge, room, time_is_wrong};
 use super::record::{Fix, Mark, Record, Trust};
 use super::region::{Kind, Region, Regions};
 use super::scan::Sink;
@@ -149,8 +149,8 @@ pub struct Surveyor {
     held: Option<Record>,
     times: [f64; 2],
     trust: Trust,
-    /// Damage lies between the last accepted record and the next one.
-    broken: bool,
+    /// Bytes of damage between the last accepted record and the next one.
+    broken: u64,
     split: bool,
     /// A hole in the numbers inside the open batch: the batch as it was before the hole.
     cut: Option<Batch>,
@@ -169,7 +169,7 @@ impl Surveyor {
             expected: None,
             held: None,
             times: [f64::NAN; 2],
-            broken: false,
+            broken: 0,
             split: false,
             cut: None,
             lost_before: false,
@@ -216,7 +216,7 @@ impl Surveyor {
             run.records += n as u64;
             run.data += data;
             self.survey.data += data;
-            self.broken = false;
+            self.broken = 0;
             if let Some(open) = &mut self.survey.open {
                 (open.end, open.last) = (last.end(), last.seq);
                 open.records += n as u64;
@@ -234,7 +234,7 @@ impl Surveyor {
         if let Some(held) = self.held.take() {
             let expected = self.expected.unwrap_or(held.seq);
             // Damage behind a held record settles it before the next one comes.
-            match judge(expected, held.seq, held.next, r.seq, self.broken, false) {
+            match judge(expected, held.seq, held.next, r.seq, room(self.broken), 0) {
                 Judgement::Jump => self.jump(held),
                 Judgement::Wrong(truth) => self.wrong_number(held, truth),
             }
@@ -329,7 +329,7 @@ impl Surveyor {
             run.data += data;
         }
         self.group(&r);
-        self.broken = false;
+        self.broken = 0;
         self.lost_before = false;
         self.last_mark = r.mark;
     }
@@ -505,7 +505,7 @@ impl Sink for Surveyor {
                 records: 0,
                 trust: recovery.trust,
             });
-            self.broken = true;
+            self.broken += recovery.resume - recovery.from;
         }
         self.trust = recovery.trust;
     }

@@ -109,8 +109,9 @@ fn stored_crc<B: Bytes>(b: &mut B, at: u64) -> Result<u32, Fault> {
 impl Framing for WalFraming {
     const LANES: &'static [Lane] = &[
         Lane { offset: OP as usize, min: 1, max: 5 },
-        // Keys of 128 MiB and more are not looked for behind damage.
-        Lane { offset: KEY_LEN as usize + 3, min: 0, max: 7 },
+        // Keys of 8 MiB and more are not looked for behind damage.
+        Lane { offset: KEY_LEN as usize + 3, min: 0, max: 0 },
+        Lane { offset: KEY_LEN as usize + 2, min: 0, max: 0x7f },
         Lane { offset: 3, min: 0, max: 0x7f },
     ];
     const MIN: u64 = FIXED;

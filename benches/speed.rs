@@ -1,0 +1,274 @@
+//! How fast is it, in ratios to `cat` of the same file in the same interleaved run, and in what memory?
+//!
+//! `cargo bench` makes the logs (about 12 GiB, in the target directory, once), runs the release binary as users do, and
+//! prints a table. `cargo bench -- NAME…` runs the cases whose name contains one of the words. `WALMEDIC_BENCH_MIB` sets
+//! the size of a log (1024), `WALMEDIC_BENCH_RUNS` the runs of each command (5), of which the median counts.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use wait4::Wait4;
+
+/// A log to make and a command to time on it.
+struct Case {
+    name: &'static str,
+    /// Folder of the log: cases may share one.
+    log: &'static str,
+    /// Files, each made by this function up to a size.
+    files: &'static [&'static str],
+    make: fn(&mut dyn Write, &mut Random, u64),
+    args: &'static [&'static str],
+    /// The floor of the project's goals, as a ratio to `cat`.
+    floor: f64,
+}
+
+const VERIFY: &[&str] = &["verify", "-j1", "--format", "json"];
+
+const CASES: &[Case] = &[
+    Case { name: "wal-4k", log: "wal-4k", files: &["000001.wal"], make: wal_4k, args: VERIFY, floor: 0.80 },
+    Case { name: "wal-120", log: "wal-120", files: &["000001.wal"], make: wal_120, args: VERIFY, floor: 0.45 },
+    Case { name: "wal-mixed", log: "wal-mixed", files: &["000001.wal"], make: wal_mixed, args: VERIFY, floor: 0.27 },
+    Case { name: "wal-4k-map", log: "wal-4k", files: &["000001.wal"], make: wal_4k, args: &["verify", "-j1", "--map", "--format", "json"], floor: 0.80 },
+    Case { name: "lsm-log", log: "lsm", files: &["wal.log"], make: lsm_log, args: VERIFY, floor: 0.27 },
+    Case { name: "btree-wal", log: "btree", files: &["btree.wal"], make: btree_wal, args: VERIFY, floor: 0.5 },
+    Case { name: "damaged-1pc", log: "damaged", files: &["000001.wal"], make: wal_damaged, args: VERIFY, floor: 0.15 },
+    Case { name: "zeros", log: "zeros", files: &["000001.wal"], make: wal_then_zeros, args: VERIFY, floor: 0.5 },
+    Case { name: "random", log: "random", files: &["000001.wal"], make: wal_then_random, args: VERIFY, floor: 0.5 },
+    Case { name: "lsm-random", log: "lsm-random", files: &["wal.log"], make: lsm_then_random, args: VERIFY, floor: 0.15 },
+    Case { name: "two-files-1", log: "two", files: &["000001.wal", "000002.wal"], make: wal_120, args: VERIFY, floor: 0.45 },
+    Case { name: "two-files-2", log: "two", files: &["000001.wal", "000002.wal"], make: wal_120, args: &["verify", "-j2", "--format", "json"], floor: 0.72 },
+    Case { name: "dump-ndjson", log: "wal-120", files: &["000001.wal"], make: wal_120, args: &["dump", "--format", "ndjson"], floor: 0.0 },
+];
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let mib = setting("WALMEDIC_BENCH_MIB", 1024);
+    let runs = setting("WALMEDIC_BENCH_RUNS", 5) as usize;
+    let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{mib}"));
+    let binary = Path::new(env!("CARGO_BIN_EXE_walmedic"));
+    println!("{mib} MiB logs, medians of {runs} interleaved runs; ratio = time of cat / time of the command");
+    println!("{:<13} {:>7} {:>7} {:>9} {:>9} {:>9} {:>10}", "case", "ratio", "floor", "cat s", "wall s", "cpu s", "peak KiB");
+    for case in CASES.iter().filter(|c| words.is_empty() || words.iter().any(|w| c.name.contains(w.as_str()))) {
+        let paths = prepare(&home, case, mib << 20);
+        let log = if paths.len() == 1 { paths[0].clone() } else { paths[0].parent().expect("in a folder").to_path_buf() };
+        let (mut cats, mut walls, mut cpus, mut ratios, mut peak) = (vec![], vec![], vec![], vec![], 0);
+        run(Command::new("cat").args(&paths));
+        for _ in 0..runs {
+            let cat = run(Command::new("cat").args(&paths));
+            let own = run(Command::new(binary).args(case.args).arg(&log));
+            ratios.push(cat.wall.as_secs_f64() / own.wall.as_secs_f64());
+            cats.push(cat.wall.as_secs_f64());
+            walls.push(own.wall.as_secs_f64());
+            cpus.push(own.cpu.as_secs_f64());
+            peak = peak.max(own.peak_kib);
+        }
+        let m = |v: &mut Vec<f64>| median(v);
+        println!(
+            "{:<13} {:>7.2} {:>7.2} {:>9.3} {:>9.3} {:>9.3} {:>10}",
+            case.name, m(&mut ratios), case.floor, m(&mut cats), m(&mut walls), m(&mut cpus), peak
+        );
+    }
+    if words.is_empty() || words.iter().any(|w| "start-up".contains(w.as_str())) {
+        start_up(&home, binary);
+    }
+}
+
+/// The whole life of a process on a log of a few records.
+fn start_up(home: &Path, binary: &Path) {
+    let path = home.join("tiny/000001.wal");
+    make(&path, wal_120, 4096);
+    let mut times: Vec<f64> = (0..41).map(|_| run(Command::new(binary).args(VERIFY).arg(&path)).wall.as_secs_f64()).collect();
+    println!("start-up      {:.2} ms on a log of 4 KiB, process start included", median(&mut times) * 1e3);
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+struct Usage {
+    wall: Duration,
+    cpu: Duration,
+    peak_kib: u64,
+}
+
+fn run(command: &mut Command) -> Usage {
+    let start = Instant::now();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the command starts");
+    let usage = child.wait4().expect("the command ends").rusage;
+    Usage { wall: start.elapsed(), cpu: usage.utime + usage.stime, peak_kib: usage.maxrss / 1024 }
+}
+
+/// Makes the files of a case once; a marker tells that they are whole.
+fn prepare(home: &Path, case: &Case, bytes: u64) -> Vec<PathBuf> {
+    let folder = home.join(case.log);
+    let each = bytes / case.files.len() as u64;
+    case.files
+        .iter()
+        .map(|name| {
+            let path = folder.join(name);
+            if fs::metadata(&path).map_or(0, |m| m.len()) < each / 2 {
+                make(&path, case.make, each);
+            }
+            path
+        })
+        .collect()
+}
+
+fn make(path: &Path, maker: fn(&mut dyn Write, &mut Random, u64), bytes: u64) {
+    fs::create_dir_all(path.parent().expect("in a folder")).expect("the folder can be made");
+    let part = path.with_extension("part");
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(&part).expect("the log can be made"));
+    // The number in the name decides the first sequence number, so that files follow each other.
+    let seed = path.file_stem().and_then(|s| s.to_str()).and_then(|s| s.parse().ok()).unwrap_or(1);
+    maker(&mut out, &mut Random { state: seed, seq: (seed - 1) * (bytes / 120) }, bytes);
+    out.flush().expect("the log can be written");
+    fs::rename(&part, path).expect("the log can be renamed");
+}
+
+/// Splitmix64, and the number of the next record.
+struct Random {
+    state: u64,
+    seq: u64,
+}
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, n: u64) -> u64 {
+        self.next() % n
+    }
+
+    fn text(&mut self, out: &mut Vec<u8>, len: usize) {
+        let to = out.len() + len;
+        while out.len() < to {
+            let word = self.next().to_le_bytes();
+            out.extend(word.iter().take(to - out.len()).map(|b| b'a' + b % 26));
+        }
+    }
+}
+
+fn wal_record(out: &mut Vec<u8>, random: &mut Random, value: usize) {
+    random.seq += 1;
+    let start = out.len();
+    let (key, val_len) = (format!("k{:07}", random.below(1_000_000)), value as u32);
+    out.extend((21 + key.len() as u32 + val_len).to_le_bytes());
+    out.extend([0; 4]);
+    out.extend(random.seq.to_le_bytes());
+    out.push(1);
+    out.extend((key.len() as u32).to_le_bytes());
+    out.extend(key.as_bytes());
+    out.extend(val_len.to_le_bytes());
+    random.text(out, value);
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&[1]);
+    crc.update(key.as_bytes());
+    crc.update(&out[out.len() - value..]);
+    out[start + 4..start + 8].copy_from_slice(&crc.finalize().to_le_bytes());
+}
+
+fn records(out: &mut dyn Write, bytes: u64, mut each: impl FnMut(&mut Vec<u8>)) {
+    let (mut written, mut record) = (0, Vec::new());
+    while written < bytes {
+        record.clear();
+        each(&mut record);
+        out.write_all(&record).expect("the log can be written");
+        written += record.len() as u64;
+    }
+}
+
+fn wal_120(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    let count = bytes / 120;
+    records(out, count * 120, |r| wal_record(r, random, 120 - 25 - 8));
+}
+
+fn wal_mixed(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    records(out, bytes, |r| {
+        let value = 60 - 33 + random.below(101) as usize;
+        wal_record(r, random, value);
+    });
+}
+
+fn wal_4k(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    records(out, bytes, |r| wal_record(r, random, 4096));
+}
+
+/// One record in a hundred has a bit flipped somewhere.
+fn wal_damaged(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    records(out, bytes, |r| {
+        wal_record(r, random, 120 - 25 - 8);
+        if random.below(100) == 0 {
+            let at = random.below(r.len() as u64) as usize;
+            r[at] ^= 1 << random.below(8);
+        }
+    });
+}
+
+fn wal_then_zeros(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    wal_120(out, random, 1 << 20);
+    records(out, bytes - (1 << 20), |r| r.resize(1 << 16, 0));
+}
+
+fn wal_then_random(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    wal_120(out, random, 1 << 20);
+    noise(out, random, bytes - (1 << 20));
+}
+
+fn noise(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    records(out, bytes, |r| r.extend((0..8192).flat_map(|_| random.next().to_le_bytes())));
+}
+
+fn lsm_record(out: &mut Vec<u8>, random: &mut Random) {
+    let (start, value) = (out.len(), 40 + random.below(101) as usize);
+    out.extend([0; 4]);
+    out.extend(8u32.to_be_bytes());
+    out.extend(format!("k{:07}", random.below(1_000_000)).as_bytes());
+    out.extend((value as u32).to_be_bytes());
+    random.text(out, value);
+    let crc = crc32fast::hash(&out[start + 4..]);
+    out[start..start + 4].copy_from_slice(&crc.to_be_bytes());
+}
+
+fn lsm_log(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    records(out, bytes, |r| lsm_record(r, random));
+}
+
+fn lsm_then_random(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    lsm_log(out, random, 1 << 20);
+    noise(out, random, bytes - (1 << 20));
+}
+
+/// Leaves of 4 KiB, an operation of one page each, with commit entries (r3).
+fn btree_wal(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    records(out, bytes, |r| {
+        let mut page = vec![1u8, 0, 8, 0xff, 0xff, 0xff, 0xff];
+        for i in 0..8 {
+            let key = format!("key{i:05}");
+            page.extend((key.len() as u16).to_be_bytes());
+            page.extend(key.as_bytes());
+            page.extend(400u16.to_be_bytes());
+            random.text(&mut page, 400);
+        }
+        page.resize(4096, 0);
+        for (seq, number, data) in [(1u32, 1u32, &page[..]), (2, u32::MAX, &[])] {
+            r.extend(seq.to_be_bytes());
+            r.extend(number.to_be_bytes());
+            r.extend((data.len() as u32).to_be_bytes());
+            r.extend(data);
+            r.extend(if data.is_empty() { 0 } else { crc32fast::hash(data) }.to_be_bytes());
+        }
+    });
+}
