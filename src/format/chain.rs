@@ -48,8 +48,14 @@ pub trait Framing: Send {
     fn prove<B: Bytes>(&self, b: &mut B, record: &Record) -> Result<(), Fault>;
 
     /// The record at `at` under the assumption that one of its fields is wrong, proved by its checksum.
-    /// `end`: where it must end, if the next record is known already.
-    fn mend<B: Bytes>(&self, _b: &mut B, _at: u64, _end: Option<u64>) -> Option<(Record, Fix)> {
+    /// `end`: where it must end, if the next record is known already. Every checksum tried is paid from `budget`.
+    fn mend<B: Bytes>(
+        &self,
+        _b: &mut B,
+        _at: u64,
+        _end: Option<u64>,
+        _budget: &mut Budget,
+    ) -> Option<(Record, Fix)> {
         None
     }
 
@@ -79,8 +85,29 @@ pub struct Chain<F> {
     due_otherwise: Option<u64>,
     /// A search found no record whose number fits; from then on the chain alone decides.
     number_lost: bool,
-    /// Checksum bytes the search may still spend; see [`Chain::search`].
-    budget: u64,
+    budget: Budget,
+    /// Up to here the budget has been paid in.
+    paid_to: u64,
+}
+
+/// Checksum bytes that may still be spent on guesses.
+///
+/// Damaged lengths claim megabytes; without a bound each of them would be checked, and a hostile file would cost the
+/// square of its length. Every byte that the scan or a search gets past pays some bytes in.
+#[derive(Debug)]
+pub struct Budget(u64);
+
+impl Budget {
+    /// Spends `bytes`, or says that there are not as many left.
+    pub fn spend(&mut self, bytes: u64) -> bool {
+        let left = self.0.checked_sub(bytes);
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
+
+    fn pay(&mut self, bytes: u64) {
+        self.0 = BUDGET.min(self.0.saturating_add(bytes.saturating_mul(BUDGET_PER_BYTE)));
+    }
 }
 
 /// A record without checksum is believed when this many more follow it.
@@ -93,13 +120,18 @@ const BUDGET: u64 = 64 << 20;
 impl<F: Framing> Chain<F> {
     /// A decoder at the start of a file.
     pub fn new(framing: F) -> Self {
-        Chain { framing, last: None, due_otherwise: None, number_lost: false, budget: BUDGET }
+        Chain { framing, last: None, due_otherwise: None, number_lost: false, budget: Budget(BUDGET), paid_to: 0 }
     }
 
     fn decode<B: Bytes>(&self, b: &mut B, at: u64) -> Result<Record, Fault> {
         let record = self.framing.frame(b, at)?;
         self.framing.prove(b, &record)?;
         Ok(record)
+    }
+
+    fn pay_to(&mut self, at: u64) {
+        self.budget.pay(at.saturating_sub(self.paid_to));
+        self.paid_to = self.paid_to.max(at);
     }
 
     /// Whether a record, other bytes of the format, or the end of the file stands at `at`.
@@ -132,8 +164,8 @@ impl<F: Framing> Chain<F> {
             let bytes = window.slice(at..seen_to).unwrap_or(&[]);
             let Some(skip) = next_candidate(F::LANES, bytes) else {
                 let seen = (bytes.len() as u64).saturating_sub(span - 1).max(1);
-                self.budget = BUDGET.min(self.budget + seen * BUDGET_PER_BYTE);
                 at += seen;
+                self.pay_to(at);
                 continue;
             };
             let zeros = bytes.len() - skip >= 64 && bytes[skip..skip + 64].iter().all(|&b| b == 0);
@@ -141,7 +173,7 @@ impl<F: Framing> Chain<F> {
             if at + F::MIN > to {
                 break;
             }
-            self.budget = BUDGET.min(self.budget + (skip as u64 + 1) * BUDGET_PER_BYTE);
+            self.pay_to(at + 1);
             if zeros {
                 // A record can begin with zeros, but not with more of them than its shortest form has bytes.
                 at = zeros_end(reader, at).saturating_sub(F::MIN - 1).max(at + 1);
@@ -165,7 +197,9 @@ impl<F: Framing> Chain<F> {
     fn candidate(&mut self, reader: &mut Reader<'_>, at: u64, damage: u64) -> Option<(Trust, bool)> {
         let record = self.framing.frame(reader, at).ok()?;
         let cost = if record.len > reader.chunk() as u64 { 4 * record.len } else { record.len };
-        self.budget = self.budget.checked_sub(cost)?;
+        if !self.budget.spend(cost) {
+            return None;
+        }
         self.framing.prove(reader, &record).ok()?;
         if !F::PROVED {
             return self
@@ -247,6 +281,7 @@ impl<F: Framing> Decoder for Chain<F> {
 
     fn recover(&mut self, reader: &mut Reader<'_>, fault: Fault) -> Recovery {
         let (at, end) = (fault.at, reader.end());
+        self.pay_to(at);
         let proved = Trust::CHECKSUM.and(Trust::POSITION);
         let zeros = zeros_end(reader, at);
         let mut recovery = Recovery {
@@ -259,7 +294,7 @@ impl<F: Framing> Decoder for Chain<F> {
             embedded: None,
         };
         if zeros - at < F::MIN {
-            if let Some((record, fix)) = self.framing.mend(reader, at, None) {
+            if let Some((record, fix)) = self.framing.mend(reader, at, None, &mut self.budget) {
                 return self.mended(recovery, record, fix, proved);
             }
         }
@@ -272,7 +307,7 @@ impl<F: Framing> Decoder for Chain<F> {
         let hit = self.search(reader, at, from.max(zeros.saturating_sub(F::MIN - 1)), own_end.unwrap_or(end));
         let next = hit.map_or(end, |h| h.0);
         if zeros - at < F::MIN && next > at {
-            if let Some((record, fix)) = self.framing.mend(reader, at, Some(next)) {
+            if let Some((record, fix)) = self.framing.mend(reader, at, Some(next), &mut self.budget) {
                 return self.mended(recovery, record, fix, proved.and(Trust::CHAIN));
             }
         }

@@ -9,7 +9,7 @@ use super::decoder::Recovery;
 use super::fault::Cause;
 use super::numbering::{Judgement, Numbering, Run, judge, room, time_is_wrong};
 use super::record::{Fix, Mark, Record, Trust};
-use super::region::{Kind, Region, Regions};
+use super::region::{Kind, MAX_REGIONS, Region, Regions};
 use super::scan::Sink;
 
 /// How the records of a format form batches.
@@ -211,10 +211,12 @@ impl Surveyor {
             self.expected = Some(expected);
             self.last_mark = last.mark;
             self.survey.regions.extend_records(first.at, last.end(), n as u64, self.trust, false);
-            let run = self.survey.runs.last_mut().expect("not empty");
-            (run.next, run.end) = (expected, last.end());
-            run.records += n as u64;
-            run.data += data;
+            let frozen = self.frozen();
+            if let Some(run) = self.survey.runs.last_mut().filter(|_| !frozen) {
+                (run.next, run.end) = (expected, last.end());
+                run.records += n as u64;
+                run.data += data;
+            }
             self.survey.data += data;
             self.broken = 0;
             if let Some(open) = &mut self.survey.open {
@@ -257,6 +259,11 @@ impl Surveyor {
         }
     }
 
+    /// There are more breaks than are listed: from here on numbers are not followed any more.
+    fn frozen(&self) -> bool {
+        self.survey.runs.len() >= MAX_LISTED || self.survey.regions.as_slice().len() >= MAX_REGIONS
+    }
+
     /// A hole or a step back in the numbers lies before `r`.
     fn jump(&mut self, r: Record) {
         self.lost_before = self.expected.is_some_and(|e| r.seq > e);
@@ -268,7 +275,7 @@ impl Surveyor {
     }
 
     fn start_run(&mut self, r: &Record) {
-        if self.survey.runs.len() >= MAX_LISTED {
+        if self.frozen() {
             self.survey.runs_unlisted += 1;
             return;
         }
@@ -295,7 +302,7 @@ impl Surveyor {
     /// Behind a recovered record the numbers go on, in a run of their own: the recovered one is not among the intact.
     fn resume_run(&mut self, next: u64) {
         let at = self.survey.regions.end();
-        if self.survey.runs.len() < MAX_LISTED {
+        if !self.frozen() {
             self.survey.runs.push(Run { first: next, next, at, end: at, records: 0, data: 0 });
         }
     }
@@ -320,7 +327,8 @@ impl Surveyor {
         self.expected = Some(r.next);
         let data = u64::from(r.mark == Mark::Data);
         self.survey.data += data;
-        if let Some(run) = self.survey.runs.last_mut() {
+        let frozen = self.frozen();
+        if let Some(run) = self.survey.runs.last_mut().filter(|_| !frozen) {
             if run.records == 0 {
                 (run.first, run.at) = (r.seq, r.at);
             }

@@ -9,7 +9,7 @@
 //! The engine stops for good at a wrong checksum, and at the end of this file at a short read; see [`engine`].
 
 use crate::codec::crc32;
-use crate::format::chain::{Chain, Framing, Lane, proved_bytes};
+use crate::format::chain::{Budget, Chain, Framing, Lane, proved_bytes};
 use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::{Decoder, Stop};
@@ -159,10 +159,16 @@ impl Framing for WalFraming {
         Ok(())
     }
 
-    fn mend<B: Bytes>(&self, b: &mut B, at: u64, _end: Option<u64>) -> Option<(Record, Fix)> {
+    fn mend<B: Bytes>(
+        &self,
+        b: &mut B,
+        at: u64,
+        _end: Option<u64>,
+        budget: &mut Budget,
+    ) -> Option<(Record, Fix)> {
         let head = head(b, at).ok().filter(|h| (1..=5).contains(&h.op))?;
         let stored = stored_crc(b, at).ok()?;
-        let proves = |b: &mut _, k: u64, v: u64| checksum(b, at, head.op, k, v) == Ok(stored);
+        let mut proves = |b: &mut _, k: u64, v: u64| budget.spend(k + v) && checksum(b, at, head.op, k, v) == Ok(stored);
         let fixed = |k: u64, v: u64, field, found, inferred| {
             Some((record(at, FIXED + k + v, &head), Fix { field, found, inferred }))
         };
