@@ -29,18 +29,95 @@ const VERIFY: &[&str] = &["verify", "-j1", "--format", "json"];
 
 const CASES: &[Case] = &[
     Case { name: "wal-4k", log: "wal-4k", files: &["000001.wal"], make: wal_4k, args: VERIFY, floor: 0.80 },
-    Case { name: "wal-120", log: "wal-120", files: &["000001.wal"], make: wal_120, args: VERIFY, floor: 0.45 },
-    Case { name: "wal-mixed", log: "wal-mixed", files: &["000001.wal"], make: wal_mixed, args: VERIFY, floor: 0.27 },
-    Case { name: "wal-4k-map", log: "wal-4k", files: &["000001.wal"], make: wal_4k, args: &["verify", "-j1", "--map", "--format", "json"], floor: 0.80 },
+    Case {
+        name: "wal-120",
+        log: "wal-120",
+        files: &["000001.wal"],
+        make: wal_120,
+        args: VERIFY,
+        floor: 0.45,
+    },
+    Case {
+        name: "wal-mixed",
+        log: "wal-mixed",
+        files: &["000001.wal"],
+        make: wal_mixed,
+        args: VERIFY,
+        floor: 0.27,
+    },
+    Case {
+        name: "wal-4k-map",
+        log: "wal-4k",
+        files: &["000001.wal"],
+        make: wal_4k,
+        args: &["verify", "-j1", "--map", "--format", "json"],
+        floor: 0.80,
+    },
     Case { name: "lsm-log", log: "lsm", files: &["wal.log"], make: lsm_log, args: VERIFY, floor: 0.27 },
-    Case { name: "btree-wal", log: "btree", files: &["btree.wal"], make: btree_wal, args: VERIFY, floor: 0.5 },
-    Case { name: "damaged-1pc", log: "damaged", files: &["000001.wal"], make: wal_damaged, args: VERIFY, floor: 0.15 },
-    Case { name: "zeros", log: "zeros", files: &["000001.wal"], make: wal_then_zeros, args: VERIFY, floor: 0.5 },
-    Case { name: "random", log: "random", files: &["000001.wal"], make: wal_then_random, args: VERIFY, floor: 0.5 },
-    Case { name: "lsm-random", log: "lsm-random", files: &["wal.log"], make: lsm_then_random, args: VERIFY, floor: 0.15 },
-    Case { name: "two-files-1", log: "two", files: &["000001.wal", "000002.wal"], make: wal_120, args: VERIFY, floor: 0.45 },
-    Case { name: "two-files-2", log: "two", files: &["000001.wal", "000002.wal"], make: wal_120, args: &["verify", "-j2", "--format", "json"], floor: 0.72 },
-    Case { name: "dump-ndjson", log: "wal-120", files: &["000001.wal"], make: wal_120, args: &["dump", "--format", "ndjson"], floor: 0.0 },
+    Case {
+        name: "btree-wal",
+        log: "btree",
+        files: &["btree.wal"],
+        make: btree_wal,
+        args: VERIFY,
+        floor: 0.5,
+    },
+    Case {
+        name: "damaged-1pc",
+        log: "damaged",
+        files: &["000001.wal"],
+        make: wal_damaged,
+        args: VERIFY,
+        floor: 0.15,
+    },
+    Case {
+        name: "zeros",
+        log: "zeros",
+        files: &["000001.wal"],
+        make: wal_then_zeros,
+        args: VERIFY,
+        floor: 0.5,
+    },
+    Case {
+        name: "random",
+        log: "random",
+        files: &["000001.wal"],
+        make: wal_then_random,
+        args: VERIFY,
+        floor: 0.5,
+    },
+    Case {
+        name: "lsm-random",
+        log: "lsm-random",
+        files: &["wal.log"],
+        make: lsm_then_random,
+        args: VERIFY,
+        floor: 0.15,
+    },
+    Case {
+        name: "two-files-1",
+        log: "two",
+        files: &["000001.wal", "000002.wal"],
+        make: wal_120,
+        args: VERIFY,
+        floor: 0.45,
+    },
+    Case {
+        name: "two-files-2",
+        log: "two",
+        files: &["000001.wal", "000002.wal"],
+        make: wal_120,
+        args: &["verify", "-j2", "--format", "json"],
+        floor: 0.72,
+    },
+    Case {
+        name: "dump-ndjson",
+        log: "wal-120",
+        files: &["000001.wal"],
+        make: wal_120,
+        args: &["dump", "--format", "ndjson"],
+        floor: 0.0,
+    },
 ];
 
 fn main() {
@@ -50,10 +127,18 @@ fn main() {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{mib}"));
     let binary = Path::new(env!("CARGO_BIN_EXE_walmedic"));
     println!("{mib} MiB logs, medians of {runs} interleaved runs; ratio = time of cat / time of the command");
-    println!("{:<13} {:>7} {:>7} {:>9} {:>9} {:>9} {:>10}", "case", "ratio", "floor", "cat s", "wall s", "cpu s", "peak KiB");
-    for case in CASES.iter().filter(|c| words.is_empty() || words.iter().any(|w| c.name.contains(w.as_str()))) {
+    println!(
+        "{:<13} {:>7} {:>7} {:>9} {:>9} {:>9} {:>10}",
+        "case", "ratio", "floor", "cat s", "wall s", "cpu s", "peak KiB"
+    );
+    for case in CASES.iter().filter(|c| words.is_empty() || words.iter().any(|w| c.name.contains(w.as_str())))
+    {
         let paths = prepare(&home, case, mib << 20);
-        let log = if paths.len() == 1 { paths[0].clone() } else { paths[0].parent().expect("in a folder").to_path_buf() };
+        let log = if paths.len() == 1 {
+            paths[0].clone()
+        } else {
+            paths[0].parent().expect("in a folder").to_path_buf()
+        };
         let (mut cats, mut walls, mut cpus, mut ratios, mut peak) = (vec![], vec![], vec![], vec![], 0);
         run(Command::new("cat").args(&paths));
         for _ in 0..runs {
@@ -68,7 +153,13 @@ fn main() {
         let m = |v: &mut Vec<f64>| median(v);
         println!(
             "{:<13} {:>7.2} {:>7.2} {:>9.3} {:>9.3} {:>9.3} {:>10}",
-            case.name, m(&mut ratios), case.floor, m(&mut cats), m(&mut walls), m(&mut cpus), peak
+            case.name,
+            m(&mut ratios),
+            case.floor,
+            m(&mut cats),
+            m(&mut walls),
+            m(&mut cpus),
+            peak
         );
     }
     if words.is_empty() || words.iter().any(|w| "start-up".contains(w.as_str())) {
@@ -80,7 +171,8 @@ fn main() {
 fn start_up(home: &Path, binary: &Path) {
     let path = home.join("tiny/000001.wal");
     make(&path, wal_120, 4096);
-    let mut times: Vec<f64> = (0..41).map(|_| run(Command::new(binary).args(VERIFY).arg(&path)).wall.as_secs_f64()).collect();
+    let mut times: Vec<f64> =
+        (0..41).map(|_| run(Command::new(binary).args(VERIFY).arg(&path)).wall.as_secs_f64()).collect();
     println!("start-up      {:.2} ms on a log of 4 KiB, process start included", median(&mut times) * 1e3);
 }
 

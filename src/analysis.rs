@@ -117,7 +117,8 @@ impl OpenLog {
     pub fn analyse(&self, threads: usize) -> Report {
         let files = self.files();
         let mut results = self.survey(&files, threads);
-        let mut surveys: Vec<Survey> = results.iter_mut().map(|r| r.survey.take().expect("surveyed")).collect();
+        let mut surveys: Vec<Survey> =
+            results.iter_mut().map(|r| r.survey.take().expect("surveyed")).collect();
         let mut members: Vec<Member<'_>> = files
             .iter()
             .zip(&mut surveys)
@@ -129,20 +130,21 @@ impl OpenLog {
             .collect();
         let conclusions = conclude(&mut members);
         let remarks = self.format().inspect(&files, &mut surveys, self.revision);
-        let reports = files.iter().zip(surveys).zip(results).enumerate().map(|(i, ((f, mut survey), result))| {
-            let bytes = self.sources[i].size();
-            mark_unreadable(&mut survey, &result.unreadable);
-            FileReport {
-                name: f.name.to_owned(),
-                role: f.claim.role,
-                bytes,
-                survey,
-                unreadable: result.unreadable,
-                failure: self.failures[i].clone(),
-                shrunk: result.shrunk,
-                changed: self.sources[i].changed(),
-            }
-        });
+        let reports =
+            files.iter().zip(surveys).zip(results).enumerate().map(|(i, ((f, mut survey), result))| {
+                let bytes = self.sources[i].size();
+                mark_unreadable(&mut survey, &result.unreadable);
+                FileReport {
+                    name: f.name.to_owned(),
+                    role: f.claim.role,
+                    bytes,
+                    survey,
+                    unreadable: result.unreadable,
+                    failure: self.failures[i].clone(),
+                    shrunk: result.shrunk,
+                    changed: self.sources[i].changed(),
+                }
+            });
         let mut report = Report {
             path: self.log.path.clone(),
             format: self.format(),
@@ -199,12 +201,7 @@ struct Surveyed {
     shrunk: bool,
 }
 
-fn survey_file(
-    format: &dyn Format,
-    files: &[LogFile<'_>],
-    file: usize,
-    revision: Option<&str>,
-) -> Surveyed {
+fn survey_file(format: &dyn Format, files: &[LogFile<'_>], file: usize, revision: Option<&str>) -> Surveyed {
     let Opened { mut decoder, rules } = format.open(files, file, revision);
     let mut surveyor = Surveyor::new(rules);
     let mut reader = Reader::new(files[file].src);
@@ -319,7 +316,8 @@ impl Report {
     fn settle_revision(&mut self) {
         let (begins, commits) =
             self.files.iter().fold((0, 0), |(b, c), f| (b + f.survey.begins, c + f.survey.commits));
-        if self.revision.is_none() && self.format.profile().revisions.len() > 1 && begins == 0 && commits > 0 {
+        if self.revision.is_none() && self.format.profile().revisions.len() > 1 && begins == 0 && commits > 0
+        {
             self.conclusions.batches.retain(|u| !matches!(u.batch.state, BatchState::NoBegin { .. }));
         }
     }
@@ -368,13 +366,17 @@ impl Report {
     }
 
     fn find_log(&self, out: &mut Vec<Finding>) {
-        let note = |code: Code, message| Finding { code, class: code.class(), file: None, at: 0, len: 0, message };
+        let note =
+            |code: Code, message| Finding { code, class: code.class(), file: None, at: 0, len: 0, message };
         let profile = self.format.profile();
         let holds_anything = self.files.iter().any(|f| f.bytes > 0);
         let undecided = self.conclusions.undecided;
         if self.revision.is_none() && profile.revisions.len() > 1 && holds_anything {
             let revisions = profile.revisions.join(" or ");
-            let message = format!("{}: {revisions} cannot be told apart here; say --revision if you know", self.revision_reason);
+            let message = format!(
+                "{}: {revisions} cannot be told apart here; say --revision if you know",
+                self.revision_reason
+            );
             out.push(note(Code::RevisionUndecided, message));
         }
         if undecided > 0 {
@@ -385,7 +387,9 @@ impl Report {
             out.push(note(Code::UndecidedTail, message));
         }
         for name in &self.ignored {
-            let message = format!("{name} looks like a left-over of this log; the engine ignores it, and so does this report");
+            let message = format!(
+                "{name} looks like a left-over of this log; the engine ignores it, and so does this report"
+            );
             out.push(note(Code::ForeignFile, message).as_note());
         }
     }
@@ -399,9 +403,19 @@ impl Report {
                 say(Code::Unopenable, 0, 0, failure.clone());
             }
             if f.shrunk {
-                say(Code::ChangedWhileRead, f.survey.regions.end(), 0, "the file became shorter while it was read; run again".into());
+                say(
+                    Code::ChangedWhileRead,
+                    f.survey.regions.end(),
+                    0,
+                    "the file became shorter while it was read; run again".into(),
+                );
             } else if f.changed {
-                say(Code::StillWritten, f.bytes, 0, "written to while it was read; only its first bytes, as opened, are judged".into());
+                say(
+                    Code::StillWritten,
+                    f.bytes,
+                    0,
+                    "written to while it was read; only its first bytes, as opened, are judged".into(),
+                );
             }
             for range in &f.unreadable {
                 let message = format!("the system could not read {} bytes here", range.end - range.start);
@@ -418,37 +432,62 @@ impl Report {
         for g in &self.conclusions.gaps {
             let code = if g.cause.word() == "missing-file" { Code::MissingFile } else { Code::MissingRange };
             let count = g.last - g.first + 1;
-            let found = if g.recovered > 0 { format!(", {} of them recovered", g.recovered) } else { String::new() };
+            let found =
+                if g.recovered > 0 { format!(", {} of them recovered", g.recovered) } else { String::new() };
             let same = g.after.file == g.before.file;
             let (at, len) = if same { (g.after.at, g.before.at - g.after.at) } else { (g.before.at, 0) };
-            let message = format!("{} missing ({count}{found}); likely cause: {}", span(g.first, g.last), g.cause.word());
+            let message = format!(
+                "{} missing ({count}{found}); likely cause: {}",
+                span(g.first, g.last),
+                g.cause.word()
+            );
             out.push(Finding { code, class: code.class(), file: Some(g.before.file), at, len, message });
         }
         for r in &self.conclusions.repeats {
             let numbers = span(r.first, r.last);
             let (code, message) = match r.kind {
                 RepeatKind::Repeated => (Code::RepeatedRange, format!("{numbers} occur a second time")),
-                RepeatKind::Reused => {
-                    (Code::RepeatedRange, format!("{numbers} were given out again by an engine that could not see past the damage"))
-                }
+                RepeatKind::Reused => (
+                    Code::RepeatedRange,
+                    format!("{numbers} were given out again by an engine that could not see past the damage"),
+                ),
                 RepeatKind::Reset => (Code::Reset, format!("counting starts again: {numbers}")),
-                RepeatKind::OutOfOrder => {
-                    (Code::MisorderedNames, format!("{numbers} belong before the file in front: the files are in the wrong order"))
-                }
+                RepeatKind::OutOfOrder => (
+                    Code::MisorderedNames,
+                    format!("{numbers} belong before the file in front: the files are in the wrong order"),
+                ),
             };
-            out.push(Finding { code, class: code.class(), file: Some(r.place.file), at: r.place.at, len: r.len, message });
+            out.push(Finding {
+                code,
+                class: code.class(),
+                file: Some(r.place.file),
+                at: r.place.at,
+                len: r.len,
+                message,
+            });
         }
-        if let Some((first, _)) = self.conclusions.numbers.filter(|n| n.0 > 1 && self.format.profile().numbered) {
-            let bad_start = self.files.iter().find(|f| f.bytes > 0).is_some_and(|f| f.survey.regions.first_bad() == Some(0));
+        if let Some((first, _)) =
+            self.conclusions.numbers.filter(|n| n.0 > 1 && self.format.profile().numbered)
+        {
+            let bad_start = self
+                .files
+                .iter()
+                .find(|f| f.bytes > 0)
+                .is_some_and(|f| f.survey.regions.first_bad() == Some(0));
             if !bad_start {
                 let code = Code::FirstFileMissing;
-                let message = format!("the log starts at seq {first}: earlier records were truncated, or their files are missing");
+                let message = format!(
+                    "the log starts at seq {first}: earlier records were truncated, or their files are missing"
+                );
                 out.push(Finding { code, class: code.class(), file: None, at: 0, len: 0, message });
             }
         }
         if self.conclusions.unlisted > 0 {
             let code = Code::TooMuchDamage;
-            let message = format!("{} more breaks in numbers and batches are not listed one by one", self.conclusions.unlisted);
+            let message = format!(
+                "{} more breaks in numbers and batches are not listed one by one",
+                self.conclusions.unlisted
+            );
             out.push(Finding { code, class: code.class(), file: None, at: 0, len: 0, message });
         }
     }
@@ -488,14 +527,23 @@ fn region_finding(file: usize, f: &FileReport, r: &Region) -> Option<Finding> {
     let code = Code::of_region(r.kind, cause);
     let message = match (r.kind, r.fix) {
         (Kind::Recovered, Some(fix)) if fix.inferred == u64::MAX => {
-            format!("recovered: {} {} is wrong, the rest of the record holds", fix.field, number(fix.field, fix.found))
+            format!(
+                "recovered: {} {} is wrong, the rest of the record holds",
+                fix.field,
+                number(fix.field, fix.found)
+            )
         }
         (Kind::Recovered, Some(fix)) => {
             format!("recovered: {} {} is wrong, the other fields say {}", fix.field, fix.found, fix.inferred)
         }
         (Kind::Torn, _) => format!("the file ends inside a record, {} bytes of it are left", r.len),
-        (Kind::Foreign, _) => format!("{} records of another log: their numbers do not belong here", r.records),
-        (Kind::Mixed, _) => format!("damage without end: from here on damage is not listed one by one ({} records intact)", r.records),
+        (Kind::Foreign, _) => {
+            format!("{} records of another log: their numbers do not belong here", r.records)
+        }
+        (Kind::Mixed, _) => format!(
+            "damage without end: from here on damage is not listed one by one ({} records intact)",
+            r.records
+        ),
         (Kind::Stale, _) => format!("{} records of an older generation", r.records),
         (Kind::Preallocated, _) => "zeros that the engine wrote ahead".into(),
         _ => cause.to_string(),

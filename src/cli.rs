@@ -98,7 +98,8 @@ pub struct Input {
 
 fn format_names() -> clap::builder::PossibleValuesParser {
     let profiles = crate::format::ALL.iter().map(|f| f.profile());
-    let mut names: Vec<&'static str> = profiles.flat_map(|p| std::iter::once(p.name).chain(p.family)).collect();
+    let mut names: Vec<&'static str> =
+        profiles.flat_map(|p| std::iter::once(p.name).chain(p.family)).collect();
     names.dedup();
     names.sort_unstable();
     names.dedup();

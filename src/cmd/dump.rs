@@ -1,7 +1,7 @@
 //! dump
+use crate::cli::{Global, Input};
 use anyhow::Result;
 use clap::Args;
-use crate::cli::{Global, Input};
 /// Arguments of `dump`.
 #[derive(Debug, Args)]
 pub struct Opts {
@@ -9,4 +9,7 @@ pub struct Opts {
     input: Input,
 }
 /// Runs it.
-pub fn run(opts: &Opts, _: &Global) -> Result<u8> { let _ = &opts.input; Ok(0) }
+pub fn run(opts: &Opts, _: &Global) -> Result<u8> {
+    let _ = &opts.input;
+    Ok(0)
+}

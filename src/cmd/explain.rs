@@ -1,7 +1,7 @@
 //! explain
+use crate::cli::Global;
 use anyhow::Result;
 use clap::Args;
-use crate::cli::Global;
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct Opts {
@@ -9,4 +9,7 @@ pub struct Opts {
     code: Option<String>,
 }
 /// Runs it.
-pub fn run(opts: &Opts, _: &Global) -> Result<u8> { let _ = &opts.code; Ok(0) }
+pub fn run(opts: &Opts, _: &Global) -> Result<u8> {
+    let _ = &opts.code;
+    Ok(0)
+}

@@ -54,7 +54,10 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
             line(&mut out, &serde_json::json!({ "schema": "walmedic.gaps/1", "logs": logs }))?;
         }
         Format::Ndjson => {
-            line(&mut out, &serde_json::json!({ "type": "meta", "schema": "walmedic.gaps/1", "version": env!("CARGO_PKG_VERSION") }))?;
+            line(
+                &mut out,
+                &serde_json::json!({ "type": "meta", "schema": "walmedic.gaps/1", "version": env!("CARGO_PKG_VERSION") }),
+            )?;
             for r in &reports {
                 for (kind, mut row) in json::gap_rows(r) {
                     row["type"] = kind.into();
@@ -62,9 +65,9 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
                     line(&mut out, &row)?;
                 }
             }
-            let (gaps, repeats) = reports.iter().fold((0, 0), |(g, p), r| {
-                (g + r.conclusions.gaps.len(), p + r.conclusions.repeats.len())
-            });
+            let (gaps, repeats) = reports
+                .iter()
+                .fold((0, 0), |(g, p), r| (g + r.conclusions.gaps.len(), p + r.conclusions.repeats.len()));
             line(&mut out, &serde_json::json!({ "type": "summary", "gaps": gaps, "repeats": repeats }))?;
         }
         Format::Csv => {
@@ -73,11 +76,26 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
                 let name = |i: usize| text::csv_cell(&r.files[i].name);
                 for g in &r.conclusions.gaps {
                     let (path, file) = (text::csv_cell(&r.path), name(g.before.file));
-                    writeln!(out, "{path},gap,{},{},{file},{},{},{}", g.first, g.last, g.before.at, g.cause.word(), g.recovered)?;
+                    writeln!(
+                        out,
+                        "{path},gap,{},{},{file},{},{},{}",
+                        g.first,
+                        g.last,
+                        g.before.at,
+                        g.cause.word(),
+                        g.recovered
+                    )?;
                 }
                 for p in &r.conclusions.repeats {
                     let (path, file) = (text::csv_cell(&r.path), name(p.place.file));
-                    writeln!(out, "{path},{},{},{},{file},{},,0", p.kind.word(), p.first, p.last, p.place.at)?;
+                    writeln!(
+                        out,
+                        "{path},{},{},{},{file},{},,0",
+                        p.kind.word(),
+                        p.first,
+                        p.last,
+                        p.place.at
+                    )?;
                 }
             }
         }

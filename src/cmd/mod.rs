@@ -106,7 +106,9 @@ impl Judgement {
                     Class::Orphan => 11,
                     Class::Gap => 12,
                     Class::Foreign | Class::Stale => 13,
-                    Class::Corruption if finding.file.is_none_or(|f| last_intact > Some((f, finding.at))) => 13,
+                    Class::Corruption if finding.file.is_none_or(|f| last_intact > Some((f, finding.at))) => {
+                        13
+                    }
                     Class::Corruption => 14,
                 };
                 worst = worst.max(code);

@@ -59,7 +59,10 @@ fn status(judgement: &Judgement, reports: &[Report]) -> &'static str {
 }
 
 fn ndjson(out: &mut Out, opts: &Opts, reports: &[Report]) -> Result<()> {
-    line(out, &serde_json::json!({ "type": "meta", "schema": "walmedic.verify/1", "version": env!("CARGO_PKG_VERSION") }))?;
+    line(
+        out,
+        &serde_json::json!({ "type": "meta", "schema": "walmedic.verify/1", "version": env!("CARGO_PKG_VERSION") }),
+    )?;
     for report in reports {
         for finding in report.findings() {
             let mut row = json::finding(report, &finding, opts.judgement.class(&finding));
@@ -69,7 +72,10 @@ fn ndjson(out: &mut Out, opts: &Opts, reports: &[Report]) -> Result<()> {
         }
     }
     let logs: Vec<_> = reports.iter().map(json::summary).collect();
-    line(out, &serde_json::json!({ "type": "summary", "status": status(&opts.judgement, reports), "logs": logs }))
+    line(
+        out,
+        &serde_json::json!({ "type": "summary", "status": status(&opts.judgement, reports), "logs": logs }),
+    )
 }
 
 fn csv(out: &mut Out, opts: &Opts, reports: &[Report]) -> Result<()> {

@@ -169,7 +169,8 @@ fn demote_wrong_numbers(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) 
     for i in 0..runs.len() {
         let (file, run) = runs[i];
         let before = kept.last().copied();
-        let verdict = if run.records == 1 { lone_number(files, before, (file, run), &runs[i + 1..]) } else { None };
+        let verdict =
+            if run.records == 1 { lone_number(files, before, (file, run), &runs[i + 1..]) } else { None };
         match verdict {
             Some(truth) => {
                 let expected = truth.unwrap_or(u64::MAX);
@@ -222,7 +223,9 @@ fn lone_number(
 /// How many records can be missing between two places: by the damage there; any number where a file is missing or ends
 /// too early.
 fn room_between(files: &[Member<'_>], a: (usize, u64), b: (usize, u64)) -> u64 {
-    if a.0 != b.0 && (missing_numbers(files, a.0, b.0) || unsound(files, a, b).any(|(_, r)| r.kind == Kind::Torn)) {
+    if a.0 != b.0
+        && (missing_numbers(files, a.0, b.0) || unsound(files, a, b).any(|(_, r)| r.kind == Kind::Torn))
+    {
         return u64::MAX;
     }
     room(unsound(files, a, b).map(|(_, r)| r.len).sum())

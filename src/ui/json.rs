@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::analysis::{FileReport, Finding, Report};
 use crate::log::conclude::Place;
-use crate::log::finding::{Class, Code};
 use crate::log::fault::Cause;
+use crate::log::finding::{Class, Code};
 use crate::log::region::Region;
 use crate::log::survey::BatchState;
 
@@ -175,14 +175,20 @@ pub fn line(out: &mut dyn Write, value: &impl Serialize) -> Result<()> {
 ///
 /// # Errors
 /// When standard output fails.
-pub fn verify(out: &mut dyn Write, status: &str, reports: &[Report], class: &dyn Fn(&Finding) -> Class) -> Result<()> {
+pub fn verify(
+    out: &mut dyn Write,
+    status: &str,
+    reports: &[Report],
+    class: &dyn Fn(&Finding) -> Class,
+) -> Result<()> {
     #[derive(Serialize)]
     struct Doc<'a, L: Serialize> {
         schema: &'static str,
         status: &'a str,
         logs: L,
     }
-    let doc = Doc { schema: "walmedic.verify/1", status, logs: Seq(|| reports.iter().map(|r| log(r, class))) };
+    let doc =
+        Doc { schema: "walmedic.verify/1", status, logs: Seq(|| reports.iter().map(|r| log(r, class))) };
     line(out, &doc)
 }
 
@@ -191,7 +197,8 @@ pub fn summary(report: &Report) -> serde_json::Value {
     let (mut before, mut after, mut recovered, mut bytes) = (0, 0, 0, 0);
     for f in report.files.iter().filter(|f| f.role.counts()) {
         let counts = f.survey.counts();
-        (before, after, recovered, bytes) = (before + counts.0, after + counts.1, recovered + counts.2, bytes + f.bytes);
+        (before, after, recovered, bytes) =
+            (before + counts.0, after + counts.1, recovered + counts.2, bytes + f.bytes);
     }
     json!({
         "path": report.path, "format": report.format.profile().name, "revision": report.revision,

@@ -51,7 +51,9 @@ fn draw(total: u64, done: &dyn Fn() -> u64, finished: &AtomicBool) {
         let bar = bar.get_or_insert_with(|| {
             let style = "{bytes}/{total_bytes} [{bar:30}] {bytes_per_sec}, {eta} left";
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-            bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(
+                ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             bar.set_elapsed(start.elapsed());
             bar
         });

@@ -168,7 +168,8 @@ impl Framing for WalFraming {
     ) -> Option<(Record, Fix)> {
         let head = head(b, at).ok().filter(|h| (1..=5).contains(&h.op))?;
         let stored = stored_crc(b, at).ok()?;
-        let mut proves = |b: &mut _, k: u64, v: u64| budget.spend(k + v) && checksum(b, at, head.op, k, v) == Ok(stored);
+        let mut proves =
+            |b: &mut _, k: u64, v: u64| budget.spend(k + v) && checksum(b, at, head.op, k, v) == Ok(stored);
         let fixed = |k: u64, v: u64, field, found, inferred| {
             Some((record(at, FIXED + k + v, &head), Fix { field, found, inferred }))
         };
