@@ -78,7 +78,7 @@ pub fn matching(text: &str) -> Vec<Code> {
     Code::ALL.iter().copied().filter(|c| !wanted.is_empty() && fits(c)).collect()
 }
 
-/// The codes most like `text`, which is none and matches none; the most similar first, and never more than three.
+/// The codes most like `text`, which is none and matches none: at most three, the most similar first.
 pub fn closest(text: &str) -> Vec<Code> {
     const SHOWN: usize = 3;
     /// Less like it than the best by more than this is just noise.
