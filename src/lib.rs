@@ -1,12 +1,13 @@
 //! walmedic: write-ahead-log forensics and recovery.
 //!
-//! Dependencies point one way: `main -> cmd -> {analysis, ui} -> {format, io} -> log -> codec`. Below `io` nothing opens a
-//! file; below `format` nothing knows one.
+//! Dependencies point one way: `main -> cmd -> {analysis, explain, ui} -> {format, io} -> log -> codec`. Below `io`
+//! nothing opens a file; below `format` nothing knows one.
 
 pub mod analysis;
 pub mod cli;
 pub mod cmd;
 pub mod codec;
+pub mod explain;
 pub mod format;
 pub mod io;
 pub mod log;

@@ -1,5 +1,6 @@
 //! What people and machines see.
 
+pub mod explain;
 pub mod json;
 pub mod out;
 pub mod paint;
