@@ -150,6 +150,7 @@ impl OpenLog {
             format: self.format(),
             revision: self.revision,
             revision_reason: self.revision_reason.clone(),
+            revision_named: self.revision_named,
             recognised_by: self.log.recognised_by.clone(),
             files: reports.collect(),
             ignored: self.log.ignored.clone(),
@@ -280,6 +281,8 @@ pub struct Report {
     pub revision: Option<&'static str>,
     /// How the revision was told.
     pub revision_reason: String,
+    /// The user named the revision.
+    pub revision_named: bool,
     /// How the format was told.
     pub recognised_by: String,
     /// Its files, in log order.
@@ -322,6 +325,11 @@ impl Report {
         }
     }
 
+    /// Whether the engine reads file `a` before file `b`.
+    pub fn reads_before(&self, a: usize, b: usize) -> bool {
+        self.format.reads_before((a, &self.files[a].name), (b, &self.files[b].name))
+    }
+
     /// The last place that holds intact records: file and offset. Damage behind it has nothing intact after it.
     pub fn last_intact(&self) -> Option<(usize, u64)> {
         self.files.iter().enumerate().rev().filter(|(_, f)| f.role.counts()).find_map(|(i, f)| {
@@ -330,7 +338,7 @@ impl Report {
         })
     }
 
-    /// Every finding and note, by file and then by offset; what concerns no file comes first.
+    /// Every finding and note, by file and then by offset; what concerns no file comes last.
     pub fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
         let mut rest: Vec<Finding> = Vec::new();
         self.find_log(&mut rest);
@@ -345,14 +353,14 @@ impl Report {
             len: r.len,
             message: r.message.clone(),
         }));
-        rest.sort_by_key(|f| (f.file.map_or(0, |i| i + 1), f.at));
+        rest.sort_by_key(|f| (f.file.unwrap_or(usize::MAX), f.at));
         let mut rest = rest.into_iter().peekable();
         let mut regions = self.region_findings().peekable();
         // Both are in order: merge them, so that a damaged gigabyte needs no list of all its findings.
         std::iter::from_fn(move || {
-            let key = |f: &Finding| (f.file.map_or(0, |i| i + 1), f.at);
+            let key = |f: &Finding| (f.file.unwrap_or(usize::MAX), f.at);
             match (rest.peek(), regions.peek()) {
-                (Some(a), Some(b)) if key(a) <= key(b) => rest.next(),
+                (Some(a), Some(b)) if key(a) < key(b) => rest.next(),
                 (_, Some(_)) => regions.next(),
                 _ => rest.next(),
             }

@@ -1,15 +1,505 @@
-//! dump
-use crate::cli::{Global, Input};
-use anyhow::Result;
+//! `dump`: the records, filtered, each with its fate; or annotated hex of a record or a damaged range.
+
+use std::io::Write;
+
+use anyhow::{Result, bail};
 use clap::Args;
+
+use crate::analysis::{OpenLog, Report};
+use crate::cli::{Format, Global, Input};
+use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, open_all};
+use crate::log::bytes::{Bytes, Reader};
+use crate::log::decoder::Recovery;
+use crate::log::record::{Fix, Mark, Record, Trust};
+use crate::log::region::{Kind, Region};
+use crate::log::scan::{Sink, scan};
+use crate::log::survey::{BatchState, Grouping};
+use crate::ui::bytes::{Notation, printable};
+use crate::ui::out::Out;
+use crate::ui::paint::Paint;
+use crate::ui::row::{self, Row};
+use crate::ui::{hex, json};
+
 /// Arguments of `dump`.
 #[derive(Debug, Args)]
 pub struct Opts {
     #[command(flatten)]
     input: Input,
+    /// Only these sequence numbers: A..B, A.. or ..B, ends included, or one number
+    #[arg(long, value_name = "A..B", value_parser = range)]
+    seq: Option<(u64, u64)>,
+    /// Only this operation, such as PUT or COMMIT
+    #[arg(long, value_name = "OP")]
+    op: Option<String>,
+    /// Only this key, as `dump` prints it; a trailing * means any ending
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Only this transaction, or page number in logs of pages
+    #[arg(long, value_name = "TX")]
+    tx: Option<u32>,
+    /// Only the record or damaged range that holds this offset (decimal or 0x…)
+    #[arg(long, value_name = "OFFSET", value_parser = offset)]
+    at: Option<u64>,
+    /// Only this file of the log
+    #[arg(long, value_name = "NAME")]
+    file: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Last first
+    #[arg(long)]
+    reverse: bool,
+    /// Annotated hex: every field named, stored and computed checksum side by side
+    #[arg(long, conflicts_with = "format")]
+    hex: bool,
+    /// How to write keys and values
+    #[arg(long, value_name = "NOTATION", default_value = "escape")]
+    bytes: Notation,
+    /// How to print records
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: Format,
 }
+
+fn offset(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16),
+        None => text.parse(),
+    };
+    parsed.map_err(|_| format!("{text} is no offset"))
+}
+
+fn range(text: &str) -> Result<(u64, u64), String> {
+    let number = |t: &str, default| if t.is_empty() { Ok(default) } else { t.parse::<u64>() };
+    let ends = match text.split_once("..") {
+        Some((a, b)) => number(a, 0).and_then(|a| Ok((a, number(b, u64::MAX)?))),
+        None => text.parse().map(|n| (n, n)),
+    };
+    match ends {
+        Ok((a, b)) if a <= b => Ok((a, b)),
+        Ok(_) => Err(format!("{text} is empty: its end lies before its start")),
+        Err(_) => Err(format!("{text} is no range of numbers")),
+    }
+}
+
 /// Runs it.
-pub fn run(opts: &Opts, _: &Global) -> Result<u8> {
-    let _ = &opts.input;
-    Ok(0)
+///
+/// # Errors
+/// When no log could be opened at all, or standard output fails.
+pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
+    let (logs, failed) = open_all(&opts.input)?;
+    if let Some(name) = &opts.file {
+        if !logs.iter().any(|l| l.log.files.iter().any(|f| f.name == *name)) {
+            bail!("--file {name}: no such file in this log");
+        }
+    }
+    let reports = analyse_all(&logs, &opts.input, global);
+    let mut printer = Printer {
+        out: Out::default(),
+        line: Vec::with_capacity(1 << 16),
+        opts,
+        limit: opts.limit.unwrap_or(u64::MAX),
+        verbose: global.verbose,
+        paint: Paint::stdout(global.color),
+        printed: 0,
+        file: None,
+    };
+    printer.open()?;
+    for (log, report) in logs.iter().zip(&reports) {
+        dump_log(log, report, &mut printer)?;
+    }
+    printer.close()?;
+    let incomplete = reports.iter().flat_map(|r| &r.files).any(|f| f.failure.is_some() || f.shrunk || !f.unreadable.is_empty());
+    Ok(if failed {
+        FAILED
+    } else if incomplete {
+        INCOMPLETE
+    } else {
+        CLEAN
+    })
+}
+
+fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result<()> {
+    let count = report.files.len();
+    let order: Vec<usize> = if printer.opts.reverse { (0..count).rev().collect() } else { (0..count).collect() };
+    for file in order {
+        if printer.opts.file.as_ref().is_some_and(|name| *name != report.files[file].name) {
+            continue;
+        }
+        let mut fates = Fates::new(report, file);
+        if printer.opts.reverse {
+            backwards(log, file, &mut fates, printer)?;
+        } else {
+            let mut sink = Forward { fates: &mut fates, printer, to: u64::MAX, rows: None, error: None };
+            read(log, file, 0, &mut sink);
+            sink.error.map_or(Ok(()), Err)?;
+        }
+    }
+    Ok(())
+}
+
+fn read(log: &OpenLog, file: usize, from: u64, sink: &mut dyn Sink) {
+    let mut opened = log.format().open(&log.files(), file, log.revision);
+    scan(&mut Reader::new(log.source(file)), &mut *opened.decoder, from, sink);
+}
+
+/// Last record first: the file is noted in blocks on the way forward, and each block read again on the way back.
+fn backwards(log: &OpenLog, file: usize, fates: &mut Fates<'_>, printer: &mut Printer<'_>) -> Result<()> {
+    let mut blocks = Blocks(Vec::new());
+    read(log, file, 0, &mut blocks);
+    for block in blocks.0.into_iter().rev() {
+        if printer.full() {
+            break;
+        }
+        let mut sink = Forward { fates: &mut *fates, printer: &mut *printer, to: 0, rows: Some(Vec::new()), error: None };
+        match block {
+            Block::Records { from, to } => {
+                sink.to = to;
+                read(log, file, from, &mut sink);
+                let records = sink.rows.take().unwrap_or_default();
+                let mut reader = Reader::new(log.source(file));
+                for record in records.iter().rev() {
+                    sink.record(record, None, &mut reader);
+                }
+            }
+            Block::Damage(recovery) => sink.damage(&recovery, &mut Reader::new(log.source(file))),
+        }
+        sink.error.map_or(Ok(()), Err)?;
+    }
+    Ok(())
+}
+
+enum Block {
+    Records { from: u64, to: u64 },
+    Damage(Recovery),
+}
+
+struct Blocks(Vec<Block>);
+
+impl Sink for Blocks {
+    fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
+        if let (Some(first), Some(last)) = (batch.first(), batch.last()) {
+            self.0.push(Block::Records { from: first.at, to: last.end() });
+        }
+    }
+    fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+    fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
+        self.0.push(Block::Damage(*recovery));
+    }
+}
+
+/// Tells the status and fate of records from the report, by moving along its lists.
+struct Fates<'r> {
+    report: &'r Report,
+    file: usize,
+    region: usize,
+    batches: Vec<(u64, u64, &'static str)>,
+    batch: usize,
+    halt: u64,
+    undecided_from: u64,
+}
+
+impl<'r> Fates<'r> {
+    fn new(report: &'r Report, file: usize) -> Self {
+        let unwhole = report.conclusions.batches.iter().filter(|u| u.file == file);
+        let batches = unwhole.filter_map(|u| match u.batch.state {
+            BatchState::Orphan => Some((u.batch.at, u.batch.end, "uncommitted")),
+            BatchState::LostMember => Some((u.batch.at, u.batch.end, "incomplete-batch")),
+            BatchState::NoBegin { .. } => None,
+        });
+        let engine = report.forecast.as_ref().map(|f| &f.engine);
+        let halt = match engine {
+            Some(engine) if !engine.opens => 0,
+            Some(engine) => {
+                let own = engine.halts.iter().filter(|h| h.file == file).map(|h| h.at);
+                let earlier = engine.halts.iter().filter(|h| h.for_good && report.reads_before(h.file, file)).map(|_| 0);
+                own.chain(earlier).min().unwrap_or(u64::MAX)
+            }
+            None => u64::MAX,
+        };
+        let undecided_from = undecided_from(report, file);
+        Fates { report, file, region: 0, batches: batches.collect(), batch: 0, halt, undecided_from }
+    }
+
+    fn region(&mut self, at: u64) -> Option<&'r Region> {
+        let regions = self.report.files[self.file].survey.regions.as_slice();
+        while self.region > 0 && regions.get(self.region).is_none_or(|r| r.at > at) {
+            self.region -= 1;
+        }
+        while regions.get(self.region).is_some_and(|r| r.end() <= at) {
+            self.region += 1;
+        }
+        regions.get(self.region)
+    }
+
+    fn fate(&mut self, record: &Record, status: &'static str) -> &'static str {
+        while self.batch > 0 && self.batches.get(self.batch).is_none_or(|b| b.0 > record.at) {
+            self.batch -= 1;
+        }
+        while self.batches.get(self.batch).is_some_and(|b| b.1 <= record.at) {
+            self.batch += 1;
+        }
+        match self.batches.get(self.batch).filter(|b| b.0 <= record.at) {
+            _ if matches!(status, "foreign" | "stale" | "damaged") => status,
+            Some(batch) => batch.2,
+            None if record.at >= self.halt => "beyond-halt",
+            None if record.mark != Mark::Data => "mark",
+            None if record.at >= self.undecided_from => "undecided",
+            None => "applied",
+        }
+    }
+}
+
+/// From where on nothing tells whether a record belongs to an unfinished batch.
+fn undecided_from(report: &Report, file: usize) -> u64 {
+    let survey = &report.files[file].survey;
+    let later = report.files[file + 1..].iter().any(|f| f.survey.last_commit.is_some());
+    if survey.rules.grouping != Grouping::Undecided || later { u64::MAX } else { survey.last_commit.unwrap_or(0) }
+}
+
+struct Forward<'a, 'r, 'p> {
+    fates: &'a mut Fates<'r>,
+    printer: &'a mut Printer<'p>,
+    /// Records from here on are not wanted.
+    to: u64,
+    /// Collects instead of printing.
+    rows: Option<Vec<Record>>,
+    error: Option<anyhow::Error>,
+}
+
+impl Sink for Forward<'_, '_, '_> {
+    fn records(&mut self, batch: &[Record], reader: &mut Reader<'_>) {
+        let to = self.to;
+        if let Some(rows) = &mut self.rows {
+            rows.extend(batch.iter().filter(|r| r.at < to));
+            return;
+        }
+        for record in batch.iter().filter(|r| r.at < to) {
+            self.record(record, None, reader);
+        }
+    }
+
+    fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+
+    fn damage(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
+        match recovery.record {
+            Some((record, fix)) => self.record(&record, Some(fix), reader),
+            None => self.range(recovery, reader),
+        }
+    }
+
+    fn done(&self) -> bool {
+        let past = self.rows.as_ref().and_then(|rows| rows.last()).is_some_and(|r| r.end() >= self.to);
+        past || self.error.is_some() || self.printer.full() && self.rows.is_none()
+    }
+}
+
+impl Forward<'_, '_, '_> {
+    fn record(&mut self, record: &Record, mended: Option<Fix>, reader: &mut Reader<'_>) {
+        if self.printer.full() || !self.printer.wants(record) {
+            return;
+        }
+        let report = self.fates.report;
+        let region = self.fates.region(record.at);
+        let status = match region.map(|r| r.kind) {
+            Some(Kind::Recovered) => "recovered",
+            Some(Kind::Foreign) => "foreign",
+            Some(Kind::Stale) => "stale",
+            Some(Kind::Damage | Kind::Torn | Kind::Unreadable) => "damaged",
+            _ => "intact",
+        };
+        let fate = self.fates.fate(record, status);
+        let known = region.filter(|r| r.kind == Kind::Recovered);
+        let fix = mended.or(known.and_then(|r| r.fix));
+        let role = report.files[self.fates.file].role;
+        let len = usize::try_from(record.len).unwrap_or(usize::MAX);
+        let Ok(bytes) = reader.window(record.at, len).slice(record.at..record.end()) else { return };
+        let entry = report.format.entry(role, report.revision, bytes, fix);
+        if !self.printer.wants_entry(&entry) {
+            return;
+        }
+        let number = fix.filter(|f| f.field == "seq" && f.inferred != u64::MAX).map_or(record.seq, |f| f.inferred);
+        let row = Row {
+            file: &report.files[self.fates.file].name,
+            at: record.at,
+            len: record.len,
+            seq: (record.next > record.seq).then_some(number),
+            entry: Some(entry),
+            tx: (record.txn != 0).then_some(record.txn),
+            status,
+            fate,
+            trust: Some(region.map_or(Trust::default(), |r| r.trust)),
+            fix,
+            cause: region.filter(|r| !r.kind.sound()).and_then(|r| Some((r.kind, r.cause?))),
+        };
+        let layout = report.format.layout(role, report.revision);
+        let result = self.printer.print(&row, bytes, layout);
+        self.error = result.err();
+    }
+
+    /// A range that is no record: shown whenever no filter asks for what only records have.
+    fn range(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
+        let (from, to) = (recovery.from, recovery.resume.min(reader.end()));
+        if self.printer.full() || !self.printer.wants_range(from, to) {
+            return;
+        }
+        let report = self.fates.report;
+        let region = self.fates.region(from);
+        let cause = region.and_then(|r| Some((r.kind, r.cause?))).unwrap_or((recovery.kind, recovery.cause));
+        let status = match cause.0 {
+            Kind::Preallocated => "preallocated",
+            Kind::Stale => "stale",
+            _ => "damaged",
+        };
+        let row = Row {
+            file: &report.files[self.fates.file].name,
+            at: from,
+            len: to - from,
+            seq: None,
+            entry: None,
+            tx: None,
+            status,
+            fate: status,
+            trust: None,
+            fix: None,
+            cause: Some(cause),
+        };
+        // As much of a range as is ever shown; the rest of a damaged gigabyte is not loaded.
+        let shown = (to - from).min(if self.printer.verbose { 1 << 20 } else { 4 << 10 });
+        let window = reader.window(from, shown as usize);
+        let bytes = window.slice(from..(from + shown).min(window.base + window.bytes.len() as u64)).unwrap_or(&[]);
+        let layout = report.format.layout(report.files[self.fates.file].role, report.revision);
+        let result = self.printer.print(&row, bytes, layout);
+        self.error = result.err();
+    }
+}
+
+struct Printer<'o> {
+    out: Out,
+    line: Vec<u8>,
+    opts: &'o Opts,
+    limit: u64,
+    verbose: bool,
+    paint: Paint,
+    printed: u64,
+    file: Option<String>,
+}
+
+impl Printer<'_> {
+    fn full(&self) -> bool {
+        self.printed >= self.limit || self.out.closed()
+    }
+
+    fn wants(&self, r: &Record) -> bool {
+        let o = self.opts;
+        o.seq.is_none_or(|(a, b)| r.next > r.seq && (a..=b).contains(&r.seq))
+            && o.at.is_none_or(|at| (r.at..r.end()).contains(&at))
+            && o.tx.is_none_or(|tx| r.txn == tx)
+    }
+
+    fn wants_entry(&self, entry: &crate::format::Entry<'_>) -> bool {
+        self.opts.op.as_ref().is_none_or(|op| entry.op.eq_ignore_ascii_case(op))
+            && self.opts.key.as_ref().is_none_or(|key| entry.key.is_some_and(|k| matches_key(k, key, self.opts.bytes)))
+    }
+
+    fn wants_range(&self, from: u64, to: u64) -> bool {
+        let o = self.opts;
+        o.seq.is_none() && o.op.is_none() && o.key.is_none() && o.tx.is_none() && o.at.is_none_or(|at| (from..to).contains(&at))
+    }
+
+    fn open(&mut self) -> Result<()> {
+        match self.opts.format {
+            Format::Ndjson => {
+                let meta = serde_json::json!({ "type": "meta", "schema": "walmedic.dump/1", "version": env!("CARGO_PKG_VERSION") });
+                json::line(&mut self.out, &meta)
+            }
+            Format::Json => Ok(self.out.write_all(b"{\"schema\":\"walmedic.dump/1\",\"records\":[")?),
+            Format::Csv => Ok(writeln!(self.out, "{}", row::CSV_HEADER)?),
+            Format::Text => Ok(()),
+        }
+    }
+
+    fn close(&mut self) -> Result<()> {
+        match self.opts.format {
+            Format::Ndjson => json::line(&mut self.out, &serde_json::json!({ "type": "summary", "records": self.printed }))?,
+            Format::Json => self.out.write_all(b"]}\n")?,
+            Format::Csv | Format::Text => {}
+        }
+        Ok(self.out.flush()?)
+    }
+
+    fn print(&mut self, row: &Row<'_>, bytes: &[u8], layout: &crate::log::layout::Layout) -> Result<()> {
+        self.line.clear();
+        let notation = self.opts.bytes;
+        match self.opts.format {
+            _ if self.opts.hex => self.hex(row, bytes, layout)?,
+            Format::Ndjson => row::ndjson(&mut self.line, row, notation),
+            Format::Json => {
+                if self.printed > 0 {
+                    self.line.push(b',');
+                }
+                row::ndjson(&mut self.line, row, notation);
+                self.line.pop();
+            }
+            Format::Csv => row::csv(&mut self.line, row, notation),
+            Format::Text => {
+                if self.file.as_deref() != Some(row.file) {
+                    self.file = Some(row.file.to_owned());
+                    let name = printable(row.file);
+                    writeln!(self.line, "{}", self.paint.strong(format!("{name}\n    offset      seq operation")))?;
+                }
+                let limit = if self.verbose { usize::MAX } else { 40 };
+                row::text(&mut self.line, row, notation, limit, self.paint);
+            }
+        }
+        self.printed += 1;
+        self.out.write_all(&self.line)?;
+        Ok(())
+    }
+
+    fn hex(&mut self, row: &Row<'_>, bytes: &[u8], layout: &crate::log::layout::Layout) -> Result<()> {
+        let why = row.cause.map_or(String::new(), |(_, cause)| format!(": {cause}"));
+        let place = format!("{}:0x{:x}", printable(row.file), row.at);
+        let head = format!("{place} ({}), {} bytes, {}{why}", row.at, row.len, row.status);
+        writeln!(self.line, "{}", self.paint.strong(head))?;
+        let limit = if self.verbose { usize::MAX } else { 128 };
+        hex::annotated(&mut self.line, layout, bytes, row.at, row.fix, limit, self.paint)?;
+        if (bytes.len() as u64) < row.len {
+            writeln!(self.line, "            … {} more bytes", row.len - bytes.len() as u64)?;
+        }
+        writeln!(self.line)?;
+        Ok(())
+    }
+}
+
+/// Compares a key with what the user typed, in the notation that `dump` prints.
+fn matches_key(key: &[u8], wanted: &str, notation: Notation) -> bool {
+    let mut text = Vec::with_capacity(key.len());
+    crate::ui::bytes::write(&mut text, key, notation, false);
+    match wanted.strip_suffix('*') {
+        Some(start) => text.starts_with(start.as_bytes()),
+        None => text == wanted.as_bytes(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_and_offsets_are_read_as_people_write_them() {
+        assert_eq!(range("3..5"), Ok((3, 5)));
+        assert_eq!(range("7"), Ok((7, 7)));
+        assert_eq!(range("7.."), Ok((7, u64::MAX)));
+        assert_eq!(range("..7"), Ok((0, 7)));
+        assert!(range("5..3").is_err() && range("x").is_err());
+        assert_eq!(offset("0x10"), Ok(16));
+        assert!(offset("-1").is_err());
+    }
+
+    #[test]
+    fn keys_are_compared_as_printed() {
+        assert!(matches_key(b"a\0b", "a\\x00b", Notation::Escape));
+        assert!(matches_key(b"abc", "ab*", Notation::Escape));
+        assert!(!matches_key(b"abc", "ab", Notation::Escape));
+    }
 }

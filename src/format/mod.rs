@@ -196,6 +196,11 @@ pub trait Format: Sync {
     /// What the engine would hold after opening these files. Called only for logs that are not plainly sound.
     fn engine(&self, files: &[LogFile<'_>], surveys: &[&Survey], revision: Option<&str>) -> Outcome;
 
+    /// Whether the engine reads the file with index and name `a` before `b`: in log order, unless it has its own idea.
+    fn reads_before(&self, a: (usize, &str), b: (usize, &str)) -> bool {
+        a.0 < b.0
+    }
+
     /// What the engine does at a finding of this kind: a sentence or two for `explain`.
     fn engine_at(&self, code: Code) -> Option<&'static str>;
 }

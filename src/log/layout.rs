@@ -1,5 +1,7 @@
 //! The table of a record's fields. Decoders take their offsets from it and `dump --hex` its names, so they cannot differ.
 
+use crate::codec::crc32;
+
 /// How many bytes a field has and what they mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
@@ -29,8 +31,28 @@ pub struct Layout {
     pub big_endian: bool,
     /// The fields.
     pub fields: &'static [Field],
-    /// Name of the checksum field, if there is one.
-    pub checksum: Option<&'static str>,
+    /// Its checksum, if there is one.
+    pub checksum: Option<Checksum>,
+}
+
+/// Where a checksum stands and what it covers.
+#[derive(Clone, Copy, Debug)]
+pub struct Checksum {
+    /// Name of the field that holds it.
+    pub field: &'static str,
+    /// Names of the fields that it covers, in this order.
+    pub over: &'static [&'static str],
+    /// How it is made.
+    pub sum: Sum,
+}
+
+/// A checksum's arithmetic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sum {
+    /// CRC-32 with the polynomial of zlib.
+    Crc32,
+    /// Sum of the bytes modulo 2^32.
+    Bytes,
 }
 
 /// A numeric field.
@@ -114,6 +136,38 @@ impl Layout {
             at = to;
             Some((field, span, value))
         })
+    }
+
+    /// The checksum over a record as its fields stand, or stand with the `fix`; `None` where one of them is cut off.
+    pub fn computed(&self, record: &[u8], fix: Option<(&str, u64)>) -> Option<u64> {
+        let checksum = self.checksum?;
+        let mut sum = 0u32;
+        for name in checksum.over {
+            let (field, span, _) = self.spans(record, fix).find(|(f, ..)| f.name == *name)?;
+            let whole = match field.width {
+                Width::Uint(n) | Width::Int(n) => span.len() == n,
+                Width::Time => span.len() == 8,
+                Width::Bytes(by) => {
+                    let stored = self.spans(record, fix).find(|(f, ..)| f.name == by)?.2?;
+                    span.len() as u64 == fix.filter(|f| f.0 == by).map_or(stored, |f| f.1)
+                }
+            };
+            if !whole {
+                return None;
+            }
+            // A length put right counts with its true bytes where the checksum covers it.
+            let inferred = fix.filter(|f| f.0 == *name).map(|f| if self.big_endian { f.1.to_be_bytes() } else { f.1.to_le_bytes() });
+            let bytes = match &inferred {
+                Some(all) if self.big_endian => &all[8 - span.len().min(8)..],
+                Some(all) => &all[..span.len().min(8)],
+                None => &record[span],
+            };
+            sum = match checksum.sum {
+                Sum::Crc32 => crc32::update(sum, bytes),
+                Sum::Bytes => bytes.iter().fold(sum, |s, &b| s.wrapping_add(u32::from(b))),
+            };
+        }
+        Some(u64::from(sum))
     }
 
     fn number(&self, bytes: &[u8]) -> u64 {

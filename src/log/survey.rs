@@ -97,6 +97,8 @@ pub struct Survey {
     pub data: u64,
     /// See `data`.
     pub data_to_last_commit: u64,
+    /// Offset behind the last COMMIT, where commits leave open what follows them.
+    pub last_commit: Option<u64>,
     /// Recovered records that change something.
     pub recovered_data: u64,
     /// Whole damage events met, before any merging.
@@ -120,6 +122,7 @@ impl Survey {
             commits: 0,
             data: 0,
             data_to_last_commit: 0,
+            last_commit: None,
             recovered_data: 0,
             damages: 0,
             embedded: Vec::new(),
@@ -348,6 +351,7 @@ impl Surveyor {
             (Grouping::None, _) => {}
             (Grouping::Undecided, Mark::Commit) => {
                 self.survey.commits += 1;
+                self.survey.last_commit = Some(r.end());
                 self.survey.data_to_last_commit = self.survey.data + self.survey.recovered_data;
             }
             (Grouping::Undecided, Mark::Begin) => self.survey.begins += 1,

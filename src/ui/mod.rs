@@ -1,8 +1,11 @@
 //! What people and machines see.
 
+pub mod bytes;
 pub mod explain;
+pub mod hex;
 pub mod json;
 pub mod out;
 pub mod paint;
 pub mod progress;
+pub mod row;
 pub mod text;

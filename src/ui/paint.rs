@@ -36,6 +36,20 @@ pub enum Hue {
     Faint,
 }
 
+impl Hue {
+    /// As red, green and blue.
+    pub fn rgb(self) -> Rgb {
+        match self {
+            Hue::Good => Rgb(0, 158, 115),
+            Hue::Torn => Rgb(230, 159, 0),
+            Hue::Bad => Rgb(213, 94, 0),
+            Hue::Kept => Rgb(86, 180, 233),
+            Hue::Odd => Rgb(204, 121, 167),
+            Hue::Faint => Rgb(128, 128, 128),
+        }
+    }
+}
+
 /// Applies colour or leaves it out.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint(bool);
@@ -66,14 +80,7 @@ impl Paint {
         if !self.0 {
             return text.to_string();
         }
-        let Rgb(r, g, b) = match hue {
-            Hue::Good => Rgb(0, 158, 115),
-            Hue::Torn => Rgb(230, 159, 0),
-            Hue::Bad => Rgb(213, 94, 0),
-            Hue::Kept => Rgb(86, 180, 233),
-            Hue::Odd => Rgb(204, 121, 167),
-            Hue::Faint => Rgb(128, 128, 128),
-        };
+        let Rgb(r, g, b) = hue.rgb();
         text.truecolor(r, g, b).to_string()
     }
 

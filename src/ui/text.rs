@@ -1,38 +1,508 @@
-//! text
-use crate::analysis::Report;
-use crate::cli::Judgement;
-use crate::ui::paint::Paint;
-use anyhow::Result;
+//! Reports for people: the verdict in plain words first, then a table of files with a map of each, then findings, then
+//! what to do next. Fits 80 columns; long lists are cut and say so.
+
+use std::collections::BTreeMap;
 use std::io::Write;
-/// v
+use std::path::Path;
+
+use anyhow::Result;
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use owo_colors::Rgb;
+
+use crate::analysis::{FileReport, Finding, Report};
+use crate::cli::Judgement;
+use crate::log::finding::{Class, Code};
+use crate::log::region::Kind;
+use crate::ui::bytes::printable;
+use crate::ui::paint::{Hue, Paint, sign};
+
+/// Files, findings and gaps shown without -v.
+const FEW: usize = 12;
+/// Cells of a map.
+const MAP: u64 = 20;
+/// Characters of a file name.
+const NAME: usize = 22;
+
+/// How to print reports.
 pub struct View<'a> {
-    _p: Paint,
-    _v: bool,
-    _j: &'a Judgement,
+    paint: Paint,
+    verbose: bool,
+    judgement: &'a Judgement,
 }
+
 impl<'a> View<'a> {
-    /// n
-    pub fn new(p: Paint, v: bool, j: &'a Judgement) -> Self {
-        View { _p: p, _v: v, _j: j }
+    /// `verbose`: every file and every finding.
+    pub fn new(paint: Paint, verbose: bool, judgement: &'a Judgement) -> Self {
+        View { paint, verbose, judgement }
     }
-    /// v
-    pub fn verify(&self, out: &mut dyn Write, r: &Report) -> Result<()> {
-        for f in r.findings() {
-            writeln!(out, "{f:?}")?;
-        }
-        writeln!(out, "{:?}", r.forecast)?;
+
+    /// The report of `verify`.
+    ///
+    /// # Errors
+    /// When `out` fails.
+    pub fn verify(&self, out: &mut dyn Write, report: &Report) -> Result<()> {
+        let tally = Tally::of(report, self.judgement);
+        self.verdict(out, report, &tally)?;
+        self.files(out, report)?;
+        self.findings(out, report, &tally)?;
+        self.next(out, report, &tally)?;
+        writeln!(out)?;
         Ok(())
     }
-    /// g
-    pub fn gaps(&self, _: &mut dyn Write, _: &Report) -> Result<()> {
+
+    fn verdict(&self, out: &mut dyn Write, report: &Report, tally: &Tally) -> Result<()> {
+        let (word, hue) = tally.verdict();
+        let profile = report.format.profile();
+        let revision = report.revision.map_or(String::new(), |r| format!(" {r}"));
+        let path = printable(&report.path);
+        writeln!(out, "{} {path}  ({}{revision}, {})", self.paint.strong(self.paint.hue(hue, word)), profile.title, tally.size())?;
+        for line in tally.sentences(report) {
+            for piece in wrap(&line, 78) {
+                writeln!(out, "  {piece}")?;
+            }
+        }
+        if self.verbose {
+            writeln!(out, "  Recognised by {}.", printable(&report.recognised_by))?;
+        }
+        writeln!(out)?;
+        Ok(())
+    }
+
+    fn files(&self, out: &mut dyn Write, report: &Report) -> Result<()> {
+        let all = report.files.len();
+        let hurt: Vec<usize> = (0..all).filter(|&i| !is_plain(&report.files[i])).collect();
+        let shown: Vec<usize> = if self.verbose || all <= FEW {
+            (0..all).collect()
+        } else {
+            hurt.iter().copied().take(FEW).collect()
+        };
+        if !shown.is_empty() {
+            let mut table = Table::new();
+            table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+            if self.paint.on() { table.enforce_styling() } else { table.force_no_tty() };
+            table.set_header(["file", "bytes", "intact", "recov.", "first bad", "end", "map"]);
+            for &i in &shown {
+                table.add_row(self.file_row(&report.files[i]));
+            }
+            for (i, column) in table.column_iter_mut().enumerate() {
+                column.set_padding((if i == 0 { 2 } else { 1 }, 0));
+                if (1..=4).contains(&i) {
+                    column.set_cell_alignment(CellAlignment::Right);
+                }
+            }
+            for line in table.lines() {
+                writeln!(out, "{}", line.trim_end())?;
+            }
+        }
+        let left = all - shown.len();
+        if left > 0 {
+            let bad = hurt.len().saturating_sub(shown.len());
+            let what = if bad > 0 { format!("{bad} of them damaged") } else { "all clean".into() };
+            writeln!(out, "  {left} more files, {what} (-v lists every file)")?;
+        }
+        if !shown.is_empty() {
+            self.legend(out, shown.iter().map(|&i| &report.files[i]))?;
+        }
+        Ok(())
+    }
+
+    fn file_row(&self, f: &FileReport) -> Vec<Cell> {
+        let (before, after, recovered) = f.survey.counts();
+        let intact = if after > 0 { format!("{before}+{after}") } else { before.to_string() };
+        let first_bad = f.survey.regions.first_bad().map_or("-".into(), |at| format!("0x{at:x}"));
+        let end = if f.failure.is_some() { "unread" } else { f.end() };
+        let hue = match end {
+            "clean" | "preallocated" | "stale" => Hue::Good,
+            "torn" => Hue::Torn,
+            _ => Hue::Bad,
+        };
+        let recovered = if recovered > 0 { recovered.to_string() } else { "-".into() };
+        vec![
+            Cell::new(middle(&printable(&f.name), NAME)),
+            Cell::new(f.bytes),
+            Cell::new(intact),
+            Cell::new(recovered),
+            Cell::new(first_bad),
+            Cell::new(end).fg(color(hue)),
+            Cell::new(self.map(f)),
+        ]
+    }
+
+    /// The file in a line: each sign stands for the worst that lies in its share of the bytes.
+    fn map(&self, f: &FileReport) -> String {
+        let size = f.survey.regions.end();
+        let cells = MAP.min(size);
+        let regions = f.survey.regions.as_slice();
+        let mut line = String::new();
+        for cell in 0..cells {
+            let share = |n: u64| (u128::from(size) * u128::from(n) / u128::from(cells)) as u64;
+            let (from, to) = (share(cell), share(cell + 1).max(share(cell) + 1));
+            let first = regions.partition_point(|r| r.end() <= from);
+            let inside = regions[first..].iter().take_while(|r| r.at < to);
+            let worst = inside.max_by_key(|r| severity(r.kind)).map_or(Kind::Records, |r| r.kind);
+            let (glyph, hue) = sign(worst);
+            line += &self.paint.hue(hue, glyph);
+        }
+        line
+    }
+
+    fn legend<'f>(&self, out: &mut dyn Write, files: impl Iterator<Item = &'f FileReport>) -> Result<()> {
+        let mut kinds: Vec<Kind> = files.flat_map(|f| f.survey.regions.as_slice()).map(|r| r.kind).collect();
+        kinds.sort_by_key(|k| severity(*k));
+        kinds.dedup();
+        let words = kinds.iter().map(|&k| {
+            let (glyph, hue) = sign(k);
+            format!("{} {}", self.paint.hue(hue, glyph), if k == Kind::Records { "intact" } else { k.word() })
+        });
+        let line = words.collect::<Vec<_>>().join("  ");
+        if !line.is_empty() {
+            writeln!(out, "  {line}")?;
+        }
+        Ok(())
+    }
+
+    fn findings(&self, out: &mut dyn Write, report: &Report, tally: &Tally) -> Result<()> {
+        if tally.findings + tally.notes == 0 {
+            return Ok(());
+        }
+        writeln!(out)?;
+        let (mut shown, mut hidden) = (0, 0);
+        for f in report.findings() {
+            let class = self.judgement.class(&f);
+            // Notes wait until everything that counts has been said, unless all is said anyway.
+            if !self.verbose && (shown >= FEW || (class == Class::Note && tally.findings > FEW)) {
+                hidden += 1;
+                continue;
+            }
+            shown += 1;
+            self.finding(out, report, &f, class)?;
+        }
+        if hidden > 0 {
+            writeln!(out, "  … and {hidden} more (-v lists all)")?;
+        }
+        Ok(())
+    }
+
+    fn finding(&self, out: &mut dyn Write, report: &Report, f: &Finding, class: Class) -> Result<()> {
+        let hue = match class {
+            Class::Note => Hue::Faint,
+            Class::TornTail => Hue::Torn,
+            Class::Orphan | Class::Foreign => Hue::Odd,
+            _ => Hue::Bad,
+        };
+        let place = f.file.map_or(String::new(), |i| {
+            format!(" {}:0x{:x}", middle(&printable(&report.files[i].name), NAME), f.at)
+        });
+        let head = format!("{} {}{place}", f.code.text(), f.code.title());
+        let note = if class == Class::Note { " (note)" } else { "" };
+        writeln!(out, "  {}", self.paint.hue(hue, format!("{head}{note}")))?;
+        for line in wrap(&printable(&f.message), 72) {
+            writeln!(out, "         {line}")?;
+        }
+        Ok(())
+    }
+
+    fn next(&self, out: &mut dyn Write, report: &Report, tally: &Tally) -> Result<()> {
+        let steps = next_steps(report, tally);
+        if steps.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\n  {}", self.paint.strong("Next:"))?;
+        for (command, why) in steps {
+            writeln!(out, "    {command}")?;
+            writeln!(out, "        {why}")?;
+        }
+        Ok(())
+    }
+
+    /// The report of `gaps`.
+    ///
+    /// # Errors
+    /// When `out` fails.
+    pub fn gaps(&self, out: &mut dyn Write, report: &Report) -> Result<()> {
+        let (c, profile) = (&report.conclusions, report.format.profile());
+        let path = self.paint.strong(printable(&report.path));
+        if !profile.numbered {
+            writeln!(out, "{path}: the {} stores no sequence numbers, so nothing can be missing from them", profile.title)?;
+            return Ok(());
+        }
+        let missing: u128 = c.gaps.iter().map(|g| u128::from(g.last - g.first) + 1).sum();
+        let recovered: u64 = c.gaps.iter().map(|g| g.recovered).sum();
+        match c.numbers {
+            Some((first, last)) if c.gaps.is_empty() && c.repeats.is_empty() => {
+                writeln!(out, "{path}: seq {first}..{last}, without a gap")?;
+            }
+            Some((first, last)) => {
+                let gaps = plural(c.gaps.len() as u64, "gap");
+                writeln!(out, "{path}: seq {first}..{last}, {gaps}, {missing} missing, {recovered} of them recovered")?;
+            }
+            None => writeln!(out, "{path}: no intact record, so no numbers")?,
+        }
+        let few = if self.verbose { usize::MAX } else { 4 * FEW };
+        for g in c.gaps.iter().take(few) {
+            let (a, b) = (&report.files[g.after.file].name, &report.files[g.before.file].name);
+            let count = g.last - g.first + 1;
+            writeln!(out, "  {}", self.paint.hue(Hue::Bad, format!("seq {}..{} missing ({count})", g.first, g.last)))?;
+            writeln!(
+                out,
+                "      between {}:0x{:x} and {}:0x{:x}; likely cause: {}; recovered: {}",
+                printable(a), g.after.at, printable(b), g.before.at, g.cause.word(), g.recovered
+            )?;
+        }
+        for r in c.repeats.iter().take(few) {
+            let file = printable(&report.files[r.place.file].name);
+            let what = self.paint.hue(Hue::Odd, format!("seq {}..{} {}", r.first, r.last, r.kind.word()));
+            writeln!(out, "  {what} at {file}:0x{:x}", r.place.at)?;
+        }
+        let hidden = c.gaps.len().saturating_sub(few) + c.repeats.len().saturating_sub(few);
+        if hidden > 0 {
+            writeln!(out, "  … and {hidden} more (-v lists all)")?;
+        }
         Ok(())
     }
 }
+
+fn color(hue: Hue) -> Color {
+    let Rgb(r, g, b) = hue.rgb();
+    Color::Rgb { r, g, b }
+}
+
+/// A file with nothing to say about it.
+fn is_plain(f: &FileReport) -> bool {
+    f.survey.regions.first_bad().is_none() && f.failure.is_none() && !f.shrunk && f.unreadable.is_empty()
+}
+
+fn severity(kind: Kind) -> u8 {
+    match kind {
+        Kind::Records => 0,
+        Kind::Framing => 1,
+        Kind::Preallocated => 2,
+        Kind::Stale => 3,
+        Kind::Recovered => 4,
+        Kind::Torn => 5,
+        Kind::Foreign => 6,
+        Kind::Mixed => 7,
+        Kind::Damage => 8,
+        Kind::Unreadable => 9,
+    }
+}
+
+/// Counts over a report, made in one pass.
+struct Tally {
+    intact: u64,
+    behind: u64,
+    recovered: u64,
+    bytes: u64,
+    files: usize,
+    findings: usize,
+    notes: usize,
+    incomplete: bool,
+    codes: BTreeMap<Code, (u64, Option<(usize, u64)>)>,
+    worst: Option<Class>,
+}
+
+impl Tally {
+    fn of(report: &Report, judgement: &Judgement) -> Tally {
+        let mut t = Tally {
+            intact: 0, behind: 0, recovered: 0, bytes: 0, files: report.files.len(), findings: 0, notes: 0,
+            incomplete: false, codes: BTreeMap::new(), worst: None,
+        };
+        let mut hurt = false;
+        for f in &report.files {
+            t.bytes += f.bytes;
+            if f.role.counts() {
+                let (before, after, recovered) = f.survey.counts();
+                t.behind += if hurt { before + after } else { after };
+                t.intact += before + after;
+                t.recovered += recovered;
+                hurt |= f.survey.regions.first_bad().is_some();
+            }
+        }
+        for f in report.findings() {
+            match judgement.class(&f) {
+                Class::Note => {
+                    t.notes += 1;
+                    continue;
+                }
+                Class::Incomplete => t.incomplete = true,
+                class => t.worst = t.worst.max(Some(class)),
+            }
+            t.findings += 1;
+            let entry = t.codes.entry(f.code).or_insert((0, f.file.map(|i| (i, f.at))));
+            entry.0 += 1;
+        }
+        t
+    }
+
+    fn verdict(&self) -> (&'static str, Hue) {
+        match self.worst {
+            _ if self.incomplete => ("INCOMPLETE", Hue::Bad),
+            None => ("CLEAN", Hue::Good),
+            Some(_) if self.codes.keys().all(|c| c.class() == Class::TornTail) => ("TORN TAIL", Hue::Torn),
+            Some(_) if self.codes.keys().all(|c| c.class() == Class::Orphan) => ("UNCOMMITTED", Hue::Odd),
+            Some(_) if self.codes.keys().all(|c| matches!(c.class(), Class::Gap | Class::Foreign | Class::Stale)) => ("SUSPECT", Hue::Odd),
+            Some(_) => ("DAMAGED", Hue::Bad),
+        }
+    }
+
+    fn size(&self) -> String {
+        format!("{}, {}", plural(self.files as u64, "file"), size(self.bytes))
+    }
+
+    /// The verdict in plain words.
+    fn sentences(&self, report: &Report) -> Vec<String> {
+        let mut lines = Vec::new();
+        let record = report.format.profile().record;
+        let mut codes: Vec<_> = self.codes.iter().collect();
+        codes.sort_by_key(|(code, _)| (code.class() != Class::Incomplete, code.class() != Class::Corruption));
+        for (code, (count, first)) in codes.iter().take(6) {
+            let times = if *count == 1 { String::from("1") } else { count.to_string() };
+            let place = first.map_or(String::new(), |(file, at)| {
+                let name = printable(&report.files[file].name);
+                let first = if *count == 1 { "in" } else { "first in" };
+                format!(", {first} {name} at byte {at} (0x{at:x})")
+            });
+            lines.push(format!("{times} x {}{place}.", code.title()));
+        }
+        if codes.len() > 6 {
+            lines.push(format!("{} other kinds of findings.", codes.len() - 6));
+        }
+        lines.push(match (self.worst.is_some(), self.intact) {
+            (_, 0) if self.bytes == 0 => "There is nothing in it.".to_owned(),
+            (_, 0) => format!("No intact {record} was found."),
+            (false, n) => format!("{} intact, nothing missing.", plural(n, record)),
+            (true, n) => {
+                let behind = match self.behind {
+                    0 => String::new(),
+                    behind => format!(", {behind} of them behind the damage"),
+                };
+                let recovered = match self.recovered {
+                    0 => String::new(),
+                    n => format!("; {n} more recovered from damaged fields"),
+                };
+                format!("{} intact{behind}{recovered}.", plural(n, record))
+            }
+        });
+        lines.extend(self.forecast(report));
+        lines
+    }
+
+    fn forecast(&self, report: &Report) -> Option<String> {
+        let forecast = report.forecast.as_ref()?;
+        let (keeps, intact, lost) = (forecast.engine.records, forecast.intact, forecast.at_stake());
+        if self.bytes == 0 {
+            return None;
+        }
+        Some(match &forecast.engine.error {
+            Some(error) if !forecast.engine.opens => {
+                format!("The engine would refuse to open it ({error}): {} at stake.", plural(intact, "write"))
+            }
+            _ if lost > 0 => format!(
+                "On its next open the engine would keep {keeps} of {} and silently lose {lost}.",
+                plural(intact, "committed write")
+            ),
+            _ if keeps > intact => format!(
+                "On its next open the engine would apply {}, {} more than are intact and committed.",
+                plural(keeps, "write"), keeps - intact
+            ),
+            _ if self.worst.is_none() => return None,
+            _ => format!("On its next open the engine would keep {}: nothing is at stake.", plural(keeps, "write")),
+        })
+    }
+}
+
+/// The commands worth running now, in order, with a word on why.
+fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
+    let mut steps = Vec::new();
+    if tally.worst.is_none() && !tally.incomplete {
+        return steps;
+    }
+    let log = Path::new(&report.path);
+    if report.forecast.as_ref().is_some_and(|f| f.at_stake() > 0) && report.path != "-" {
+        let copy = format!("{}.evidence", report.path.trim_end_matches('/'));
+        steps.push((format!("cp -a {} {}", quote(&report.path), quote(&copy)), "keep the evidence before any engine opens it".into()));
+    }
+    let damage = tally.codes.iter().filter(|(c, _)| matches!(c.class(), Class::Corruption | Class::TornTail | Class::Foreign));
+    if let Some((code, (_, Some((file, at))))) = damage.min_by_key(|(_, (_, place))| *place) {
+        let name = &report.files[*file].name;
+        let path = if log.is_dir() { log.join(name).display().to_string() } else { report.path.clone() };
+        let revision = report.revision.filter(|_| report.revision_named);
+        let revision = revision.map_or(String::new(), |r| format!(" --revision {r}"));
+        steps.push((format!("walmedic dump {}{revision} --at {at} --hex", quote(&path)), format!("the first damaged bytes, field by field; then: walmedic explain {}", code.text())));
+    } else if let Some(code) = tally.codes.keys().next() {
+        steps.push((format!("walmedic explain {}", code.text()), format!("what this means: {}", code.title())));
+    }
+    if !report.conclusions.gaps.is_empty() {
+        steps.push((format!("walmedic gaps {}", quote(&report.path)), "what is missing, and why".into()));
+    }
+    steps
+}
+
+/// A shell word.
+fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", printable(text).replace('\'', "'\\''")) }
+}
+
+fn plural(n: u64, noun: &str) -> String {
+    match (n, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (n, Some(stem)) => format!("{n} {stem}ies"),
+        (n, None) => format!("{n} {noun}s"),
+    }
+}
+
+/// Bytes in the unit that people say.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return plural(bytes, "byte");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A long name keeps its start and its end: numbers stand at the end.
+fn middle(name: &str, width: usize) -> String {
+    let chars: Vec<char> = name.chars().collect();
+    if chars.len() <= width {
+        return name.to_owned();
+    }
+    let (head, tail) = (width / 3, width - width / 3 - 1);
+    chars[..head].iter().chain(&['…']).chain(&chars[chars.len() - tail..]).collect()
+}
+
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    textwrap::wrap(text, width).into_iter().map(|line| line.into_owned()).collect()
+}
+
 /// A cell of a CSV row, quoted where it must be (RFC 4180).
 pub fn csv_cell(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_counts_read_well() {
+        assert_eq!(size(1), "1 byte");
+        assert_eq!(size(1536), "1.5 KiB");
+        assert_eq!(plural(2, "entry"), "2 entries");
+        assert_eq!(plural(1, "write"), "1 write");
+    }
+
+    #[test]
+    fn names_and_words_are_safe() {
+        assert_eq!(middle("segment_0000000000000000000001.dat", 22).chars().count(), 22);
+        assert_eq!(quote("a b"), "'a b'");
+        assert_eq!(quote("it's"), "'it'\\''s'");
+        assert_eq!(csv_cell("a\"b,c"), "\"a\"\"b,c\"");
     }
 }

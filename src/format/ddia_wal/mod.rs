@@ -15,7 +15,7 @@ use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::{Decoder, Stop};
 use crate::log::fault::{Cause, Fault};
 use crate::log::finding::Code;
-use crate::log::layout::{Field, Layout, Width, bytes, uint};
+use crate::log::layout::{Checksum, Field, Layout, Sum, Width, bytes, uint};
 use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Mark, Record, Trust};
 use crate::log::survey::{Grouping, Rules, Survey};
@@ -35,7 +35,7 @@ pub const LAYOUT: Layout = Layout {
         Field { name: "val_len", width: Width::Int(4) },
         bytes("value", "val_len"),
     ],
-    checksum: Some("crc"),
+    checksum: Some(Checksum { field: "crc", over: &["op", "key", "value"], sum: Sum::Crc32 }),
 };
 
 const CRC: u64 = LAYOUT.offset("crc");
@@ -323,6 +323,10 @@ impl Format for DdiaWal {
 
     fn engine(&self, files: &[LogFile<'_>], _: &[&Survey], revision: Option<&str>) -> Outcome {
         engine::outcome(files, revision)
+    }
+
+    fn reads_before(&self, a: (usize, &str), b: (usize, &str)) -> bool {
+        a.1 < b.1
     }
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {

@@ -1,0 +1,192 @@
+//! One line a record, for people and machines, from the same values. Written into a reused buffer: printing is what
+//! `dump` spends its time on.
+
+use std::io::Write;
+
+use crate::format::Entry;
+use crate::log::fault::Cause;
+use crate::log::finding::Code;
+use crate::log::record::{Fix, Trust};
+use crate::log::region::Kind;
+use crate::ui::bytes::{Notation, printable, write};
+use crate::ui::paint::{Hue, Paint};
+
+/// A record or a damaged range with all that is known of it.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    /// Name of the file.
+    pub file: &'a str,
+    /// Offset in it.
+    pub at: u64,
+    /// Length in bytes.
+    pub len: u64,
+    /// Number, where the format has them and it is known.
+    pub seq: Option<u64>,
+    /// Its contents; `None` for a range that is no record.
+    pub entry: Option<Entry<'a>>,
+    /// Transaction.
+    pub tx: Option<u32>,
+    /// `intact`, `recovered`, `damaged`, `foreign`, `stale`.
+    pub status: &'static str,
+    /// What becomes of it when the engine opens the log.
+    pub fate: &'static str,
+    /// On which grounds it is believed.
+    pub trust: Option<Trust>,
+    /// The field put right.
+    pub fix: Option<Fix>,
+    /// Why it is no intact record, and what kind of range it is.
+    pub cause: Option<(Kind, Cause)>,
+}
+
+/// A line of `dump --format ndjson`.
+pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
+    out.extend_from_slice(b"{\"type\":\"record\",\"file\":");
+    string(out, row.file.as_bytes(), Notation::Escape);
+    put(out, format_args!(",\"offset\":{},\"len\":{}", row.at, row.len));
+    match row.seq {
+        Some(seq) => put(out, format_args!(",\"seq\":\"{seq}\"")),
+        None => out.extend_from_slice(b",\"seq\":null"),
+    }
+    word(out, "kind", row.entry.map(|e| e.op));
+    match row.tx {
+        Some(tx) => put(out, format_args!(",\"tx\":\"{tx}\"")),
+        None => out.extend_from_slice(b",\"tx\":null"),
+    }
+    word(out, "status", Some(row.status));
+    word(out, "fate", Some(row.fate));
+    match row.trust {
+        Some(trust) => put(out, format_args!(",\"trust\":\"{trust}\"")),
+        None => out.extend_from_slice(b",\"trust\":null"),
+    }
+    let entry = row.entry.unwrap_or_default();
+    bytes(out, "key", entry.key, notation);
+    bytes(out, "value", entry.value, notation);
+    if let Some(page) = entry.page {
+        put(out, format_args!(",\"page\":{page}"));
+    }
+    if let Some(time) = entry.time.map(f64::from_bits).filter(|t| t.is_finite()) {
+        put(out, format_args!(",\"time\":{time}"));
+    }
+    if let Some((kind, cause)) = row.cause {
+        put(out, format_args!(",\"cause\":\"{}\",\"code\":\"{}\"", cause.word(), Code::of_region(kind, cause).text()));
+    }
+    if let Some(fix) = row.fix {
+        put(out, format_args!(",\"field\":\"{}\",\"found\":\"{}\"", fix.field, fix.found));
+        if fix.inferred == u64::MAX {
+            out.extend_from_slice(b",\"inferred\":null");
+        } else {
+            put(out, format_args!(",\"inferred\":\"{}\"", fix.inferred));
+        }
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+fn put(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
+    // Writing into memory does not fail.
+    out.write_fmt(args).ok();
+}
+
+fn word(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+    match value {
+        Some(value) => put(out, format_args!(",\"{key}\":\"{value}\"")),
+        None => put(out, format_args!(",\"{key}\":null")),
+    }
+}
+
+fn string(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
+    out.push(b'"');
+    write(out, value, notation, true);
+    out.push(b'"');
+}
+
+fn bytes(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>, notation: Notation) {
+    put(out, format_args!(",\"{key}\":"));
+    match value {
+        Some(value) => string(out, value, notation),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// The header of `dump --format csv`.
+pub const CSV_HEADER: &str = "file,offset,len,seq,kind,tx,status,fate,trust,key,value";
+
+/// A line of `dump --format csv`.
+pub fn csv(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
+    cell(out, row.file.as_bytes(), Notation::Escape);
+    put(out, format_args!(",{},{},", row.at, row.len));
+    if let Some(seq) = row.seq {
+        put(out, format_args!("{seq}"));
+    }
+    let entry = row.entry.unwrap_or_default();
+    put(out, format_args!(",{},", entry.op));
+    if let Some(tx) = row.tx {
+        put(out, format_args!("{tx}"));
+    }
+    put(out, format_args!(",{},{},", row.status, row.fate));
+    if let Some(trust) = row.trust {
+        put(out, format_args!("{trust}"));
+    }
+    for value in [entry.key, entry.value] {
+        out.push(b',');
+        cell(out, value.unwrap_or_default(), notation);
+    }
+    out.push(b'\n');
+}
+
+fn cell(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
+    let mut text = Vec::with_capacity(value.len());
+    write(&mut text, value, notation, false);
+    if text.iter().any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r')) {
+        out.push(b'"');
+        text.iter().for_each(|&b| out.extend(if b == b'"' { &b"\"\""[..] } else { std::slice::from_ref(&b) }));
+        out.push(b'"');
+    } else {
+        out.extend(text);
+    }
+}
+
+/// A line for people. `limit`: at most so many bytes of a key or value.
+pub fn text(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation, limit: usize, paint: Paint) {
+    let hue = match row.status {
+        "intact" if row.fate == "applied" || row.fate == "mark" => Hue::Good,
+        "intact" => Hue::Odd,
+        "recovered" => Hue::Kept,
+        _ => Hue::Bad,
+    };
+    put(out, format_args!("{:>10} ", row.at));
+    match row.seq {
+        Some(seq) => put(out, format_args!("{seq:>8} ")),
+        None => put(out, format_args!("{:>8} ", "-")),
+    }
+    let Some(entry) = row.entry else {
+        let why = row.cause.map_or(String::new(), |(_, cause)| cause.to_string());
+        put(out, format_args!("{} {} bytes: {why}\n", paint.hue(hue, row.status), row.len));
+        return;
+    };
+    put(out, format_args!("{:<10} ", entry.op));
+    if let Some(page) = entry.page {
+        put(out, format_args!("page {page} "));
+    }
+    if let Some(key) = entry.key {
+        short(out, key, notation, limit);
+    }
+    if let Some(value) = entry.value.filter(|v| !v.is_empty()) {
+        out.extend_from_slice(b" = ");
+        short(out, value, notation, limit);
+    }
+    let state = if row.status == "intact" { row.fate.to_string() } else { format!("{}, {}", row.status, row.fate) };
+    if state != "applied" && state != "mark" {
+        put(out, format_args!("  [{}]", paint.hue(hue, state)));
+    }
+    if let Some(fix) = row.fix {
+        put(out, format_args!("  ({} {} is wrong)", printable(fix.field), fix.found));
+    }
+    out.push(b'\n');
+}
+
+fn short(out: &mut Vec<u8>, value: &[u8], notation: Notation, limit: usize) {
+    write(out, &value[..value.len().min(limit)], notation, false);
+    if value.len() > limit {
+        put(out, format_args!("… ({} bytes)", value.len()));
+    }
+}
