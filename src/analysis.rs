@@ -542,7 +542,9 @@ fn region_finding(file: usize, f: &FileReport, r: &Region) -> Option<Finding> {
             )
         }
         (Kind::Recovered, Some(fix)) => {
-            format!("recovered: {} {} is wrong, the other fields say {}", fix.field, fix.found, fix.inferred)
+            let witness =
+                if matches!(cause, Cause::Number { .. }) { "its neighbours" } else { "the other fields" };
+            format!("recovered: {} {} is wrong, {witness} say {}", fix.field, fix.found, fix.inferred)
         }
         (Kind::Torn, _) => format!("the file ends inside a record, {} bytes of it are left", r.len),
         (Kind::Foreign, _) => {

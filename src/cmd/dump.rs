@@ -108,7 +108,10 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         dump_log(log, report, &mut printer)?;
     }
     printer.close()?;
-    let incomplete = reports.iter().flat_map(|r| &r.files).any(|f| f.failure.is_some() || f.shrunk || !f.unreadable.is_empty());
+    let incomplete = reports
+        .iter()
+        .flat_map(|r| &r.files)
+        .any(|f| f.failure.is_some() || f.shrunk || !f.unreadable.is_empty());
     Ok(if failed {
         FAILED
     } else if incomplete {
@@ -120,7 +123,8 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
 
 fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result<()> {
     let count = report.files.len();
-    let order: Vec<usize> = if printer.opts.reverse { (0..count).rev().collect() } else { (0..count).collect() };
+    let order: Vec<usize> =
+        if printer.opts.reverse { (0..count).rev().collect() } else { (0..count).collect() };
     for file in order {
         if printer.opts.file.as_ref().is_some_and(|name| *name != report.files[file].name) {
             continue;
@@ -150,7 +154,13 @@ fn backwards(log: &OpenLog, file: usize, fates: &mut Fates<'_>, printer: &mut Pr
         if printer.full() {
             break;
         }
-        let mut sink = Forward { fates: &mut *fates, printer: &mut *printer, to: 0, rows: Some(Vec::new()), error: None };
+        let mut sink = Forward {
+            fates: &mut *fates,
+            printer: &mut *printer,
+            to: 0,
+            rows: Some(Vec::new()),
+            error: None,
+        };
         match block {
             Block::Records { from, to } => {
                 sink.to = to;
@@ -211,7 +221,11 @@ impl<'r> Fates<'r> {
             Some(engine) if !engine.opens => 0,
             Some(engine) => {
                 let own = engine.halts.iter().filter(|h| h.file == file).map(|h| h.at);
-                let earlier = engine.halts.iter().filter(|h| h.for_good && report.reads_before(h.file, file)).map(|_| 0);
+                let earlier = engine
+                    .halts
+                    .iter()
+                    .filter(|h| h.for_good && report.reads_before(h.file, file))
+                    .map(|_| 0);
                 own.chain(earlier).min().unwrap_or(u64::MAX)
             }
             None => u64::MAX,
@@ -253,7 +267,11 @@ impl<'r> Fates<'r> {
 fn undecided_from(report: &Report, file: usize) -> u64 {
     let survey = &report.files[file].survey;
     let later = report.files[file + 1..].iter().any(|f| f.survey.last_commit.is_some());
-    if survey.rules.grouping != Grouping::Undecided || later { u64::MAX } else { survey.last_commit.unwrap_or(0) }
+    if survey.rules.grouping != Grouping::Undecided || later {
+        u64::MAX
+    } else {
+        survey.last_commit.unwrap_or(0)
+    }
 }
 
 struct Forward<'a, 'r, 'p> {
@@ -314,15 +332,17 @@ impl Forward<'_, '_, '_> {
         let len = usize::try_from(record.len).unwrap_or(usize::MAX);
         let Ok(bytes) = reader.window(record.at, len).slice(record.at..record.end()) else { return };
         let entry = report.format.entry(role, report.revision, bytes, fix);
-        if !self.printer.wants_entry(&entry) {
+        let number =
+            fix.filter(|f| f.field == "seq" && f.inferred != u64::MAX).map_or(record.seq, |f| f.inferred);
+        let numbered = record.next > record.seq;
+        if !self.printer.wants_number(numbered.then_some(number)) || !self.printer.wants_entry(&entry) {
             return;
         }
-        let number = fix.filter(|f| f.field == "seq" && f.inferred != u64::MAX).map_or(record.seq, |f| f.inferred);
         let row = Row {
             file: &report.files[self.fates.file].name,
             at: record.at,
             len: record.len,
-            seq: (record.next > record.seq).then_some(number),
+            seq: numbered.then_some(number),
             entry: Some(entry),
             tx: (record.txn != 0).then_some(record.txn),
             status,
@@ -366,7 +386,8 @@ impl Forward<'_, '_, '_> {
         // As much of a range as is ever shown; the rest of a damaged gigabyte is not loaded.
         let shown = (to - from).min(if self.printer.verbose { 1 << 20 } else { 4 << 10 });
         let window = reader.window(from, shown as usize);
-        let bytes = window.slice(from..(from + shown).min(window.base + window.bytes.len() as u64)).unwrap_or(&[]);
+        let bytes =
+            window.slice(from..(from + shown).min(window.base + window.bytes.len() as u64)).unwrap_or(&[]);
         let layout = report.format.layout(report.files[self.fates.file].role, report.revision);
         let result = self.printer.print(&row, bytes, layout);
         self.error = result.err();
@@ -391,19 +412,30 @@ impl Printer<'_> {
 
     fn wants(&self, r: &Record) -> bool {
         let o = self.opts;
-        o.seq.is_none_or(|(a, b)| r.next > r.seq && (a..=b).contains(&r.seq))
-            && o.at.is_none_or(|at| (r.at..r.end()).contains(&at))
-            && o.tx.is_none_or(|tx| r.txn == tx)
+        o.at.is_none_or(|at| (r.at..r.end()).contains(&at)) && o.tx.is_none_or(|tx| r.txn == tx)
+    }
+
+    /// The number as put right, where it had to be.
+    fn wants_number(&self, seq: Option<u64>) -> bool {
+        self.opts.seq.is_none_or(|(a, b)| seq.is_some_and(|seq| (a..=b).contains(&seq)))
     }
 
     fn wants_entry(&self, entry: &crate::format::Entry<'_>) -> bool {
         self.opts.op.as_ref().is_none_or(|op| entry.op.eq_ignore_ascii_case(op))
-            && self.opts.key.as_ref().is_none_or(|key| entry.key.is_some_and(|k| matches_key(k, key, self.opts.bytes)))
+            && self
+                .opts
+                .key
+                .as_ref()
+                .is_none_or(|key| entry.key.is_some_and(|k| matches_key(k, key, self.opts.bytes)))
     }
 
     fn wants_range(&self, from: u64, to: u64) -> bool {
         let o = self.opts;
-        o.seq.is_none() && o.op.is_none() && o.key.is_none() && o.tx.is_none() && o.at.is_none_or(|at| (from..to).contains(&at))
+        o.seq.is_none()
+            && o.op.is_none()
+            && o.key.is_none()
+            && o.tx.is_none()
+            && o.at.is_none_or(|at| (from..to).contains(&at))
     }
 
     fn open(&mut self) -> Result<()> {
@@ -420,7 +452,9 @@ impl Printer<'_> {
 
     fn close(&mut self) -> Result<()> {
         match self.opts.format {
-            Format::Ndjson => json::line(&mut self.out, &serde_json::json!({ "type": "summary", "records": self.printed }))?,
+            Format::Ndjson => {
+                json::line(&mut self.out, &serde_json::json!({ "type": "summary", "records": self.printed }))?
+            }
             Format::Json => self.out.write_all(b"]}\n")?,
             Format::Csv | Format::Text => {}
         }
@@ -445,7 +479,11 @@ impl Printer<'_> {
                 if self.file.as_deref() != Some(row.file) {
                     self.file = Some(row.file.to_owned());
                     let name = printable(row.file);
-                    writeln!(self.line, "{}", self.paint.strong(format!("{name}\n    offset      seq operation")))?;
+                    writeln!(
+                        self.line,
+                        "{}",
+                        self.paint.strong(format!("{name}\n    offset      seq operation"))
+                    )?;
                 }
                 let limit = if self.verbose { usize::MAX } else { 40 };
                 row::text(&mut self.line, row, notation, limit, self.paint);

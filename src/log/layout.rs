@@ -156,7 +156,9 @@ impl Layout {
                 return None;
             }
             // A length put right counts with its true bytes where the checksum covers it.
-            let inferred = fix.filter(|f| f.0 == *name).map(|f| if self.big_endian { f.1.to_be_bytes() } else { f.1.to_le_bytes() });
+            let inferred = fix
+                .filter(|f| f.0 == *name)
+                .map(|f| if self.big_endian { f.1.to_be_bytes() } else { f.1.to_le_bytes() });
             let bytes = match &inferred {
                 Some(all) if self.big_endian => &all[8 - span.len().min(8)..],
                 Some(all) => &all[..span.len().min(8)],

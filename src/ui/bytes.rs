@@ -20,7 +20,9 @@ const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 pub fn write(out: &mut Vec<u8>, bytes: &[u8], notation: Notation, json: bool) {
     match notation {
         Notation::Escape => escape(out, bytes, json),
-        Notation::Hex => bytes.iter().for_each(|b| out.extend([HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]])),
+        Notation::Hex => {
+            bytes.iter().for_each(|b| out.extend([HEX[usize::from(b >> 4)], HEX[usize::from(b & 15)]]))
+        }
         Notation::Base64 => base64(out, bytes),
     }
 }
@@ -129,7 +131,8 @@ mod tests {
 
     #[test]
     fn base64_pads() {
-        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+        for (plain, coded) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")]
+        {
             assert_eq!(text(plain.as_bytes(), Notation::Base64, false), coded);
         }
     }

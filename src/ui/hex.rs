@@ -62,7 +62,10 @@ fn checksum(layout: &Layout, record: &[u8], fix: Option<(&str, u64)>, stored: u6
     match layout.computed(record, fix) {
         Some(computed) if computed == stored => format!("{stored:08x}  {}", paint.hue(Hue::Good, "matches")),
         Some(computed) => {
-            format!("{stored:08x} stored, {}", paint.hue(Hue::Bad, format!("{computed:08x} computed: MISMATCH")))
+            format!(
+                "{stored:08x} stored, {}",
+                paint.hue(Hue::Bad, format!("{computed:08x} computed: MISMATCH"))
+            )
         }
         None => format!("{stored:08x} stored, not computable: fields are cut off"),
     }

@@ -68,7 +68,14 @@ pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
         put(out, format_args!(",\"time\":{time}"));
     }
     if let Some((kind, cause)) = row.cause {
-        put(out, format_args!(",\"cause\":\"{}\",\"code\":\"{}\"", cause.word(), Code::of_region(kind, cause).text()));
+        put(
+            out,
+            format_args!(
+                ",\"cause\":\"{}\",\"code\":\"{}\"",
+                cause.word(),
+                Code::of_region(kind, cause).text()
+            ),
+        );
     }
     if let Some(fix) = row.fix {
         put(out, format_args!(",\"field\":\"{}\",\"found\":\"{}\"", fix.field, fix.found));
@@ -138,7 +145,8 @@ fn cell(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
     write(&mut text, value, notation, false);
     if text.iter().any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r')) {
         out.push(b'"');
-        text.iter().for_each(|&b| out.extend(if b == b'"' { &b"\"\""[..] } else { std::slice::from_ref(&b) }));
+        text.iter()
+            .for_each(|&b| out.extend(if b == b'"' { &b"\"\""[..] } else { std::slice::from_ref(&b) }));
         out.push(b'"');
     } else {
         out.extend(text);
@@ -174,7 +182,8 @@ pub fn text(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation, limit: usize, 
         out.extend_from_slice(b" = ");
         short(out, value, notation, limit);
     }
-    let state = if row.status == "intact" { row.fate.to_string() } else { format!("{}, {}", row.status, row.fate) };
+    let state =
+        if row.status == "intact" { row.fate.to_string() } else { format!("{}, {}", row.status, row.fate) };
     if state != "applied" && state != "mark" {
         put(out, format_args!("  [{}]", paint.hue(hue, state)));
     }

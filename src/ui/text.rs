@@ -55,7 +55,13 @@ impl<'a> View<'a> {
         let profile = report.format.profile();
         let revision = report.revision.map_or(String::new(), |r| format!(" {r}"));
         let path = printable(&report.path);
-        writeln!(out, "{} {path}  ({}{revision}, {})", self.paint.strong(self.paint.hue(hue, word)), profile.title, tally.size())?;
+        writeln!(
+            out,
+            "{} {path}  ({}{revision}, {})",
+            self.paint.strong(self.paint.hue(hue, word)),
+            profile.title,
+            tally.size()
+        )?;
         for line in tally.sentences(report) {
             for piece in wrap(&line, 78) {
                 writeln!(out, "  {piece}")?;
@@ -79,7 +85,11 @@ impl<'a> View<'a> {
         if !shown.is_empty() {
             let mut table = Table::new();
             table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-            if self.paint.on() { table.enforce_styling() } else { table.force_no_tty() };
+            if self.paint.on() {
+                table.enforce_styling()
+            } else {
+                table.force_no_tty()
+            };
             table.set_header(["file", "bytes", "intact", "recov.", "first bad", "end", "map"]);
             for &i in &shown {
                 table.add_row(self.file_row(&report.files[i]));
@@ -223,7 +233,11 @@ impl<'a> View<'a> {
         let (c, profile) = (&report.conclusions, report.format.profile());
         let path = self.paint.strong(printable(&report.path));
         if !profile.numbered {
-            writeln!(out, "{path}: the {} stores no sequence numbers, so nothing can be missing from them", profile.title)?;
+            writeln!(
+                out,
+                "{path}: the {} stores no sequence numbers, so nothing can be missing from them",
+                profile.title
+            )?;
             return Ok(());
         }
         let missing: u128 = c.gaps.iter().map(|g| u128::from(g.last - g.first) + 1).sum();
@@ -234,7 +248,10 @@ impl<'a> View<'a> {
             }
             Some((first, last)) => {
                 let gaps = plural(c.gaps.len() as u64, "gap");
-                writeln!(out, "{path}: seq {first}..{last}, {gaps}, {missing} missing, {recovered} of them recovered")?;
+                writeln!(
+                    out,
+                    "{path}: seq {first}..{last}, {gaps}, {missing} missing, {recovered} of them recovered"
+                )?;
             }
             None => writeln!(out, "{path}: no intact record, so no numbers")?,
         }
@@ -242,11 +259,20 @@ impl<'a> View<'a> {
         for g in c.gaps.iter().take(few) {
             let (a, b) = (&report.files[g.after.file].name, &report.files[g.before.file].name);
             let count = g.last - g.first + 1;
-            writeln!(out, "  {}", self.paint.hue(Hue::Bad, format!("seq {}..{} missing ({count})", g.first, g.last)))?;
+            writeln!(
+                out,
+                "  {}",
+                self.paint.hue(Hue::Bad, format!("seq {}..{} missing ({count})", g.first, g.last))
+            )?;
             writeln!(
                 out,
                 "      between {}:0x{:x} and {}:0x{:x}; likely cause: {}; recovered: {}",
-                printable(a), g.after.at, printable(b), g.before.at, g.cause.word(), g.recovered
+                printable(a),
+                g.after.at,
+                printable(b),
+                g.before.at,
+                g.cause.word(),
+                g.recovered
             )?;
         }
         for r in c.repeats.iter().take(few) {
@@ -304,8 +330,16 @@ struct Tally {
 impl Tally {
     fn of(report: &Report, judgement: &Judgement) -> Tally {
         let mut t = Tally {
-            intact: 0, behind: 0, recovered: 0, bytes: 0, files: report.files.len(), findings: 0, notes: 0,
-            incomplete: false, codes: BTreeMap::new(), worst: None,
+            intact: 0,
+            behind: 0,
+            recovered: 0,
+            bytes: 0,
+            files: report.files.len(),
+            findings: 0,
+            notes: 0,
+            incomplete: false,
+            codes: BTreeMap::new(),
+            worst: None,
         };
         let mut hurt = false;
         for f in &report.files {
@@ -340,7 +374,14 @@ impl Tally {
             None => ("CLEAN", Hue::Good),
             Some(_) if self.codes.keys().all(|c| c.class() == Class::TornTail) => ("TORN TAIL", Hue::Torn),
             Some(_) if self.codes.keys().all(|c| c.class() == Class::Orphan) => ("UNCOMMITTED", Hue::Odd),
-            Some(_) if self.codes.keys().all(|c| matches!(c.class(), Class::Gap | Class::Foreign | Class::Stale)) => ("SUSPECT", Hue::Odd),
+            Some(_)
+                if self
+                    .codes
+                    .keys()
+                    .all(|c| matches!(c.class(), Class::Gap | Class::Foreign | Class::Stale)) =>
+            {
+                ("SUSPECT", Hue::Odd)
+            }
             Some(_) => ("DAMAGED", Hue::Bad),
         }
     }
@@ -403,10 +444,14 @@ impl Tally {
             ),
             _ if keeps > intact => format!(
                 "On its next open the engine would apply {}, {} more than are intact and committed.",
-                plural(keeps, "write"), keeps - intact
+                plural(keeps, "write"),
+                keeps - intact
             ),
             _ if self.worst.is_none() => return None,
-            _ => format!("On its next open the engine would keep {}: nothing is at stake.", plural(keeps, "write")),
+            _ => format!(
+                "On its next open the engine would keep {}: nothing is at stake.",
+                plural(keeps, "write")
+            ),
         })
     }
 }
@@ -420,17 +465,29 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
     let log = Path::new(&report.path);
     if report.forecast.as_ref().is_some_and(|f| f.at_stake() > 0) && report.path != "-" {
         let copy = format!("{}.evidence", report.path.trim_end_matches('/'));
-        steps.push((format!("cp -a {} {}", quote(&report.path), quote(&copy)), "keep the evidence before any engine opens it".into()));
+        steps.push((
+            format!("cp -a {} {}", quote(&report.path), quote(&copy)),
+            "keep the evidence before any engine opens it".into(),
+        ));
     }
-    let damage = tally.codes.iter().filter(|(c, _)| matches!(c.class(), Class::Corruption | Class::TornTail | Class::Foreign));
+    let damage = tally
+        .codes
+        .iter()
+        .filter(|(c, _)| matches!(c.class(), Class::Corruption | Class::TornTail | Class::Foreign));
     if let Some((code, (_, Some((file, at))))) = damage.min_by_key(|(_, (_, place))| *place) {
         let name = &report.files[*file].name;
         let path = if log.is_dir() { log.join(name).display().to_string() } else { report.path.clone() };
         let revision = report.revision.filter(|_| report.revision_named);
         let revision = revision.map_or(String::new(), |r| format!(" --revision {r}"));
-        steps.push((format!("walmedic dump {}{revision} --at {at} --hex", quote(&path)), format!("the first damaged bytes, field by field; then: walmedic explain {}", code.text())));
+        steps.push((
+            format!("walmedic dump {}{revision} --at {at} --hex", quote(&path)),
+            format!("the first damaged bytes, field by field; then: walmedic explain {}", code.text()),
+        ));
     } else if let Some(code) = tally.codes.keys().next() {
-        steps.push((format!("walmedic explain {}", code.text()), format!("what this means: {}", code.title())));
+        steps.push((
+            format!("walmedic explain {}", code.text()),
+            format!("what this means: {}", code.title()),
+        ));
     }
     if !report.conclusions.gaps.is_empty() {
         steps.push((format!("walmedic gaps {}", quote(&report.path)), "what is missing, and why".into()));
@@ -441,7 +498,11 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
 /// A shell word.
 fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", printable(text).replace('\'', "'\\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", printable(text).replace('\'', "'\\''"))
+    }
 }
 
 fn plural(n: u64, noun: &str) -> String {
@@ -483,7 +544,11 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 /// A cell of a CSV row, quoted where it must be (RFC 4180).
 pub fn csv_cell(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+    if text.contains(['"', ',', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]
