@@ -63,6 +63,7 @@ impl Damage {
         if file.bytes.is_empty() {
             return;
         }
+        file.damages += 1;
         match self {
             Damage::Flip { at, bit } => {
                 let byte = file.bytes[*at] ^ (1 << bit);
@@ -76,6 +77,7 @@ impl Damage {
             Damage::Duplicate { from, at } => {
                 let copy = file.bytes[from.clone()].to_vec();
                 insert(file, *at, &copy);
+                file.copied = true;
             }
             Damage::Field { record, field, value } => {
                 let span = file.records[*record].span.clone();
@@ -119,6 +121,11 @@ fn overwrite(file: &mut File, at: usize, bytes: &[u8]) {
     for r in &mut file.records {
         let (from, to) = (r.span.start.max(at), r.span.end.min(at + bytes.len()));
         if from < to && file.bytes[from..to] != bytes[from - at..to - at] {
+            let numbers = file.fields.iter().filter(|f| r.whole && !f.length);
+            file.renumbered |= numbers.clone().any(|f| {
+                let field = r.span.start + (f.offset)(&file.bytes[r.span.clone()]);
+                field < to && from < field + f.width
+            });
             r.whole = false;
         }
     }
@@ -135,6 +142,7 @@ fn insert(file: &mut File, at: usize, bytes: &[u8]) {
         }
     }
     file.bytes.splice(at..at, bytes.iter().copied());
+    file.shifted = true;
 }
 
 fn remove(file: &mut File, gone: Range<usize>) {
@@ -148,6 +156,7 @@ fn remove(file: &mut File, gone: Range<usize>) {
         })
         .filter(|r| !r.span.is_empty())
         .collect();
+    file.shifted |= gone.end < file.bytes.len();
     file.bytes.drain(gone);
 }
 

@@ -25,6 +25,17 @@ pub struct File {
     pub bytes: Vec<u8>,
     /// Its records in order, damaged ones among them as long as anything of them is left.
     pub records: Vec<Written>,
+    /// What each record was when it was written.
+    pub originals: Vec<Vec<u8>>,
+    /// Bytes were taken out of it or put into it, so that numbers no longer fit the places.
+    pub shifted: bool,
+    /// Bytes of it were copied: of two records with the same number either may be the stray one, and what lies between
+    /// the two copies falls with the choice.
+    pub copied: bool,
+    /// The number of a record was changed.
+    pub renumbered: bool,
+    /// How many damages were done to it.
+    pub damages: usize,
     /// What a reader can promise about it.
     pub promise: Promise,
     /// Where a record's length and number fields lie.
@@ -90,7 +101,18 @@ impl Field {
 impl File {
     /// An empty file.
     pub fn new(name: impl Into<String>, promise: Promise, fields: &'static [Field]) -> File {
-        File { name: name.into(), bytes: Vec::new(), records: Vec::new(), promise, fields }
+        File {
+            name: name.into(),
+            bytes: Vec::new(),
+            records: Vec::new(),
+            originals: Vec::new(),
+            shifted: false,
+            copied: false,
+            renumbered: false,
+            damages: 0,
+            promise,
+            fields,
+        }
     }
 
     /// Appends a record.
@@ -98,6 +120,7 @@ impl File {
         let from = self.bytes.len();
         self.bytes.extend_from_slice(record);
         self.records.push(Written { span: from..self.bytes.len(), whole: true });
+        self.originals.push(record.to_vec());
     }
 
     /// Appends bytes that are no record.

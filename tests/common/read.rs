@@ -91,11 +91,16 @@ pub fn assert_keeps(log: &Log, report: &Report) {
             continue;
         };
         let regions = read.survey.regions.as_slice();
-        let missed: Vec<_> = lost(file, regions);
-        assert!(missed.is_empty(), "{}: lost {missed:?} of {:#?}\nregions {regions:#?}", file.name, file.records);
+        // A wrong number beside other damage may fit better than the right ones behind it.
+        let misleading = file.copied || (file.renumbered && file.damages > 1);
+        if misleading {
+            continue;
+        }
+        let missed = lost(file, regions);
+        assert!(missed.is_empty(), "{}: lost {missed:?} of{}", file.name, layout(file, regions));
         if file.promise == Promise::Proved {
             let made_up = made_up(file, regions);
-            assert!(made_up.is_empty(), "{}: made up {made_up:?} of {:#?}\nregions {regions:#?}", file.name, file.records);
+            assert!(made_up.is_empty(), "{}: made up {made_up:?} of{}", file.name, layout(file, regions));
         }
     }
 }
@@ -111,22 +116,68 @@ fn lost(file: &File, regions: &[Region]) -> Vec<usize> {
         let around = i.saturating_sub(beside)..(i + beside + 1).min(file.records.len());
         file.records[around].iter().all(|r| r.whole)
     };
-    (0..file.records.len()).filter(|&i| near(i) && !kept(file, regions, i)).collect()
+    // Numbered records that stand alone, and whose number does not fit the place, could as well be a value's contents.
+    let alone = |i: usize| {
+        let numbered = file.shifted && file.fields.iter().any(|f| !f.length);
+        numbered && !(i > 0 && file.records[i - 1].whole) && !file.records.get(i + 1).is_some_and(|r| r.whole)
+    };
+    (0..file.records.len()).filter(|&i| near(i) && !alone(i) && !kept(file, regions, i)).collect()
 }
 
+/// Whether the record, or an exact copy of it, counts. Where damage copied a record, one of the two is the stray.
 fn kept(file: &File, regions: &[Region], i: usize) -> bool {
     let span = &file.records[i].span;
+    let counts = |r: &Region| matches!(r.kind, Kind::Records | Kind::Recovered | Kind::Mixed | Kind::Foreign);
     let at = regions.partition_point(|r| r.end() <= span.start as u64);
-    regions.get(at).is_some_and(|r| {
-        matches!(r.kind, Kind::Records | Kind::Recovered | Kind::Mixed | Kind::Foreign)
-            && r.at <= span.start as u64
-            && span.end as u64 <= r.end()
+    let here = regions.get(at).is_some_and(|r| {
+        counts(r) && r.at <= span.start as u64 && span.end as u64 <= r.end()
+    });
+    here || regions.iter().filter(|r| counts(r)).any(|r| {
+        let bytes = &file.bytes[r.at as usize..r.end() as usize];
+        bytes.windows(span.len()).any(|copy| copy == &file.bytes[span.clone()])
     })
 }
 
-/// Regions of intact records that begin or end inside a record, or hold bytes that were never written as one.
+/// Records as they lie and regions as they were read, for a failing test.
+fn layout(file: &File, regions: &[Region]) -> String {
+    let mut out = String::from("\n");
+    for (i, r) in file.records.iter().enumerate() {
+        out += &format!("  record {i} {:?}{}\n", r.span, if r.whole { "" } else { " damaged" });
+    }
+    for r in regions {
+        out += &format!("  {} {}..{} ({} records) {:?}\n", r.kind.word(), r.at, r.end(), r.records, r.cause);
+    }
+    out
+}
+
+/// Regions of intact records that hold anything else than records as they were written. Nothing proves the number of a
+/// record without intact neighbours: there a wrong one may stand.
 fn made_up(file: &File, regions: &[Region]) -> Vec<Region> {
-    let edge = |at: u64| file.records.iter().any(|r| r.whole && (r.span.start as u64 == at || r.span.end as u64 == at));
-    let records = regions.iter().filter(|r| r.kind == Kind::Records);
-    records.filter(|r| !edge(r.at) || !edge(r.end())).copied().collect()
+    let written = |r: &&Region| {
+        let mut at = r.at as usize;
+        while at < r.end() as usize {
+            let rest = &file.bytes[at..r.end() as usize];
+            let exact = file.originals.iter().find(|o| rest.starts_with(o));
+            let Some(record) = exact.or_else(|| wrong_number(file, at, rest)) else { return false };
+            at += record.len();
+        }
+        true
+    };
+    regions.iter().filter(|r| r.kind == Kind::Records && !written(r)).copied().collect()
+}
+
+/// The record whose bytes stand at `at` but for its number, which no neighbour contradicts.
+fn wrong_number<'a>(file: &'a File, at: usize, rest: &[u8]) -> Option<&'a Vec<u8>> {
+    let i = file.records.iter().position(|r| r.span.start == at)?;
+    let whole = |by: isize| i.checked_add_signed(by).and_then(|i| file.records.get(i)).is_some_and(|r| r.whole);
+    // Of two records alone either may be the wrong one; it takes two others to tell.
+    if whole(1) && whole(2) || whole(-1) && whole(-2) || whole(-1) && whole(1) {
+        return None;
+    }
+    file.originals.iter().find(|original| {
+        let Some(found) = rest.get(..original.len()) else { return false };
+        let mut found = found.to_vec();
+        file.fields.iter().filter(|f| !f.length).for_each(|f| f.set(&mut found, f.get(original)));
+        found == **original
+    })
 }
