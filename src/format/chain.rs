@@ -466,6 +466,8 @@ impl<F: Framing> Chain<F> {
     fn was_torn(&self, reader: &mut Reader<'_>, at: u64, next: u64, fault: Fault) -> bool {
         let longer = match fault.cause {
             Cause::Short { .. } => true,
+            // A torn record of that size has its kind, and the right one.
+            Cause::Kind(_) if next - at >= F::MIN => false,
             _ => self.framing.leads_to(reader, at).into_iter().flatten().any(|to| to > next),
         };
         let none_missing = match (self.last, self.decode(reader, next)) {

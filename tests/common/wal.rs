@@ -53,20 +53,44 @@ pub struct Writer {
     revision: Revision,
     limit: usize,
     seq: u64,
+    first_file: usize,
     log: Log,
+}
+
+fn name(file: usize) -> String {
+    format!("{file:06}.wal")
 }
 
 impl Writer {
     pub fn new(revision: Revision, limit: usize) -> Writer {
         let named = (revision == Revision::V1).then_some("v1");
-        let mut writer = Writer { revision, limit, seq: 0, log: Log::new("ddia-wal", named) };
+        let log = Log::new("ddia-wal", named);
+        let mut writer = Writer { revision, limit, seq: 0, first_file: 1, log };
         writer.rotate();
         writer
     }
 
-    fn rotate(&mut self) {
-        let name = format!("{:06}.wal", self.log.files.len() + 1);
+    /// Goes on with the next number, and with this one in the records.
+    pub fn starting(mut self, file: usize, seq: u64) -> Writer {
+        self.log.files[0].name = name(file);
+        (self.first_file, self.seq) = (file, seq - 1);
+        self
+    }
+
+    /// Closes the file and opens the next.
+    pub fn rotate(&mut self) {
+        let name = name(self.first_file + self.log.files.len());
         self.log.files.push(File::new(name, Promise::Proved, FIELDS));
+    }
+
+    /// How many files there are.
+    pub fn files(&self) -> usize {
+        self.log.files.len()
+    }
+
+    /// The number of the last record.
+    pub fn seq(&self) -> u64 {
+        self.seq
     }
 
     fn file(&mut self) -> &mut File {

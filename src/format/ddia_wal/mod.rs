@@ -183,7 +183,7 @@ impl Framing for WalFraming {
                 }
             }
             if let Some(v) = room.and_then(|room| room.checked_sub(k)) {
-                if proves(b, k, v) {
+                if v != u64::from(val_len as u32) && proves(b, k, v) {
                     return fixed(k, v, "val_len", u64::from(val_len as u32), v);
                 }
             }
@@ -192,7 +192,7 @@ impl Framing for WalFraming {
         let room = room.filter(|&room| room <= 1 << 16)?;
         for k in 0..=room {
             let val_len = u32::from_le_bytes(b.array(at + KEY + k).ok()?);
-            if u64::from(val_len) == room - k && proves(b, k, room - k) {
+            if u64::from(val_len) == room - k && Some(k) != key_len && proves(b, k, room - k) {
                 return fixed(k, room - k, "key_len", u64::from(head.key_len as u32), k);
             }
         }
