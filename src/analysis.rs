@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::format::{Format, LogFile, Opened, Outcome, Remark, Role};
-use crate::io::listing::{Log, Wanted};
+use crate::format::{Claim, Format, LogFile, Opened, Outcome, Remark, Role};
+use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::{Conclusions, Member, RepeatKind, Unwhole, conclude};
@@ -75,11 +75,49 @@ impl OpenLog {
             revision_reason: String::from("named by --revision"),
             revision_named: named.is_some(),
         };
-        if named.is_none() {
-            let told = open.log.format.revision(&open.files());
-            (open.revision, open.revision_reason) = (told.name, told.reason);
-        }
+        open.tell_revision();
         Ok(open)
+    }
+
+    /// A log in memory, its files named as they would be in a directory: for tests, fuzzing and other programs.
+    /// Files whose names the format does not know are taken for logs.
+    pub fn memory(
+        format: &'static dyn Format,
+        files: Vec<(String, Vec<u8>)>,
+        revision: Option<&'static str>,
+    ) -> OpenLog {
+        let unnamed = Claim { role: Role::Log, order: u64::MAX, exact: false, read: true };
+        let mut named: Vec<(LogPath, Source)> = files
+            .into_iter()
+            .map(|(name, bytes)| {
+                let claim = format.claim(&name).unwrap_or(unnamed);
+                (LogPath { name, path: None, claim }, Source::memory(bytes))
+            })
+            .collect();
+        named.sort_by(|(a, _), (b, _)| (a.claim.order, &a.name).cmp(&(b.claim.order, &b.name)));
+        let (files, sources): (Vec<_>, Vec<_>) = named.into_iter().unzip();
+        let path = String::from("memory");
+        let recognised_by = String::from("named by the caller");
+        let failures = files.iter().map(|_| None).collect();
+        let log = Log { path, format, recognised_by, files, ignored: Vec::new() };
+        let mut open = OpenLog {
+            log,
+            sources,
+            failures,
+            revision,
+            revision_reason: String::from("named by the caller"),
+            revision_named: revision.is_some(),
+        };
+        open.tell_revision();
+        open
+    }
+
+    /// Asks the bytes for the revision, unless the user named it.
+    fn tell_revision(&mut self) {
+        if !self.revision_named {
+            let told = self.log.format.revision(&self.files());
+            (self.revision, self.revision_reason) = (told.name, told.reason);
+        }
     }
 
     /// The format.

@@ -6,7 +6,7 @@
 //! vary), checksum last, and a candidate only counts if its number fits and, where that is not enough, if it leads to
 //! another record. So a log stored inside a value is stepped over, and random bytes never turn into records.
 
-use crate::log::bytes::{Bytes, Reader, Window};
+use crate::log::bytes::{Bytes, CHUNK, Reader, Window};
 use crate::log::decoder::{BATCH, Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
 use crate::log::numbering::Numbering;
@@ -117,6 +117,26 @@ const BUDGET_PER_BYTE: u64 = 1;
 /// Allowed at once, so that behind ordinary damage records of any usual size are found.
 const BUDGET: u64 = 64 << 20;
 
+/// Records behind damage whose number is too high for the bytes between: where bytes were taken out it is right all the
+/// same, as the record that then fits shows by a number behind theirs; in a log inside a value it is not.
+struct Aside {
+    at: u64,
+    trust: Trust,
+    end: u64,
+    first: u64,
+    next: u64,
+    /// Not below the number expected.
+    ahead: bool,
+}
+
+/// The first run whose numbers lie between the one expected and `number`.
+fn earlier(aside: &[Aside], number: u64) -> Option<(u64, Trust)> {
+    aside.iter().find(|a| a.ahead && a.next <= number).map(|a| (a.at, a.trust))
+}
+
+/// So many such runs are kept.
+const ASIDE: usize = 16;
+
 impl<F: Framing> Chain<F> {
     /// A decoder at the start of a file.
     pub fn new(framing: F) -> Self {
@@ -164,7 +184,7 @@ impl<F: Framing> Chain<F> {
     /// The next place from `from` on, before `to`, where a record of this log stands, and the grounds for it.
     fn search(&mut self, reader: &mut Reader<'_>, damage: u64, from: u64, to: u64) -> Option<(u64, Trust)> {
         let span = F::LANES.iter().map(|l| l.offset + 1).max().unwrap_or(1) as u64;
-        let mut second_best = None;
+        let mut aside: Vec<Aside> = Vec::new();
         let mut at = from;
         while at + F::MIN <= to {
             let window = reader.forward(at, span as usize + 64);
@@ -187,24 +207,54 @@ impl<F: Framing> Chain<F> {
                 at = zeros_end(reader, at).saturating_sub(F::MIN - 1).max(at + 1);
                 continue;
             }
-            if let Some((trust, sure)) = self.candidate(reader, at, damage) {
-                if sure {
-                    return Some((at, trust));
+            match self.candidate(reader, at, damage) {
+                Some((trust, true)) => {
+                    let number = self.framing.frame(reader, at).map_or(0, |r| r.seq);
+                    return earlier(&aside, number).or(Some((at, trust)));
                 }
-                second_best = second_best.or(Some((at, trust)));
+                Some((trust, false)) => {
+                    let run = self.aside(reader, at, trust);
+                    if run.ahead && run.end == reader.end() && trust.has(Trust::CHAIN) {
+                        aside.push(run);
+                        break;
+                    }
+                    at = run.end.max(at + 1);
+                    if aside.len() < ASIDE {
+                        aside.push(run);
+                    }
+                }
+                None => at += 1,
             }
-            at += 1;
         }
-        if second_best.is_some() {
-            self.number_lost = true;
+        let mut chained = aside.iter().filter(|a| a.trust.has(Trust::CHAIN));
+        // Without a neighbour nothing speaks against a record that stands alone, either.
+        let alone = aside.first().filter(|_| self.last.is_none());
+        let best = chained.clone().find(|a| a.ahead).or(chained.next()).or(alone)?;
+        self.number_lost |= self.last.is_some();
+        earlier(&aside, best.first).or(Some((best.at, best.trust)))
+    }
+
+    /// The run of consecutive numbers that begins at `at`, where a record stands whose number does not fit.
+    fn aside(&self, reader: &mut Reader<'_>, at: u64, trust: Trust) -> Aside {
+        let due = self.last.map(|last| self.due_otherwise.map_or(last.next, |other| other.min(last.next)));
+        let mut run = Aside { at, trust, end: at, first: 0, next: 0, ahead: false };
+        while let Ok(record) = self.decode(reader, run.end) {
+            if run.end == at {
+                run.first = record.seq;
+                run.ahead = due.is_none_or(|due| record.seq >= due);
+            } else if record.seq != run.next || !run.ahead {
+                // Behind a repeated number the next one may be the one that fits.
+                break;
+            }
+            (run.end, run.next) = (record.end(), record.next);
         }
-        second_best
+        run
     }
 
     /// Judges the candidate at `at`; the flag says whether to take it at once or only if no better one follows.
     fn candidate(&mut self, reader: &mut Reader<'_>, at: u64, damage: u64) -> Option<(Trust, bool)> {
         let record = self.framing.frame(reader, at).ok()?;
-        let cost = if record.len > reader.chunk() as u64 { 4 * record.len } else { record.len };
+        let cost = if record.len > CHUNK as u64 { 4 * record.len } else { record.len };
         if !self.budget.spend(cost) {
             return None;
         }
@@ -220,7 +270,7 @@ impl<F: Framing> Chain<F> {
         match self.number_fits(&record, damage) {
             Some(true) => Some((trust.and(Trust::NUMBER), true)),
             _ if self.number_lost => chained.then_some((trust, true)),
-            Some(false) => chained.then_some((trust, false)),
+            Some(false) => Some((trust, false)),
             // Without numbers an isolated record is still proved by its checksum; at the start of a numbered log
             // there is no neighbour to compare with.
             None => Some((trust, chained || record.next == record.seq)),
@@ -302,7 +352,8 @@ impl<F: Framing> Decoder for Chain<F> {
             embedded: None,
         };
         if zeros - at < F::MIN {
-            if let Some((record, fix)) = self.framing.mend(reader, at, None, &mut self.budget) {
+            let mended = self.framing.mend(reader, at, None, &mut self.budget);
+            if let Some((record, fix)) = mended.filter(|(record, _)| !self.overlaps(reader, record)) {
                 return self.mended(recovery, record, fix, proved);
             }
         }
@@ -313,9 +364,14 @@ impl<F: Framing> Decoder for Chain<F> {
         };
         let own_end = self.own_end(reader, at);
         let hit = self.search(reader, at, from.max(zeros.saturating_sub(F::MIN - 1)), own_end.unwrap_or(end));
+        // One length may have come to lead past records that stand behind the damage, and so on to the next.
+        let own_end = own_end.filter(|&own| {
+            self.lengths_agree(reader, at, own) || !hit.is_some_and(|(hit, _)| self.run_stands(reader, hit, own))
+        });
         let next = hit.map_or(end, |h| h.0);
         if zeros - at < F::MIN && next > at {
-            if let Some((record, fix)) = self.framing.mend(reader, at, Some(next), &mut self.budget) {
+            let mended = self.framing.mend(reader, at, Some(next), &mut self.budget);
+            if let Some((record, fix)) = mended.filter(|(record, _)| !self.overlaps(reader, record)) {
                 return self.mended(recovery, record, fix, proved.and(Trust::CHAIN));
             }
         }
@@ -361,33 +417,64 @@ impl<F: Framing> Chain<F> {
         }
     }
 
-    /// Where the damaged record's own lengths lead, if a record that fits stands there, or exactly the end.
+    /// Where the damaged record's own lengths lead, if a record that fits stands there, or exactly the end. Where they
+    /// contradict each other and both lead to something, the nearer passes over less.
     fn own_end(&self, reader: &mut Reader<'_>, at: u64) -> Option<u64> {
-        self.framing.leads_to(reader, at).into_iter().flatten().find(|&to| {
-            let Some(span) = to.checked_sub(at) else {
-                return false;
-            };
-            if span < F::MIN || to > reader.end() {
-                return false;
-            }
-            match self.decode(reader, to) {
-                Ok(next) => self.number_fits(&next, at) != Some(false),
-                Err(_) => to == reader.end() || self.framing.framing(reader, to).is_some(),
-            }
-        })
+        let places = self.framing.leads_to(reader, at).into_iter().flatten();
+        places.filter(|&to| self.own_end_at(reader, at, to)).min()
+    }
+
+    fn own_end_at(&self, reader: &mut Reader<'_>, at: u64, to: u64) -> bool {
+        let Some(span) = to.checked_sub(at) else {
+            return false;
+        };
+        if span < F::MIN || to > reader.end() {
+            return false;
+        }
+        match self.decode(reader, to) {
+            Ok(next) => self.number_fits(&next, at) != Some(false),
+            Err(_) => to == reader.end() || self.framing.framing(reader, to).is_some(),
+        }
+    }
+
+    /// Whether a mended record ends inside an intact one: bytes of it are gone, and those it is given are its neighbour's.
+    fn overlaps(&self, reader: &mut Reader<'_>, mended: &Record) -> bool {
+        /// An overlap is looked for in so many bytes.
+        const LOOK: u64 = 64;
+        let from = mended.end().saturating_sub(LOOK).max(mended.at + 1);
+        !self.stands(reader, mended.end())
+            && (from..mended.end()).any(|at| {
+                self.decode(reader, at).is_ok_and(|r| r.end() > mended.end() && (r.next == r.seq || r.seq >= mended.next))
+            })
+    }
+
+    /// Whether two records of consecutive numbers stand at `from`, or one that leads exactly to the record at `to`.
+    fn run_stands(&self, reader: &mut Reader<'_>, from: u64, to: u64) -> bool {
+        let Ok(record) = self.decode(reader, from) else { return false };
+        match self.decode(reader, record.end()) {
+            Ok(next) => next.seq == record.next,
+            Err(_) => record.end() == to && to == reader.end(),
+        }
+    }
+
+    /// Whether the lengths of the damaged record at `at` agree that it ends at `to`.
+    fn lengths_agree(&self, reader: &mut Reader<'_>, at: u64, to: u64) -> bool {
+        self.framing.leads_to(reader, at).into_iter().flatten().all(|place| place == to)
     }
 
     /// A record that claims more bytes than the damage has, with nothing missing behind it: torn, then written over.
     fn was_torn(&self, reader: &mut Reader<'_>, at: u64, next: u64, fault: Fault) -> bool {
         let longer = match fault.cause {
             Cause::Short { .. } => true,
+            // A torn record of that size has its kind, and the right one.
+            Cause::Kind(_) if next - at >= F::MIN => false,
             _ => self.framing.leads_to(reader, at).into_iter().flatten().any(|to| to > next),
         };
         let none_missing = match (self.last, self.decode(reader, next)) {
             (Some(last), Ok(r)) if r.next > r.seq => r.seq == last.next,
             _ => true,
         };
-        longer && none_missing && next - at < reader.chunk() as u64
+        longer && none_missing && next - at < CHUNK as u64
     }
 }
 

@@ -177,6 +177,9 @@ fn demote_wrong_numbers(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) 
                 let fix = Fix { field: "seq", found: run.first, inferred: expected };
                 let cause = Cause::Number { found: run.first, expected };
                 files[file].survey.regions.reclass(run.at, run.end, Kind::Recovered, cause, Some(fix));
+                if let Some(truth) = truth {
+                    renumber_batches(files[file].survey, &run, truth);
+                }
                 files[file].survey.data -= run.data;
                 files[file].survey.recovered_data += run.data;
             }
@@ -184,6 +187,20 @@ fn demote_wrong_numbers(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) 
         }
     }
     *runs = kept;
+}
+
+/// A batch that begins or ends with a record whose number was wrong has not lost a member for that.
+fn renumber_batches(survey: &mut Survey, run: &Run, truth: u64) {
+    for batch in survey.batches.iter_mut().chain(&mut survey.open) {
+        if batch.at == run.at {
+            batch.first = truth;
+        }
+        if batch.end == run.end {
+            batch.last = truth;
+        }
+    }
+    let whole = |b: &Batch| b.last.saturating_sub(b.first).saturating_add(1) <= b.records;
+    survey.batches.retain(|b| b.state != BatchState::LostMember || !whole(b));
 }
 
 /// `Some` when the number of a lone record is wrong, with its true value if it can be told.

@@ -240,7 +240,7 @@ impl Surveyor {
             let expected = self.expected.unwrap_or(held.seq);
             // Damage behind a held record settles it before the next one comes.
             match judge(expected, held.seq, held.next, r.seq, room(self.broken), 0) {
-                Judgement::Jump => self.jump(held),
+                Judgement::Jump => self.jump(held, held.next == r.seq),
                 Judgement::Wrong(truth) => self.wrong_number(held, truth),
             }
         }
@@ -268,13 +268,60 @@ impl Surveyor {
     }
 
     /// A hole or a step back in the numbers lies before `r`.
-    fn jump(&mut self, r: Record) {
+    /// `confirmed`: the record behind it takes up where it ends.
+    fn jump(&mut self, r: Record, confirmed: bool) {
+        if confirmed && self.lone_were_wrong(&r) {
+            self.accept(r);
+            return;
+        }
         self.lost_before = self.expected.is_some_and(|e| r.seq > e);
         if self.lost_before && self.survey.open.is_some() && self.cut.is_none() {
             self.cut = self.survey.open;
         }
         self.start_run(&r);
         self.accept(r);
+    }
+
+    /// Whether the records alone before `r`, each with a number that fits neither neighbour, are the ones whose numbers are
+    /// wrong: right behind them, with nothing damaged between, the numbers follow each other. They are then put right.
+    fn lone_were_wrong(&mut self, r: &Record) -> bool {
+        if self.broken > 0 || self.survey.runs_unlisted > 0 {
+            return false;
+        }
+        let (mut at, mut seq, mut kept) = (r.at, r.seq, self.survey.runs.len());
+        let mut lone = Vec::new();
+        while let Some(run) = kept.checked_sub(1).map(|i| self.survey.runs[i]) {
+            if run.records > 0 {
+                let truth = seq.checked_sub(run.next.saturating_sub(run.first));
+                let Some(truth) = truth.filter(|_| run.records == 1 && run.end == at) else { break };
+                (at, seq) = (run.at, truth);
+                lone.push((run, truth));
+            }
+            kept -= 1;
+        }
+        if lone.is_empty() || self.survey.runs[..kept].last().is_some_and(|before| seq < before.next) {
+            return false;
+        }
+        self.survey.runs.truncate(kept);
+        for (run, truth) in lone {
+            self.renumber(&run, truth);
+        }
+        self.resume_run(r.seq);
+        self.split = true;
+        true
+    }
+
+    /// Puts the number of a record right that was accepted with a wrong one.
+    fn renumber(&mut self, run: &Run, truth: u64) {
+        let fix = Fix { field: "seq", found: run.first, inferred: truth };
+        let cause = Cause::Number { found: run.first, expected: truth };
+        self.survey.regions.reclass(run.at, run.end, Kind::Recovered, cause, Some(fix));
+        self.survey.damages += 1;
+        self.survey.data -= run.data;
+        self.survey.recovered_data += run.data;
+        if let Some(open) = self.survey.open.as_mut().filter(|open| open.at == run.at) {
+            (open.first, open.last) = (truth, truth.max(open.last));
+        }
     }
 
     fn start_run(&mut self, r: &Record) {
@@ -524,13 +571,19 @@ impl Sink for Surveyor {
 }
 
 impl Surveyor {
-    /// A held record is judged by what follows it; damage follows, so its own number has to do.
+    /// A held record is judged by what follows it; damage or the end follows, so what lies before has to do.
     fn settle(&mut self) {
         let Some(held) = self.held.take() else { return };
         if self.survey.rules.numbering == Numbering::Time {
             self.judge_time(held, f64::NAN);
         } else {
-            self.jump(held);
+            // Nothing lies between it and the records before, so its number should have been the next. Of two records
+            // alone in a file only the other files tell which is wrong.
+            let counted = self.survey.runs.len() > 1 || self.survey.runs.last().is_some_and(|run| run.records > 1);
+            match self.expected.filter(|_| self.broken == 0 && counted) {
+                Some(expected) => self.wrong_number(held, Some(expected)),
+                None => self.jump(held, false),
+            }
         }
     }
 }

@@ -183,7 +183,7 @@ impl Framing for WalFraming {
                 }
             }
             if let Some(v) = room.and_then(|room| room.checked_sub(k)) {
-                if proves(b, k, v) {
+                if v != u64::from(val_len as u32) && proves(b, k, v) {
                     return fixed(k, v, "val_len", u64::from(val_len as u32), v);
                 }
             }
@@ -192,7 +192,7 @@ impl Framing for WalFraming {
         let room = room.filter(|&room| room <= 1 << 16)?;
         for k in 0..=room {
             let val_len = u32::from_le_bytes(b.array(at + KEY + k).ok()?);
-            if u64::from(val_len) == room - k && proves(b, k, room - k) {
+            if u64::from(val_len) == room - k && Some(k) != key_len && proves(b, k, room - k) {
                 return fixed(k, room - k, "key_len", u64::from(head.key_len as u32), k);
             }
         }
@@ -208,13 +208,18 @@ impl Framing for WalFraming {
             Some(at + FIXED + k + u64::try_from(val_len).ok()?)
         });
         let outer = Some(at + 4 + head.length).filter(|_| head.length >= FIXED - 4);
-        [inner, outer]
+        // A length that leads nowhere contradicts the other one.
+        [inner.or(Some(at)), outer.or(Some(at))]
     }
 }
 
 /// A header that the file cuts off: torn, unless what there is of it is already wrong.
 fn partial<B: Bytes>(b: &mut B, at: u64, short: Fault) -> Fault {
     if at + KEY <= b.end() {
+        return short;
+    }
+    // All there is must be at hand before it is judged.
+    if let Err(short) = b.sum32(at..b.end()) {
         return short;
     }
     if let Ok(length) = b.array::<4>(at).map(u32::from_le_bytes) {
@@ -357,7 +362,7 @@ fn first_marks(file: &LogFile<'_>) -> (bool, bool) {
             Stop::Full => {}
             Stop::Fault(Fault { cause: Cause::Short { need }, .. })
                 if need <= reader.end() && !batch.is_empty() => {}
-            Stop::Fault(fault) => at = chain.recover(&mut reader, fault).resume,
+            Stop::Fault(fault) => at = chain.recover(&mut reader, Fault { at, ..fault }).resume,
             Stop::End | Stop::Framing(_) => break,
         }
         batch.clear();

@@ -1,0 +1,184 @@
+//! Damage to a file, and which records it touches: a record is touched when its bytes differ afterwards, or when
+//! something was put between them.
+
+use std::ops::Range;
+
+use super::log::{File, Written};
+use super::random::Random;
+
+/// One damage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// One bit of one byte.
+    Flip {
+        at: usize,
+        bit: u8,
+    },
+    Zero(Range<usize>),
+    /// Random bytes over what was there.
+    Garbage(Range<usize>),
+    /// The file ends here.
+    Cut(usize),
+    /// Random bytes put in.
+    Insert {
+        at: usize,
+        len: usize,
+    },
+    /// Bytes taken out.
+    Remove(Range<usize>),
+    /// A copy of bytes put in somewhere.
+    Duplicate {
+        from: Range<usize>,
+        at: usize,
+    },
+    /// One numeric field of one record.
+    Field {
+        record: usize,
+        field: usize,
+        value: u64,
+    },
+}
+
+impl Damage {
+    /// Any damage that fits the file.
+    pub fn any(file: &File, random: &mut Random) -> Damage {
+        let len = file.bytes.len();
+        match random.below(10) {
+            0..=2 => Damage::Flip { at: random.below(len), bit: random.below(8) as u8 },
+            3 => Damage::Zero(some_range(len, random)),
+            4 => Damage::Garbage(some_range(len, random)),
+            5 => Damage::Cut(random.below(len + 1)),
+            6 => Damage::Insert { at: random.below(len + 1), len: random.within(1, 80) },
+            7 => Damage::Remove(some_range(len, random)),
+            8 => Damage::Duplicate { from: some_range(len, random), at: random.below(len + 1) },
+            _ if file.fields.is_empty() || file.records.is_empty() => {
+                Damage::Flip { at: random.below(len), bit: random.below(8) as u8 }
+            }
+            _ => any_field(file, random),
+        }
+    }
+
+    /// Does it, and keeps account of the records.
+    pub fn apply(&self, file: &mut File, random: &mut Random) {
+        if file.bytes.is_empty() {
+            return;
+        }
+        file.damages += 1;
+        match self {
+            Damage::Flip { at, bit } => {
+                let byte = file.bytes[*at] ^ (1 << bit);
+                overwrite(file, *at, &[byte]);
+            }
+            Damage::Zero(range) => overwrite(file, range.start, &vec![0; range.len()]),
+            Damage::Garbage(range) => overwrite(file, range.start, &random.bytes(range.len())),
+            Damage::Cut(at) => remove(file, *at..file.bytes.len()),
+            Damage::Insert { at, len } => insert(file, *at, &random.bytes(*len)),
+            Damage::Remove(range) => remove(file, range.clone()),
+            Damage::Duplicate { from, at } => {
+                let copy = file.bytes[from.clone()].to_vec();
+                insert(file, *at, &copy);
+                file.copied = true;
+            }
+            Damage::Field { record, field, value } => {
+                let span = file.records[*record].span.clone();
+                let mut bytes = file.bytes[span.clone()].to_vec();
+                file.fields[*field].set(&mut bytes, *value);
+                overwrite(file, span.start, &bytes);
+            }
+        }
+    }
+}
+
+/// A length or number changed a little, to something large, to 0, or to the length of two records.
+fn any_field(file: &File, random: &mut Random) -> Damage {
+    let record = random.below(file.records.len());
+    let field = random.below(file.fields.len());
+    let written = &file.records[record];
+    if !written.whole {
+        return Damage::Flip { at: random.below(file.bytes.len()), bit: random.below(8) as u8 };
+    }
+    let was = file.fields[field].get(&file.bytes[written.span.clone()]);
+    let next = file.records.get(record + 1).map_or(0, |r| r.span.len() as u64);
+    let value = match random.below(6) {
+        0 => was.wrapping_add(1),
+        1 => was.wrapping_sub(1),
+        2 => was.wrapping_add(next),
+        3 => 0,
+        4 => u64::MAX,
+        _ => random.next() >> random.below(64),
+    };
+    Damage::Field { record, field, value }
+}
+
+/// A short range mostly, a long one now and then.
+fn some_range(len: usize, random: &mut Random) -> Range<usize> {
+    let from = random.below(len);
+    let most = if random.once_in(4) { len - from } else { (len - from).min(60) };
+    from..from + 1 + random.below(most)
+}
+
+fn overwrite(file: &mut File, at: usize, bytes: &[u8]) {
+    for r in &mut file.records {
+        let (from, to) = (r.span.start.max(at), r.span.end.min(at + bytes.len()));
+        if from < to && file.bytes[from..to] != bytes[from - at..to - at] {
+            let numbers = file.fields.iter().filter(|f| r.whole && !f.length);
+            file.renumbered |= numbers.clone().any(|f| {
+                let field = r.span.start + (f.offset)(&file.bytes[r.span.clone()]);
+                field < to && from < field + f.width
+            });
+            r.whole = false;
+        }
+    }
+    file.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+}
+
+fn insert(file: &mut File, at: usize, bytes: &[u8]) {
+    for r in &mut file.records {
+        if r.span.start >= at {
+            r.span = r.span.start + bytes.len()..r.span.end + bytes.len();
+        } else if r.span.end > at {
+            r.span.end += bytes.len();
+            r.whole = false;
+        }
+    }
+    file.bytes.splice(at..at, bytes.iter().copied());
+    file.shifted = true;
+}
+
+fn remove(file: &mut File, gone: Range<usize>) {
+    let place = |at: usize| if at >= gone.end { at - gone.len() } else { at.min(gone.start) };
+    file.records = file
+        .records
+        .iter()
+        .map(|r| {
+            let span = place(r.span.start)..place(r.span.end);
+            Written { whole: r.whole && span.len() == r.span.len(), span }
+        })
+        .filter(|r| !r.span.is_empty())
+        .collect();
+    file.shifted |= gone.end < file.bytes.len();
+    file.bytes.drain(gone);
+}
+
+#[test]
+fn damage_keeps_account_of_the_records() {
+    use super::log::Promise;
+    let mut random = Random::new(1);
+    let mut file = File::new("x", Promise::Tiled, &[]);
+    (0..4).for_each(|i| file.push(&[i; 4]));
+    let whole = |f: &File| -> Vec<(usize, bool)> {
+        f.records.iter().map(|r| (r.span.start, r.whole)).collect()
+    };
+    let mut cut = file.clone();
+    Damage::Cut(6).apply(&mut cut, &mut random);
+    assert_eq!(whole(&cut), [(0, true), (4, false)]);
+    let mut removed = file.clone();
+    Damage::Remove(2..9).apply(&mut removed, &mut random);
+    assert_eq!(whole(&removed), [(0, false), (2, false), (5, true)]);
+    let mut inserted = file.clone();
+    Damage::Insert { at: 8, len: 3 }.apply(&mut inserted, &mut random);
+    assert_eq!(whole(&inserted), [(0, true), (4, true), (11, true), (15, true)]);
+    let mut zeroed = file;
+    Damage::Zero(0..6).apply(&mut zeroed, &mut random);
+    assert_eq!(whole(&zeroed), [(0, true), (4, false), (8, true), (12, true)], "zeros over zeros change nothing");
+}
