@@ -47,6 +47,32 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
     }
 }
 
+/// The first bytes of a file, for looks that must not go further: what it takes to tell a revision, say.
+pub struct Prefix<'a> {
+    /// The whole file.
+    pub src: &'a dyn ReadAt,
+    /// How many of its bytes are seen.
+    pub len: u64,
+}
+
+impl ReadAt for Prefix<'_> {
+    fn size(&self) -> u64 {
+        self.len.min(self.src.size())
+    }
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.size().saturating_sub(at)).unwrap_or(usize::MAX);
+        let n = buf.len().min(left);
+        self.src.read_at(at, &mut buf[..n])
+    }
+    fn data_at(&self, from: u64) -> u64 {
+        self.src.data_at(from)
+    }
+    fn whole(&self) -> Option<&[u8]> {
+        let len = usize::try_from(self.size()).unwrap_or(usize::MAX);
+        self.src.whole().and_then(|bytes| bytes.get(..len))
+    }
+}
+
 impl ReadAt for [u8] {
     fn size(&self) -> u64 {
         self.len() as u64

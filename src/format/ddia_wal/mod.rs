@@ -11,7 +11,7 @@
 use crate::codec::crc32;
 use crate::format::chain::{Budget, Chain, Framing, Lane, proved_bytes};
 use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
-use crate::log::bytes::{Bytes, Reader};
+use crate::log::bytes::{Bytes, Prefix, Reader};
 use crate::log::decoder::{Decoder, Stop};
 use crate::log::fault::{Cause, Fault};
 use crate::log::finding::Code;
@@ -349,10 +349,11 @@ fn number(stem: &str) -> u64 {
 fn first_marks(file: &LogFile<'_>) -> (bool, bool) {
     /// Marks are looked for in this many bytes of each file; a log that has batches has them often.
     const LOOK: u64 = 4 << 20;
-    let mut reader = Reader::new(file.src);
+    let prefix = Prefix { src: file.src, len: LOOK };
+    let mut reader = Reader::new(&prefix);
     let mut chain = Chain::new(WalFraming);
     let (mut at, mut commit, mut batch) = (0, false, Vec::new());
-    while at < LOOK.min(reader.end()) {
+    while at < reader.end() {
         let stop = chain.fill(reader.forward(at, 1), &mut at, &mut batch);
         if batch.iter().any(|r| r.mark == Mark::Begin) {
             return (true, commit);
