@@ -112,7 +112,6 @@ impl Framing for WalFraming {
         // Keys of 8 MiB and more are not looked for behind damage.
         Lane { offset: KEY_LEN as usize + 3, min: 0, max: 0 },
         Lane { offset: KEY_LEN as usize + 2, min: 0, max: 0x7f },
-        Lane { offset: 3, min: 0, max: 0x7f },
     ];
     const MIN: u64 = FIXED;
     const PROVED: bool = true;
