@@ -67,6 +67,10 @@ impl OpenLog {
             sources.push(source);
             failures.push(failure);
         }
+        // Where nothing at all could be read there is nothing to report on.
+        if let Some(Some(failure)) = failures.first().filter(|_| failures.iter().all(Option::is_some)) {
+            anyhow::bail!("{failure}");
+        }
         let mut open = OpenLog {
             log,
             sources,
