@@ -254,7 +254,7 @@ fn survey_file(format: &dyn Format, files: &[LogFile<'_>], file: usize, revision
 }
 
 /// Damage that holds bytes the system could not read is named for that.
-fn mark_unreadable(survey: &mut Survey, unreadable: &[Range<u64>]) {
+pub fn mark_unreadable(survey: &mut Survey, unreadable: &[Range<u64>]) {
     for range in unreadable {
         survey.regions.rename(range, Kind::Unreadable, Cause::Unreadable);
     }
