@@ -67,6 +67,10 @@ impl OpenLog {
             sources.push(source);
             failures.push(failure);
         }
+        // Where nothing at all could be read there is nothing to report on.
+        if let Some(Some(failure)) = failures.first().filter(|_| failures.iter().all(Option::is_some)) {
+            anyhow::bail!("{failure}");
+        }
         let mut open = OpenLog {
             log,
             sources,
@@ -250,7 +254,7 @@ fn survey_file(format: &dyn Format, files: &[LogFile<'_>], file: usize, revision
 }
 
 /// Damage that holds bytes the system could not read is named for that.
-fn mark_unreadable(survey: &mut Survey, unreadable: &[Range<u64>]) {
+pub fn mark_unreadable(survey: &mut Survey, unreadable: &[Range<u64>]) {
     for range in unreadable {
         survey.regions.rename(range, Kind::Unreadable, Cause::Unreadable);
     }

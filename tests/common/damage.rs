@@ -159,26 +159,3 @@ fn remove(file: &mut File, gone: Range<usize>) {
     file.shifted |= gone.end < file.bytes.len();
     file.bytes.drain(gone);
 }
-
-#[test]
-fn damage_keeps_account_of_the_records() {
-    use super::log::Promise;
-    let mut random = Random::new(1);
-    let mut file = File::new("x", Promise::Tiled, &[]);
-    (0..4).for_each(|i| file.push(&[i; 4]));
-    let whole = |f: &File| -> Vec<(usize, bool)> {
-        f.records.iter().map(|r| (r.span.start, r.whole)).collect()
-    };
-    let mut cut = file.clone();
-    Damage::Cut(6).apply(&mut cut, &mut random);
-    assert_eq!(whole(&cut), [(0, true), (4, false)]);
-    let mut removed = file.clone();
-    Damage::Remove(2..9).apply(&mut removed, &mut random);
-    assert_eq!(whole(&removed), [(0, false), (2, false), (5, true)]);
-    let mut inserted = file.clone();
-    Damage::Insert { at: 8, len: 3 }.apply(&mut inserted, &mut random);
-    assert_eq!(whole(&inserted), [(0, true), (4, true), (11, true), (15, true)]);
-    let mut zeroed = file;
-    Damage::Zero(0..6).apply(&mut zeroed, &mut random);
-    assert_eq!(whole(&zeroed), [(0, true), (4, false), (8, true), (12, true)], "zeros over zeros change nothing");
-}

@@ -1,0 +1,180 @@
+
+using namespace System.Management.Automation
+using namespace System.Management.Automation.Language
+
+Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
+    param($wordToComplete, $commandAst, $cursorPosition)
+
+    $commandElements = $commandAst.CommandElements
+    $command = @(
+        'walmedic'
+        for ($i = 1; $i -lt $commandElements.Count; $i++) {
+            $element = $commandElements[$i]
+            if ($element -isnot [StringConstantExpressionAst] -or
+                $element.StringConstantType -ne [StringConstantType]::BareWord -or
+                $element.Value.StartsWith('-') -or
+                $element.Value -eq $wordToComplete) {
+                break
+        }
+        $element.Value
+    }) -join ';'
+
+    $completions = @(switch ($command) {
+        'walmedic' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
+            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep')
+            [CompletionResult]::new('dump', 'dump', [CompletionResultType]::ParameterValue, 'The records, filtered, each with its fate; or annotated hex')
+            [CompletionResult]::new('gaps', 'gaps', [CompletionResultType]::ParameterValue, 'Missing, repeated and overlapping sequence ranges, each with its likely cause')
+            [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'What a finding code means, and what to do about it')
+            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Completions for a shell')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'The manual page')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'walmedic;verify' {
+            [CompletionResult]::new('--as', '--as', [CompletionResultType]::ParameterName, 'Read as this format instead of recognising it')
+            [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Revision of the format, where the bytes do not tell it')
+            [CompletionResult]::new('--stdin-name', '--stdin-name', [CompletionResultType]::ParameterName, 'Name that standard input would have as a file')
+            [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--allow', '--allow', [CompletionResultType]::ParameterName, 'Classes of findings that are notes here, separated by commas')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print the report')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
+            [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile')
+            [CompletionResult]::new('--detailed-exitcode', '--detailed-exitcode', [CompletionResultType]::ParameterName, 'Exit with 10 to 14 instead of 1, by the worst finding')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'walmedic;dump' {
+            [CompletionResult]::new('--as', '--as', [CompletionResultType]::ParameterName, 'Read as this format instead of recognising it')
+            [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Revision of the format, where the bytes do not tell it')
+            [CompletionResult]::new('--stdin-name', '--stdin-name', [CompletionResultType]::ParameterName, 'Name that standard input would have as a file')
+            [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--seq', '--seq', [CompletionResultType]::ParameterName, 'Only these sequence numbers: A..B, A.. or ..B, ends included, or one number')
+            [CompletionResult]::new('--op', '--op', [CompletionResultType]::ParameterName, 'Only this operation, such as PUT or COMMIT')
+            [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Only this key, as `dump` prints it; a trailing * means any ending')
+            [CompletionResult]::new('--tx', '--tx', [CompletionResultType]::ParameterName, 'Only this transaction, or page number in logs of pages')
+            [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Only the record or damaged range that holds this offset (decimal or 0x…)')
+            [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'Only this file of the log')
+            [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most so many')
+            [CompletionResult]::new('--bytes', '--bytes', [CompletionResultType]::ParameterName, 'How to write keys and values')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print records')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
+            [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile')
+            [CompletionResult]::new('--reverse', '--reverse', [CompletionResultType]::ParameterName, 'Last first')
+            [CompletionResult]::new('--hex', '--hex', [CompletionResultType]::ParameterName, 'Annotated hex: every field named, stored and computed checksum side by side')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'walmedic;gaps' {
+            [CompletionResult]::new('--as', '--as', [CompletionResultType]::ParameterName, 'Read as this format instead of recognising it')
+            [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Revision of the format, where the bytes do not tell it')
+            [CompletionResult]::new('--stdin-name', '--stdin-name', [CompletionResultType]::ParameterName, 'Name that standard input would have as a file')
+            [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--allow', '--allow', [CompletionResultType]::ParameterName, 'Classes of findings that are notes here, separated by commas')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print them')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
+            [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile')
+            [CompletionResult]::new('--detailed-exitcode', '--detailed-exitcode', [CompletionResultType]::ParameterName, 'Exit with 10 to 14 instead of 1, by the worst finding')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'walmedic;explain' {
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print it')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'walmedic;completions' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'walmedic;man' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'walmedic;help' {
+            [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep')
+            [CompletionResult]::new('dump', 'dump', [CompletionResultType]::ParameterValue, 'The records, filtered, each with its fate; or annotated hex')
+            [CompletionResult]::new('gaps', 'gaps', [CompletionResultType]::ParameterValue, 'Missing, repeated and overlapping sequence ranges, each with its likely cause')
+            [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'What a finding code means, and what to do about it')
+            [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Completions for a shell')
+            [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'The manual page')
+            [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print this message or the help of the given subcommand(s)')
+            break
+        }
+        'walmedic;help;verify' {
+            break
+        }
+        'walmedic;help;dump' {
+            break
+        }
+        'walmedic;help;gaps' {
+            break
+        }
+        'walmedic;help;explain' {
+            break
+        }
+        'walmedic;help;completions' {
+            break
+        }
+        'walmedic;help;man' {
+            break
+        }
+        'walmedic;help;help' {
+            break
+        }
+    })
+
+    $completions.Where{ $_.CompletionText -like "$wordToComplete*" } |
+        Sort-Object -Property ListItemText
+}

@@ -1,0 +1,160 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_walmedic_global_optspecs
+    string join \n q/quiet v/verbose color= progress= h/help V/version
+end
+
+function __fish_walmedic_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_walmedic_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_walmedic_using_subcommand
+    set -l cmd (__fish_walmedic_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c walmedic -n "__fish_walmedic_needs_command" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_needs_command" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_needs_command" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_needs_command" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_needs_command" -s V -l version -d 'Print version'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "verify" -d 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "dump" -d 'The records, filtered, each with its fate; or annotated hex'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "gaps" -d 'Missing, repeated and overlapping sequence ranges, each with its likely cause'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "explain" -d 'What a finding code means, and what to do about it'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "completions" -d 'Completions for a shell'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "man" -d 'The manual page'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l as -d 'Read as this format instead of recognising it' -r -f -a "ddia-wal\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l stdin-name -d 'Name that standard input would have as a file' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l allow -d 'Classes of findings that are notes here, separated by commas' -r -f -a "torn-tail\t''
+orphan\t''
+gap\t''
+corruption\t''
+foreign\t''
+stale\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l format -d 'How to print the report' -r -f -a "text\t'For people'
+json\t'One document'
+ndjson\t'One object a line: `meta` first, `summary` last'
+csv\t'One line a row, with a header'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l detailed-exitcode -d 'Exit with 10 to 14 instead of 1, by the worst finding'
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l as -d 'Read as this format instead of recognising it' -r -f -a "ddia-wal\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l stdin-name -d 'Name that standard input would have as a file' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l seq -d 'Only these sequence numbers: A..B, A.. or ..B, ends included, or one number' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l op -d 'Only this operation, such as PUT or COMMIT' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key -d 'Only this key, as `dump` prints it; a trailing * means any ending' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l tx -d 'Only this transaction, or page number in logs of pages' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l at -d 'Only the record or damaged range that holds this offset (decimal or 0x…)' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l file -d 'Only this file of the log' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l limit -d 'At most so many' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l bytes -d 'How to write keys and values' -r -f -a "escape\t'Text as it is, other bytes as \\xNN, a backslash doubled'
+hex\t'Two digits a byte'
+base64\t'RFC 4648'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l format -d 'How to print records' -r -f -a "text\t'For people'
+json\t'One document'
+ndjson\t'One object a line: `meta` first, `summary` last'
+csv\t'One line a row, with a header'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l reverse -d 'Last first'
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l hex -d 'Annotated hex: every field named, stored and computed checksum side by side'
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l as -d 'Read as this format instead of recognising it' -r -f -a "ddia-wal\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l stdin-name -d 'Name that standard input would have as a file' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l allow -d 'Classes of findings that are notes here, separated by commas' -r -f -a "torn-tail\t''
+orphan\t''
+gap\t''
+corruption\t''
+foreign\t''
+stale\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l format -d 'How to print them' -r -f -a "text\t'For people'
+json\t'One document'
+ndjson\t'One object a line: `meta` first, `summary` last'
+csv\t'One line a row, with a header'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l detailed-exitcode -d 'Exit with 10 to 14 instead of 1, by the worst finding'
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand explain" -l format -d 'How to print it' -r -f -a "text\t'For people'
+json\t'One document'
+markdown\t'For a page of documentation'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand explain" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand explain" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand explain" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_using_subcommand explain" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand completions" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand completions" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand completions" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_using_subcommand completions" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand man" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand man" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand man" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_using_subcommand man" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "verify" -d 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "dump" -d 'The records, filtered, each with its fate; or annotated hex'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "gaps" -d 'Missing, repeated and overlapping sequence ranges, each with its likely cause'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "explain" -d 'What a finding code means, and what to do about it'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "completions" -d 'Completions for a shell'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "man" -d 'The manual page'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -1,0 +1,176 @@
+//! Runs the library over a corpus of damaged logs with known truth, where one lies beside the checkout in
+//! `../shared/corpus/<system>/<case>/{input/, truth.json}` (or under `$WALMEDIC_SHARED`).
+//!
+//! Compared are, file by file, where the damage begins, how many records are intact before and behind it and how the
+//! file ends; the gaps; and what the engine itself made of a copy of the input: whether it opened, and how many records
+//! it took over. Every byte must lie in one region and the input must be untouched.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use walmedic::analysis::{OpenLog, Report};
+use walmedic::io::listing::{Wanted, find};
+
+/// Cases where the truth file and walmedic differ, and why.
+const DIFFERENT: &[(&str, &str, &str)] = &[];
+
+#[test]
+fn findings_are_the_truth() {
+    let shared = std::env::var_os("WALMEDIC_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let corpus = shared.join("corpus");
+    if !corpus.is_dir() {
+        println!("not run: {} is absent", corpus.display());
+        return;
+    }
+    let mut tally: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for system in folders(&corpus) {
+        let name = name_of(&system);
+        let Some(format) = format_of(&name) else {
+            println!("not run: {name}: no such format yet");
+            continue;
+        };
+        for case in folders(&system) {
+            let mut checks = Checks { case: format!("{name}/{}", name_of(&case)), compared: 0, wrong: Vec::new() };
+            checks.run(&case, &name, format);
+            let row = tally.entry(name.clone()).or_default();
+            (row.0, row.1) = (row.0 + 1, row.1 + checks.compared);
+            wrong.append(&mut checks.wrong);
+        }
+    }
+    for (system, (cases, compared)) in &tally {
+        println!("{system}: {cases} cases, {compared} values compared");
+    }
+    assert!(tally.values().any(|row| row.1 > 0), "{}: there, and yet nothing was compared", corpus.display());
+    assert!(wrong.is_empty(), "{}\n{} differ", wrong.join("\n"), wrong.len());
+}
+
+/// `ddia-bitcask-hash-r1` holds logs of the format `bitcask-hash`.
+fn format_of(system: &str) -> Option<&'static str> {
+    let names = walmedic::format::ALL.iter().map(|f| f.profile().name);
+    let bare = system.strip_prefix("ddia-").unwrap_or(system);
+    names.filter(|n| system.starts_with(n) || (bare.starts_with(n) && bare != system)).max_by_key(|n| n.len())
+}
+
+struct Checks {
+    case: String,
+    compared: usize,
+    wrong: Vec<String>,
+}
+
+impl Checks {
+    fn run(&mut self, case: &Path, system: &str, format: &'static str) {
+        let text = std::fs::read_to_string(case.join("truth.json")).expect("truth.json");
+        let truth: Value = serde_json::from_str(&text).expect("JSON");
+        let input = case.join("input");
+        let before = contents(&input);
+        let report = read(&input, &truth, system, format);
+        self.same("untouched", &(before == contents(&input)), &true);
+        common::read::assert_tiles(&report);
+        self.files(&report, &truth);
+        self.gaps(&report, &truth);
+        self.engine(&report, &truth, system);
+    }
+
+    fn files(&mut self, report: &Report, truth: &Value) {
+        for file in truth["files"].as_array().into_iter().flatten() {
+            let known = ["first_bad_offset", "records_intact_before_damage", "entries_as_framed"];
+            let (Some(path), true) = (file["path"].as_str(), known.iter().any(|k| file.get(k).is_some())) else {
+                continue;
+            };
+            if file["end"] == "deleted" || file["present"] == false {
+                continue;
+            }
+            let Some(read) = report.files.iter().find(|f| f.name == path) else {
+                self.wrong.push(format!("{}: {path} is not in the report", self.case));
+                continue;
+            };
+            let (before, behind, _) = read.survey.counts();
+            if let Some(first_bad) = file.get("first_bad_offset") {
+                self.same(&format!("{path}: first bad"), &read.survey.regions.first_bad(), &first_bad.as_u64());
+            }
+            let intact = file.get("records_intact_before_damage").or(file.get("entries_as_framed"));
+            if let Some(intact) = intact.and_then(Value::as_u64) {
+                self.same(&format!("{path}: before damage"), &before, &intact);
+            }
+            if let Some(intact) = file["records_intact_after_damage"].as_u64() {
+                self.same(&format!("{path}: behind damage"), &behind, &intact);
+            }
+            if let Some(end @ ("clean" | "torn" | "corrupt")) = file["end"].as_str() {
+                let found = match read.end() {
+                    "preallocated" | "stale" => "clean",
+                    other => other,
+                };
+                self.same(&format!("{path}: end"), &found, &end);
+            }
+        }
+    }
+
+    fn gaps(&mut self, report: &Report, truth: &Value) {
+        let Some(gaps) = truth["gaps"].as_array().filter(|_| report.format.profile().name == "ddia-wal") else {
+            return;
+        };
+        let expected: Vec<_> = gaps.iter().map(|g| (g["first_missing"].as_u64(), g["last_missing"].as_u64())).collect();
+        let found: Vec<_> = report.conclusions.gaps.iter().map(|g| (Some(g.first), Some(g.last))).collect();
+        self.same("gaps", &found, &expected);
+    }
+
+    fn engine(&mut self, report: &Report, truth: &Value, system: &str) {
+        let engine = &truth["engine_recovers"];
+        let Some(open) = engine["open"].as_str() else { return };
+        let forecast = report.forecast.as_ref().expect("a forecast");
+        self.same("engine opens", &forecast.engine.opens, &(open == "ok"));
+        let applied = match system {
+            _ if system.starts_with("ddia-wal") => "replay_records",
+            _ if system.starts_with("ddia-lsm") => "wal_entries_replayed",
+            _ if system.starts_with("ddia-btree") => "wal_pages_applied",
+            // The Bitcasks tell keys, not records.
+            _ => return,
+        };
+        if let Some(records) = engine[applied].as_u64().filter(|_| forecast.engine.opens && open == "ok") {
+            self.same("engine records", &forecast.engine.records, &records);
+        }
+    }
+
+    fn same<T: PartialEq + std::fmt::Debug>(&mut self, what: &str, found: &T, expected: &T) {
+        self.compared += 1;
+        let known = DIFFERENT.iter().any(|(case, check, _)| *case == self.case && what.ends_with(check));
+        if found != expected && !known {
+            self.wrong.push(format!("{}: {what}: {found:?}, expected {expected:?}", self.case));
+        }
+    }
+}
+
+/// Reads the case as a user would who knows what the bytes do not tell.
+fn read(input: &Path, truth: &Value, system: &str, format: &'static str) -> Report {
+    let undecided = ["ddia-wal-v1", "ddia-btree-r2", "ddia-btree-r3"];
+    let revision = undecided.contains(&system).then(|| system.rsplit('-').next().expect("a revision").to_owned());
+    let no_files = truth["files"].as_array().is_none_or(Vec::is_empty) || truth["case"] == "empty-directory";
+    let named = no_files.then(|| format.to_owned());
+    let wanted = Wanted { format: named, revision, ..Wanted::default() };
+    let mut logs = find(input, &wanted).expect("a log");
+    assert_eq!(logs.len(), 1, "{}: not one log", input.display());
+    let log = logs.remove(0);
+    assert_eq!(log.format.profile().name, format, "{}: recognised by {}", input.display(), log.recognised_by);
+    OpenLog::new(log, &wanted).expect("a known revision").analyse(2)
+}
+
+fn folders(dir: &Path) -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(dir).expect("a folder").map(|e| e.expect("an entry").path());
+    let mut folders: Vec<PathBuf> = listed.filter(|p| p.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().expect("a name").to_string_lossy().into_owned()
+}
+
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let listed = std::fs::read_dir(dir).expect("a folder").map(|e| e.expect("an entry").path());
+    listed.map(|path| (path.clone(), std::fs::read(&path).unwrap_or_default())).collect()
+}
