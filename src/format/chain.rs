@@ -67,6 +67,18 @@ pub trait Framing: Send {
         None
     }
 
+    /// Whether a proved record may be taken up behind damage. One without contents proves nothing: the checksum of
+    /// nothing is found in any stretch of zeros.
+    fn sought<B: Bytes>(&self, _b: &mut B, _record: &Record) -> bool {
+        true
+    }
+
+    /// Where no checksum proves records: whether `record`, which seemed to end before the damage, is itself the damaged
+    /// one and truly reaches to the next record at `next`.
+    fn cut_short<B: Bytes>(&self, _b: &mut B, _record: &Record, _next: u64) -> bool {
+        false
+    }
+
     /// What is checked in addition before a record is taken from the chain: rules that need the record before it.
     ///
     /// # Errors
@@ -209,6 +221,9 @@ impl<F: Framing> Chain<F> {
             return None;
         }
         self.framing.prove(reader, &record).ok()?;
+        if !self.framing.sought(reader, &record) {
+            return None;
+        }
         if !F::PROVED {
             return self
                 .leads_far(reader, &record, damage)
@@ -326,10 +341,10 @@ impl<F: Framing> Decoder for Chain<F> {
             }
             (None, Some((next, trust))) => {
                 (recovery.resume, recovery.trust) = (next, trust);
-                if let Some(last) = self.last.filter(|_| next < at) {
+                let unproved = self.last.filter(|l| !F::PROVED && l.end() == at);
+                if let Some(last) = unproved.filter(|l| next < at || self.framing.cut_short(reader, l, next)) {
                     recovery.from = last.at;
-                    recovery.cause =
-                        Cause::Malformed("record: its length leads past the start of the next one");
+                    recovery.cause = Cause::Malformed("record: its length does not lead to the next one");
                 }
                 if self.was_torn(reader, at, next, fault) {
                     recovery.cause = Cause::TornThenAppended;
