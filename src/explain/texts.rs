@@ -332,7 +332,10 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
     Explanation {
         code: Code::MissingNumber,
         meaning: "Between the numbers of two files of this log there is one that no file has.",
-        causes: &["The engine compacted the store: it leaves numbers out.", "A file was deleted or not copied."],
+        causes: &[
+            "The engine compacted the store: it leaves numbers out.",
+            "A file was deleted or not copied.",
+        ],
         walmedic: "Only a note. In this format a missing number proves nothing.",
         risk: "If the file was lost, its records are missing and nothing else shows it.",
         next: &[Step { say: "Compare the list of files with a backup.", run: None }],

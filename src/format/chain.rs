@@ -73,9 +73,9 @@ pub trait Framing: Send {
         true
     }
 
-    /// Where no checksum proves records: whether `record`, which seemed to end before the damage, is itself the damaged
-    /// one and truly reaches to the next record at `next`.
-    fn cut_short<B: Bytes>(&self, _b: &mut B, _record: &Record, _next: u64) -> bool {
+    /// Where no checksum proves records: whether all signs are that the record at `at` reaches to the next one at `next`
+    /// and only its length is wrong.
+    fn misled<B: Bytes>(&self, _b: &mut B, _at: u64, _next: u64) -> bool {
         false
     }
 
@@ -342,7 +342,8 @@ impl<F: Framing> Decoder for Chain<F> {
             (None, Some((next, trust))) => {
                 (recovery.resume, recovery.trust) = (next, trust);
                 let unproved = self.last.filter(|l| !F::PROVED && l.end() == at);
-                if let Some(last) = unproved.filter(|l| next < at || self.framing.cut_short(reader, l, next)) {
+                if let Some(last) = unproved.filter(|l| next < at || self.framing.misled(reader, l.at, next))
+                {
                     recovery.from = last.at;
                     recovery.cause = Cause::Malformed("record: its length does not lead to the next one");
                 }
@@ -402,7 +403,8 @@ impl<F: Framing> Chain<F> {
             (Some(last), Ok(r)) if r.next > r.seq => r.seq == last.next,
             _ => true,
         };
-        longer && none_missing && next - at < reader.chunk() as u64
+        let near = next.checked_sub(at).is_some_and(|n| n < reader.chunk() as u64);
+        longer && none_missing && near && !self.framing.misled(reader, at, next)
     }
 }
 

@@ -88,7 +88,8 @@ pub fn time_is_wrong_at_edge(time: f64, near: f64, far: f64, start: bool) -> boo
     /// The years 2001 to 2099.
     const SANE: std::ops::Range<f64> = 978_307_200.0..4_102_444_800.0;
     let idle = if start { time < near } else { time > near };
-    time_is_wrong(far, time, near) && (!idle || !(0.0..f64::MAX).contains(&time) || SANE.contains(&near) && !SANE.contains(&time))
+    time_is_wrong(far, time, near)
+        && (!idle || !(0.0..f64::MAX).contains(&time) || SANE.contains(&near) && !SANE.contains(&time))
 }
 
 #[cfg(test)]

@@ -220,7 +220,8 @@ mod tests {
     #[test]
     fn decoding_fails_in_pythons_words() {
         let say = |bytes: &[u8]| text(&mut Reader::new(&bytes), 0..bytes.len() as u64).unwrap_err();
-        let rest = |bytes: &[u8]| say(bytes).trim_start_matches("UnicodeDecodeError: 'utf-8' codec ").to_owned();
+        let rest =
+            |bytes: &[u8]| say(bytes).trim_start_matches("UnicodeDecodeError: 'utf-8' codec ").to_owned();
         assert_eq!(rest(b"ab\x9ec"), "can't decode byte 0x9e in position 2: invalid start byte");
         assert_eq!(rest(b"\xf0ab"), "can't decode byte 0xf0 in position 0: invalid continuation byte");
         assert_eq!(rest(b"a\xe2\x82z"), "can't decode bytes in position 1-2: invalid continuation byte");

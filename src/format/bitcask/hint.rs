@@ -69,7 +69,11 @@ impl<H: Entries> Hints<H> {
 
     fn key_size<B: Bytes>(b: &mut B, at: u64) -> Result<u64, Fault> {
         let bytes = b.array(at.saturating_add(Self::KEY_SIZE)).map_err(|f| Fault { at, ..f })?;
-        Ok(u64::from(if H::LAYOUT.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }))
+        Ok(u64::from(if H::LAYOUT.big_endian {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        }))
     }
 
     fn all_zero<B: Bytes>(b: &mut B, at: u64) -> Result<bool, Fault> {
@@ -242,7 +246,9 @@ impl<'a> Comparison<'a> {
         }
         if let Some((file, &hint)) = last.and_then(|file| Some((file, hints.get(&file)?))) {
             let (name, code) = (self.files[file].name, Code::ActiveHint);
-            let message = format!("{name} is the file written to, and has a hint: what is written now will not be seen later");
+            let message = format!(
+                "{name} is the file written to, and has a hint: what is written now will not be seen later"
+            );
             self.remarks.push(Remark { code, file: hint, at: 0, len: 0, message });
         }
     }
@@ -251,13 +257,22 @@ impl<'a> Comparison<'a> {
     fn broken<H: Entries>(&mut self, hint: usize) {
         let surveys = self.surveys;
         for r in surveys[hint].regions.as_slice().iter().filter(|r| !r.kind.sound()) {
-            let what = if r.kind == Kind::Torn { "the hint ends inside an entry" } else { "these bytes are no entry" };
+            let what = if r.kind == Kind::Torn {
+                "the hint ends inside an entry"
+            } else {
+                "these bytes are no entry"
+            };
             self.say(hint, r.at, r.len, format!("{what}: {}", H::TORN));
         }
     }
 
     /// The entries that lead into this data file, by offset.
-    fn pointers<H: Entries>(&mut self, file: usize, hint: usize, numbers: &HashMap<u64, usize>) -> Vec<Pointer> {
+    fn pointers<H: Entries>(
+        &mut self,
+        file: usize,
+        hint: usize,
+        numbers: &HashMap<u64, usize>,
+    ) -> Vec<Pointer> {
         let (files, surveys) = (self.files, self.surveys);
         let mut reader = Reader::new(files[hint].src);
         let mut pointers: Vec<Pointer> = Vec::new();
@@ -267,13 +282,15 @@ impl<'a> Comparison<'a> {
             let mut at = region.at;
             while at < region.end() {
                 reader.forward(at, 1);
-                let (Ok(entry), Ok(target)) = (Hints::<H>::new().frame(&mut reader, at), H::target(&mut reader, at))
+                let (Ok(entry), Ok(target)) =
+                    (Hints::<H>::new().frame(&mut reader, at), H::target(&mut reader, at))
                 else {
                     break;
                 };
                 match target.file.filter(|&n| Some(n) != own) {
                     Some(n) => {
-                        let there = if numbers.contains_key(&n) { "not its own" } else { "which does not exist" };
+                        let there =
+                            if numbers.contains_key(&n) { "not its own" } else { "which does not exist" };
                         self.say(hint, at, entry.len, format!("the entry leads to data file {n}, {there}"));
                     }
                     None if pointers.len() < KEPT => pointers.push(Pointer { offset: target.offset, at }),
@@ -290,7 +307,13 @@ impl<'a> Comparison<'a> {
     }
 
     /// Goes through the data file and its entries side by side.
-    fn against<D: Data, H: Entries>(&mut self, file: usize, hint: usize, pointers: Vec<Pointer>, strict: bool) {
+    fn against<D: Data, H: Entries>(
+        &mut self,
+        file: usize,
+        hint: usize,
+        pointers: Vec<Pointer>,
+        strict: bool,
+    ) {
         let mut entries = Reader::with_chunk(self.files[hint].src, 16 << 10);
         let mut next = pointers.iter().peekable();
         let mut known: HashSet<u64> = HashSet::new();
@@ -366,7 +389,8 @@ impl<'a> Comparison<'a> {
         key: u64,
         fix: Option<Fix>,
     ) -> bool {
-        let (Ok(entry), Ok(target)) = (Hints::<H>::new().frame(entries, p.at), H::target(entries, p.at)) else {
+        let (Ok(entry), Ok(target)) = (Hints::<H>::new().frame(entries, p.at), H::target(entries, p.at))
+        else {
             return false;
         };
         if hash(entries, entry.at + Hints::<H>::FIXED..entry.end()) != key {
@@ -402,10 +426,14 @@ impl<'a> Comparison<'a> {
             let name = self.files[hint].name;
             let older = match u.stale {
                 0 => String::new(),
-                n => format!(", and takes older values for {n} of their keys"),
+                n => format!(", and takes an older value for {n} of the keys"),
             };
-            let records = if u.records == 1 { "record" } else { "records" };
-            let message = format!("{name} leaves out {} {records} from here on: the engine does not see them{older}", u.records);
+            let message = match u.records {
+                1 => format!("{name} leaves out this record: the engine does not see it{older}"),
+                n => {
+                    format!("{name} leaves out {n} records from here on: the engine does not see them{older}")
+                }
+            };
             self.remarks.push(Remark { code: Code::StaleHint, file, at: u.first, len: 0, message });
         }
         for (&file, &listed) in self.listed.iter().filter(|l| *l.1 > LISTED) {

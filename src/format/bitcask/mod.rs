@@ -41,6 +41,8 @@ pub trait Data: Send + 'static {
     const LANES: &'static [Lane];
     /// Where the timestamp lies, if there is one.
     const TIME: Option<u64>;
+    /// Values have to be UTF-8.
+    const TEXT: bool;
 
     /// Whether this value says that the key is deleted.
     ///
@@ -57,7 +59,8 @@ impl<D: Data> Records<D> {
     pub const HEADER: u64 = D::LAYOUT.fixed();
     const SIZES: u64 = D::LAYOUT.offset("key_size");
     const CRC: u64 = if D::LAYOUT.checksum.is_some() { D::LAYOUT.offset("crc") } else { 0 };
-    const ORDERED: () = assert!(Self::SIZES + 8 == Self::HEADER && D::LAYOUT.offset("value_size") == Self::SIZES + 4);
+    const ORDERED: () =
+        assert!(Self::SIZES + 8 == Self::HEADER && D::LAYOUT.offset("value_size") == Self::SIZES + 4);
 
     /// A framing.
     pub fn new() -> Self {
@@ -100,7 +103,9 @@ impl<D: Data> Records<D> {
     #[inline]
     fn time<B: Bytes>(b: &mut B, at: u64) -> Result<u64, Fault> {
         match D::TIME {
-            Some(offset) => Ok(u64::from_le_bytes(b.array(at.saturating_add(offset)).map_err(|f| Fault { at, ..f })?)),
+            Some(offset) => {
+                Ok(u64::from_le_bytes(b.array(at.saturating_add(offset)).map_err(|f| Fault { at, ..f })?))
+            }
             None => Ok(0),
         }
     }
@@ -195,7 +200,8 @@ impl<D: Data> Records<D> {
         let key = at + Self::HEADER;
         let text = |b: &mut B, size: u64| size <= n && b.utf8(key..key + size) == Ok(true);
         let value = n.checked_sub(k).filter(|&size| size != v && text(b, k) && size <= u64::from(u32::MAX));
-        let other = n.checked_sub(v).filter(|&size| size != k && text(b, size) && size <= u64::from(u32::MAX));
+        let other =
+            n.checked_sub(v).filter(|&size| size != k && text(b, size) && size <= u64::from(u32::MAX));
         let bits = |found: u64, inferred: u64| (found ^ inferred).count_ones();
         let (k, v, fix) = match (value, other) {
             (Some(size), other) if other.is_none_or(|o| bits(v, size) <= bits(k, o)) => {
@@ -272,7 +278,9 @@ impl<D: Data> Framing for Records<D> {
                 return fault(Cause::Checksum { stored, computed });
             }
         }
-        if b.utf8(key..key + k)? { Ok(()) } else { fault(Cause::Text) }
+        let text =
+            if D::TEXT { b.utf8(key..key + k)? && b.utf8(key + k..r.end())? } else { b.utf8(key..key + k)? };
+        if text { Ok(()) } else { fault(Cause::Text) }
     }
 
     fn mend<B: Bytes>(
@@ -299,7 +307,8 @@ impl<D: Data> Framing for Records<D> {
     }
 
     fn leads_to<B: Bytes>(&self, b: &mut B, at: u64) -> [Option<u64>; 2] {
-        let sizes = Self::sizes(b, at).ok().filter(|(k, v)| k + v > 0);
+        let garbage = D::TIME.is_some() && !Self::time(b, at).is_ok_and(plausible);
+        let sizes = Self::sizes(b, at).ok().filter(|(k, v)| k + v > 0 && *k < LONG_KEY && !garbage);
         [sizes.map(|(k, v)| at + Self::HEADER + k + v), None]
     }
 
@@ -310,20 +319,23 @@ impl<D: Data> Framing for Records<D> {
         }
         D::TIME.is_some()
             && plausible(r.seq)
-            && self.frame(b, r.end()).is_ok_and(|next| next.len > Self::HEADER && self.prove(b, &next).is_ok())
+            && self
+                .frame(b, r.end())
+                .is_ok_and(|next| next.len > Self::HEADER && self.prove(b, &next).is_ok())
     }
 
     /// One bit of a size is wrong, and what lies up to the next record goes on as the text that values are here.
-    fn cut_short<B: Bytes>(&self, b: &mut B, r: &Record, next: u64) -> bool {
+    fn misled<B: Bytes>(&self, b: &mut B, at: u64, next: u64) -> bool {
         const LIMIT: u64 = 1 << 20;
-        let Ok((k, v)) = Self::sizes(b, r.at) else {
+        let Some((k, v)) = Self::sizes(b, at).ok().filter(|_| !Self::PROVED) else {
             return false;
         };
-        let payload = r.at + Self::HEADER;
+        let payload = at + Self::HEADER;
         let Some(n) = next.checked_sub(payload).filter(|&n| n <= LIMIT) else {
             return false;
         };
-        let one_bit = |size: u64, other: u64| n.checked_sub(other).is_some_and(|t| (size ^ t).is_power_of_two());
+        let one_bit =
+            |size: u64, other: u64| n.checked_sub(other).is_some_and(|t| (size ^ t).is_power_of_two());
         (one_bit(v, k) || one_bit(k, v)) && b.utf8(payload..next) == Ok(true)
     }
 }
@@ -352,7 +364,11 @@ pub fn missing_numbers(files: &[LogFile<'_>], number: fn(&str) -> Option<u64>) -
     numbers.sort_unstable();
     let holes = numbers.windows(2).filter(|w| w[1].0 - w[0].0 > 1);
     let remark = |(from, to, file)| {
-        let message = if from == to { format!("there is no file {from}") } else { format!("there are no files {from} to {to}") };
+        let message = if from == to {
+            format!("there is no file {from}")
+        } else {
+            format!("there are no files {from} to {to}")
+        };
         Remark { code: Code::MissingNumber, file, at: 0, len: 0, message }
     };
     holes.map(|w| remark((w[0].0 + 1, w[1].0 - 1, w[1].1))).collect()

@@ -3,7 +3,9 @@
 //! Revision b9cf107 (r1) and 397ea2f (r2) differ in the record only. A hint that is cut off kills the open; cut off
 //! inside a key, it is believed.
 
-use crate::format::bitcask::engine::{Manners, Opening, Taken, canonical, open, outcome as count, scan, text};
+use crate::format::bitcask::engine::{
+    Manners, Opening, Taken, canonical, open, outcome as count, scan, text,
+};
 use crate::format::bitcask::hint::Comparison;
 use crate::format::bitcask_hash::{HINT, HashHint, R1, R2, is_r1, number};
 use crate::format::{LogFile, Outcome};
@@ -65,7 +67,9 @@ pub fn at(code: Code) -> Option<&'static str> {
             "Leaves this file at the first wrong checksum, without a word, and goes on with the next file; the next \
              compaction drops the rest for good."
         }
-        Code::NotUtf8 => "Cannot open the store (UnicodeDecodeError) where the checksum holds, in r1 at any such key.",
+        Code::NotUtf8 => {
+            "Cannot open the store (UnicodeDecodeError) where the checksum holds, in r1 at any such key."
+        }
         Code::InconsistentLength => {
             "Takes the sizes at their word: r2 leaves the file at the wrong checksum or short read that follows, r1 reads \
              on at a wrong place and indexes garbage."

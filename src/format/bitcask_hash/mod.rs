@@ -6,7 +6,7 @@
 //! hint  file_id u32 | offset u64 | record_size u32 | timestamp f64 | key_size u32 | key
 //! ```
 //! What makes a record valid: see [`crate::format::bitcask`]. In r1 nothing is proved: a record is believed for its place
-//! in the chain, its timestamp and its key, and damage inside a value cannot be seen at all. Timestamps carry no checksum
+//! in the chain, its timestamp, and key and value being text; damage that leaves these alone cannot be seen. Timestamps carry no checksum
 //! in either; one far from those around it is wrong, unless a compaction put it there ([`BitcaskHash::inspect`]).
 //! Each record stands alone. An empty value deletes the key. The engine leaves a file at the first wrong checksum or
 //! short read and goes on with the next; a hint keeps it from reading the data file at all; see [`engine`].
@@ -15,9 +15,9 @@ use std::ops::Range;
 
 use crate::format::bitcask::hint::{Comparison, Entries, Hints, Target, records};
 use crate::format::bitcask::{self, Data, Records, TIME_TOP};
-use crate::format::chain::{Chain, Lane, proved_bytes};
+use crate::format::chain::{Chain, Framing, Lane, proved_bytes};
 use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
-use crate::log::bytes::{Bytes, Reader};
+use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::fault::Fault;
 use crate::log::finding::Code;
 use crate::log::layout::{Field, Layout, Width, bytes, uint};
@@ -94,6 +94,8 @@ impl Data for R2 {
     const LAYOUT: Layout = LAYOUT_R2;
     const LANES: &'static [Lane] = &lanes(&LAYOUT_R2);
     const TIME: Option<u64> = Some(LAYOUT_R2.offset("timestamp"));
+    /// They are, but the checksum has proved them already.
+    const TEXT: bool = false;
 
     #[inline]
     fn deletes<B: Bytes>(_: &mut B, value: Range<u64>) -> Result<bool, Fault> {
@@ -105,6 +107,8 @@ impl Data for R1 {
     const LAYOUT: Layout = LAYOUT_R1;
     const LANES: &'static [Lane] = &lanes(&LAYOUT_R1);
     const TIME: Option<u64> = Some(LAYOUT_R1.offset("timestamp"));
+    /// The store takes and gives text only, and nothing else tells a damaged value.
+    const TEXT: bool = true;
 
     #[inline]
     fn deletes<B: Bytes>(_: &mut B, value: Range<u64>) -> Result<bool, Fault> {
@@ -125,7 +129,8 @@ impl Entries for HashHint {
     ];
     const ZEROS: bool = false;
     const COMPLETE: bool = true;
-    const TORN: &'static str = "the engine takes it at its word, and where an entry is cut off cannot open the store";
+    const TORN: &'static str =
+        "the engine takes it at its word, and where an entry is cut off cannot open the store";
 
     fn target<B: Bytes>(b: &mut B, at: u64) -> Result<Target, Fault> {
         let offset = u64::from_le_bytes(b.array(at + HINT.offset("offset"))?);
@@ -216,15 +221,16 @@ impl Format for BitcaskHash {
         };
         let mut spans = layout.spans(record, fix);
         let time = spans.find(|(field, ..)| field.name == TIME_FIELD).and_then(|(_, _, bits)| bits);
-        Entry { op, key: layout.get(record, "key", fix), value: value.filter(|_| op == "PUT"), page: None, time }
+        Entry {
+            op,
+            key: layout.get(record, "key", fix),
+            value: value.filter(|_| op == "PUT"),
+            page: None,
+            time,
+        }
     }
 
-    fn inspect(
-        &self,
-        files: &[LogFile<'_>],
-        surveys: &mut [Survey],
-        revision: Option<&str>,
-    ) -> Vec<Remark> {
+    fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], revision: Option<&str>) -> Vec<Remark> {
         let mut remarks = names(files);
         remarks.extend(bitcask::missing_numbers(files, number));
         remarks.extend(mismatch(files, surveys, revision));
@@ -275,6 +281,16 @@ fn plain_bytes(head: &[u8]) -> u64 {
     if begins { proved_bytes(Records::<R1>::new(), head) } else { 0 }
 }
 
+/// Whether two records without checksum stand at the front.
+fn plain_pair(head: &[u8]) -> bool {
+    let (framing, mut b) = (Records::<R1>::new(), Window::whole(head));
+    let mut record = |at| {
+        let r = framing.frame(&mut b, at).ok().filter(|r| bitcask::plausible(r.seq))?;
+        framing.prove(&mut b, &r).ok().map(|()| r.end())
+    };
+    record(0).and_then(record).is_some()
+}
+
 /// Tells the revision: by checksums that hold, or, where none does, by a chain of records without.
 fn told(files: &[LogFile<'_>]) -> Revision {
     /// The first look at each file, and the second, further one; in all files together.
@@ -318,11 +334,15 @@ fn mismatch(files: &[LogFile<'_>], surveys: &[Survey], revision: Option<&str>) -
             let window = reader.window(r.at, LOOK);
             let len = r.len.min(LOOK as u64);
             let Ok(head) = window.slice(r.at..(r.at + len).min(f.src.size())) else { continue };
-            let found =
-                if is_r1(revision) { proved_bytes(Records::<R2>::new(), head) } else { plain_bytes(head) };
-            // A stray one is a value's contents; the other engine's records fill the place.
-            if found > len / 2 {
-                let message = format!("these bytes are records of revision {other}, in a store of revision {this}");
+            // Proved ones fill the place; of those without checksum two in a row begin it.
+            let found = if is_r1(revision) {
+                proved_bytes(Records::<R2>::new(), head) > len / 2
+            } else {
+                plain_pair(head)
+            };
+            if found {
+                let message =
+                    format!("these bytes are records of revision {other}, in a store of revision {this}");
                 remarks.push(Remark { code: Code::RevisionMismatch, file, at: r.at, len: r.len, message });
                 break;
             }
@@ -333,11 +353,7 @@ fn mismatch(files: &[LogFile<'_>], surveys: &[Survey], revision: Option<&str>) -
 
 /// A compaction writes records in the order of its index, old ones beside new ones. A timestamp that stands alone in its
 /// file is right all the same if the hint says it too, or if the store was written to before and after that time.
-fn reinstate<D: Data>(
-    files: &[LogFile<'_>],
-    surveys: &mut [Survey],
-    confirmed: &dyn Fn(usize, u64) -> bool,
-) {
+fn reinstate<D: Data>(files: &[LogFile<'_>], surveys: &mut [Survey], confirmed: &dyn Fn(usize, u64) -> bool) {
     let alone = |s: &Survey| {
         let regions = s.regions.as_slice().iter();
         regions.filter(|r| r.fix.is_some_and(|f| f.field == TIME_FIELD)).map(|r| r.at).collect::<Vec<_>>()

@@ -4,7 +4,9 @@
 //! A hint that is cut off is read as far as it goes, and its segment not at all. The engine makes the name of a hint by
 //! replacing `.dat` in the whole path, so below a directory such as `my.data` it finds none; that is not followed here.
 
-use crate::format::bitcask::engine::{Manners, Opening, Taken, canonical, open, outcome as count, scan, text};
+use crate::format::bitcask::engine::{
+    Manners, Opening, Taken, canonical, open, outcome as count, scan, text,
+};
 use crate::format::bitcask::hint::Comparison;
 use crate::format::bitcask_log::{HINT, Segment, SegmentHint, number};
 use crate::format::{LogFile, Outcome};
@@ -68,7 +70,9 @@ pub fn at(code: Code) -> Option<&'static str> {
             "Leaves this segment at the first record that does not hold, without a word, and goes on with the next; the \
              next compaction drops the rest for good."
         }
-        Code::NotUtf8 => "Cannot open the store (UnicodeDecodeError): the checksum holds, the key does not decode.",
+        Code::NotUtf8 => {
+            "Cannot open the store (UnicodeDecodeError): the checksum holds, the key does not decode."
+        }
         Code::ZeroFilled => {
             "Reads zeros as records, for the checksum of nothing is 0: the empty key comes to life with an empty value."
         }

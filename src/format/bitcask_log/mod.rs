@@ -62,6 +62,7 @@ impl Data for Segment {
         Lane { offset: LAYOUT.offset("value_size") as usize, min: 0, max: 0x0f },
     ];
     const TIME: Option<u64> = None;
+    const TEXT: bool = false;
 
     #[inline]
     fn deletes<B: Bytes>(b: &mut B, value: Range<u64>) -> Result<bool, Fault> {
@@ -163,7 +164,8 @@ impl Format for BitcaskLog {
         let mut remarks = Vec::new();
         for (file, f) in files.iter().enumerate().filter(|(_, f)| f.claim.role == Role::Log) {
             if engine::data(f.name).is_err() {
-                let message = format!("{} has no number in its name: the engine cannot open the store", f.name);
+                let message =
+                    format!("{} has no number in its name: the engine cannot open the store", f.name);
                 remarks.push(Remark { code: Code::ForeignFile, file, at: 0, len: 0, message });
             }
         }
