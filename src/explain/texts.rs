@@ -330,6 +330,17 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
         ],
     },
     Explanation {
+        code: Code::MissingNumber,
+        meaning: "Between the numbers of two files of this log there is one that no file has.",
+        causes: &[
+            "The engine compacted the store: it leaves numbers out.",
+            "A file was deleted or not copied.",
+        ],
+        walmedic: "Only a note. In this format a missing number proves nothing.",
+        risk: "If the file was lost, its records are missing and nothing else shows it.",
+        next: &[Step { say: "Compare the list of files with a backup.", run: None }],
+    },
+    Explanation {
         code: Code::OrphanedBatch,
         meaning: "A batch or transaction begins here and does not commit. Before any commit comes the end \
                   of the file, another begin, missing numbers or a torn record.",
@@ -485,6 +496,26 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
         walmedic: "Only a note. Where it matters, the log is read as the newest revision would read it.",
         risk: "The forecast may be that of another engine than yours.",
         next: &[NAME_REVISION],
+    },
+    Explanation {
+        code: Code::ActiveHint,
+        meaning: "The newest data file, to which the engine will append, has a hint file. Hints belong beside files \
+                  that are not written to any more.",
+        causes: &[
+            "A crash at the end of a compaction, before the active file was renamed.",
+            "The newest data file was lost, and an older one took its place.",
+        ],
+        walmedic: "Only a note. Records that the hint leaves out are a finding of their own.",
+        risk: "At the next open the engine believes the hint, so everything that it appends before is invisible \
+               then.",
+        next: &[
+            COPY,
+            Step {
+                say: "In the copy, move the hint file out of the directory before the engine opens the store.",
+                run: None,
+            },
+            AGAIN,
+        ],
     },
     Explanation {
         code: Code::TableWithoutFooter,

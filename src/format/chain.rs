@@ -67,6 +67,18 @@ pub trait Framing: Send {
         None
     }
 
+    /// Whether a proved record may be taken up behind damage. One without contents proves nothing: the checksum of
+    /// nothing is found in any stretch of zeros.
+    fn sought<B: Bytes>(&self, _b: &mut B, _record: &Record) -> bool {
+        true
+    }
+
+    /// Where no checksum proves records: whether all signs are that the record at `at` reaches to the next one at `next`
+    /// and only its length is wrong.
+    fn misled<B: Bytes>(&self, _b: &mut B, _at: u64, _next: u64) -> bool {
+        false
+    }
+
     /// What is checked in addition before a record is taken from the chain: rules that need the record before it.
     ///
     /// # Errors
@@ -259,6 +271,9 @@ impl<F: Framing> Chain<F> {
             return None;
         }
         self.framing.prove(reader, &record).ok()?;
+        if !self.framing.sought(reader, &record) {
+            return None;
+        }
         if !F::PROVED {
             return self
                 .leads_far(reader, &record, damage)
@@ -382,10 +397,11 @@ impl<F: Framing> Decoder for Chain<F> {
             }
             (None, Some((next, trust))) => {
                 (recovery.resume, recovery.trust) = (next, trust);
-                if let Some(last) = self.last.filter(|_| next < at) {
+                let unproved = self.last.filter(|l| !F::PROVED && l.end() == at);
+                if let Some(last) = unproved.filter(|l| next < at || self.framing.misled(reader, l.at, next))
+                {
                     recovery.from = last.at;
-                    recovery.cause =
-                        Cause::Malformed("record: its length leads past the start of the next one");
+                    recovery.cause = Cause::Malformed("record: its length does not lead to the next one");
                 }
                 if self.was_torn(reader, at, next, fault) {
                     recovery.cause = Cause::TornThenAppended;
@@ -474,7 +490,8 @@ impl<F: Framing> Chain<F> {
             (Some(last), Ok(r)) if r.next > r.seq => r.seq == last.next,
             _ => true,
         };
-        longer && none_missing && next - at < CHUNK as u64
+        let near = next.checked_sub(at).is_some_and(|n| n < CHUNK as u64);
+        longer && none_missing && near && !self.framing.misled(reader, at, next)
     }
 }
 

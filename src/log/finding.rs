@@ -90,6 +90,7 @@ codes! {
     Reset "WM-304" Gap "sequence numbers start again";
     MisorderedNames "WM-305" Gap "file names sort in another order than their numbers";
     FirstFileMissing "WM-306" Note "log does not start at its beginning";
+    MissingNumber "WM-307" Note "file number not present";
     OrphanedBatch "WM-401" Orphan "orphaned batch";
     LostMember "WM-402" Corruption "committed batch with a lost member";
     CommitWithoutBegin "WM-403" Note "commit without begin";
@@ -100,6 +101,7 @@ codes! {
     StaleHint "WM-601" Stale "hint file contradicts the data";
     RevisionMismatch "WM-602" Corruption "written by another revision";
     RevisionUndecided "WM-603" Note "the bytes do not tell the revision";
+    ActiveHint "WM-604" Note "hint beside the file that is written to";
     TableWithoutFooter "WM-701" Corruption "table without a usable footer";
     TableIndexMismatch "WM-702" Corruption "table index contradicts its entries";
     PageDamaged "WM-703" Corruption "page that does not parse";

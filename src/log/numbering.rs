@@ -81,6 +81,17 @@ pub fn time_is_wrong(a: f64, time: f64, b: f64) -> bool {
     off > MONTH && off > 100.0 * (a - b).abs()
 }
 
+/// The same for the first or last record of a chain, of which only one side is known: `near` and `far` are the two next to
+/// it. A store that nobody wrote to for months leaves a time that stands alone in the past at the start, and one in the
+/// future at the end, so on that side only what no clock can have shown is wrong.
+pub fn time_is_wrong_at_edge(time: f64, near: f64, far: f64, start: bool) -> bool {
+    /// The years 2001 to 2099.
+    const SANE: std::ops::Range<f64> = 978_307_200.0..4_102_444_800.0;
+    let idle = if start { time < near } else { time > near };
+    time_is_wrong(far, time, near)
+        && (!idle || !(0.0..f64::MAX).contains(&time) || SANE.contains(&near) && !SANE.contains(&time))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,5 +133,16 @@ mod tests {
         assert!(time_is_wrong(now, f64::NAN, now + 1.0));
         assert!(!time_is_wrong(now, now + 500.0, now + 1.0));
         assert!(!time_is_wrong(1.0, 1.24e9, now), "a store that was idle for years");
+    }
+
+    #[test]
+    fn a_store_that_was_idle_ends_or_begins_with_a_lone_time() {
+        let (now, months) = (1.78e9, 1e7);
+        assert!(!time_is_wrong_at_edge(now + months, now, now - 1.0, false));
+        assert!(!time_is_wrong_at_edge(now - months, now, now + 1.0, true));
+        assert!(time_is_wrong_at_edge(now - months, now, now - 1.0, false));
+        assert!(time_is_wrong_at_edge(now + months, now, now + 1.0, true));
+        assert!(time_is_wrong_at_edge(5e9, now, now - 1.0, false));
+        assert!(time_is_wrong_at_edge(f64::NAN, now, now - 1.0, false));
     }
 }

@@ -187,6 +187,18 @@ impl Regions {
         }
     }
 
+    /// Makes the recovered record at `at` an intact one; whether there was one.
+    pub fn reinstate(&mut self, at: u64) -> bool {
+        let i = self.0.partition_point(|r| r.end() <= at);
+        match self.0.get_mut(i).filter(|r| r.at == at && r.kind == Kind::Recovered) {
+            Some(r) => {
+                (r.kind, r.cause, r.fix) = (Kind::Records, None, None);
+                true
+            }
+            None => false,
+        }
+    }
+
     /// The region that holds `at`.
     pub fn find(&self, at: u64) -> Option<&Region> {
         let i = self.0.partition_point(|r| r.end() <= at);

@@ -7,7 +7,7 @@
 use super::bytes::Reader;
 use super::decoder::Recovery;
 use super::fault::Cause;
-use super::numbering::{Judgement, Numbering, Run, judge, room, time_is_wrong};
+use super::numbering::{Judgement, Numbering, Run, judge, room, time_is_wrong, time_is_wrong_at_edge};
 use super::record::{Fix, Mark, Record, Trust};
 use super::region::{Kind, MAX_REGIONS, Region, Regions};
 use super::scan::Sink;
@@ -129,6 +129,15 @@ impl Survey {
         }
     }
 
+    /// The record at `at`, whose number looked wrong, turned out to be intact.
+    pub fn reinstate(&mut self, at: u64) {
+        if self.regions.reinstate(at) {
+            self.data += 1;
+            self.recovered_data = self.recovered_data.saturating_sub(1);
+            self.damages = self.damages.saturating_sub(1);
+        }
+    }
+
     /// Intact records before the first bad byte and behind it, and recovered ones.
     pub fn counts(&self) -> (u64, u64, u64) {
         let first_bad = self.regions.first_bad().unwrap_or(u64::MAX);
@@ -150,6 +159,8 @@ pub struct Surveyor {
     survey: Survey,
     expected: Option<u64>,
     held: Option<Record>,
+    /// The record at the start of the file, where timestamps are judged and two more have to be seen first.
+    first: Option<Record>,
     times: [f64; 2],
     trust: Trust,
     /// Bytes of damage between the last accepted record and the next one.
@@ -171,6 +182,7 @@ impl Surveyor {
             survey: Survey::new(rules),
             expected: None,
             held: None,
+            first: None,
             times: [f64::NAN; 2],
             broken: 0,
             split: false,
@@ -460,22 +472,40 @@ impl Surveyor {
 
     /// Each record waits for the one behind it: only between two neighbours does a time look wrong.
     fn timed(&mut self, r: Record) {
-        if let Some(held) = self.held.replace(r) {
-            self.judge_time(held, f64::from_bits(r.seq));
+        let Some(held) = self.held.replace(r) else { return };
+        let following = f64::from_bits(r.seq);
+        if let Some(first) = self.first.take() {
+            self.judge_first(first, f64::from_bits(held.seq), following);
+        } else if self.survey.regions.end() == 0 {
+            // The first record has neighbours on one side only, and waits for two of them.
+            self.first = Some(held);
+            return;
         }
+        let (time, old) = (f64::from_bits(held.seq), self.times[1]);
+        self.judged(held, time_is_wrong(if old.is_nan() { time } else { old }, time, following));
     }
 
-    fn judge_time(&mut self, r: Record, following: f64) {
-        let time = f64::from_bits(r.seq);
-        let [older, old] = self.times;
-        let (a, b) = if following.is_nan() { (older, old) } else { (old, following) };
-        if !a.is_nan() && time_is_wrong(a, time, b) {
+    fn judge_first(&mut self, r: Record, near: f64, far: f64) {
+        self.judged(r, time_is_wrong_at_edge(f64::from_bits(r.seq), near, far, true));
+    }
+
+    fn judged(&mut self, r: Record, wrong: bool) {
+        if wrong {
             let fix = Fix { field: "timestamp", found: r.seq, inferred: u64::MAX };
             self.recovered(&r, Cause::Number { found: r.seq, expected: u64::MAX }, fix, self.trust);
         } else {
-            self.times = [old, time];
+            self.times = [self.times[1], f64::from_bits(r.seq)];
             self.accept(r);
         }
+    }
+
+    /// Damage or the end follows: what is waiting is judged by what lies before it.
+    fn settle_times(&mut self, last: Record) {
+        if let Some(first) = self.first.take() {
+            self.judge_first(first, f64::NAN, f64::NAN);
+        }
+        let [far, near] = self.times;
+        self.judged(last, time_is_wrong_at_edge(f64::from_bits(last.seq), near, far, false));
     }
 }
 
@@ -575,7 +605,7 @@ impl Surveyor {
     fn settle(&mut self) {
         let Some(held) = self.held.take() else { return };
         if self.survey.rules.numbering == Numbering::Time {
-            self.judge_time(held, f64::NAN);
+            self.settle_times(held);
         } else {
             // Nothing lies between it and the records before, so its number should have been the next. Of two records
             // alone in a file only the other files tell which is wrong.

@@ -1,0 +1,231 @@
+//! What the Python engines do alike when they open: files by number, a hint believed where there is one, else a scan that
+//! leaves a file, without a word, at the first record that does not hold, and goes on with the next file.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use crate::format::bitcask::{Data, Records};
+use crate::format::chain::Framing;
+use crate::format::{Halt, LogFile, Outcome};
+use crate::log::bytes::{Bytes, Reader};
+use crate::log::fault::Fault;
+use crate::log::survey::Survey;
+
+/// One thing that goes into the engine's index, or out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Index of the file that holds the key: a data file or a hint.
+    pub file: usize,
+    /// Where in it; cut off where the file ends.
+    pub key: Range<u64>,
+    /// The key is set; else it is deleted.
+    pub put: bool,
+}
+
+/// How opening went.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// Files scanned, and how many records of each were taken.
+    pub scanned: Vec<(usize, u64)>,
+    /// Data files whose hints were believed.
+    pub hinted: Vec<usize>,
+    /// Where a scan ended before its file.
+    pub halts: Vec<Halt>,
+    /// What the process died of.
+    pub error: Option<String>,
+}
+
+/// What differs.
+pub struct Manners {
+    /// Name of the file that the engine opens for the data file of this name, or the error that its name causes.
+    pub data: fn(&str) -> Result<String, String>,
+    /// Name of the hint that it looks for beside that.
+    pub hint: fn(&str) -> String,
+    /// Reads a hint.
+    pub load: Load,
+    /// Scans a data file.
+    pub scan: Scan,
+}
+
+/// Reads the hint at this index.
+pub type Load = fn(&mut Reader<'_>, usize, &mut dyn FnMut(Taken)) -> Result<(), String>;
+/// Scans the data file at this index; gives back the number of records and the offset where it stopped.
+pub type Scan = fn(&mut Reader<'_>, usize, &mut dyn FnMut(Taken)) -> Result<(u64, u64), String>;
+
+/// Opens the store; every change of the index goes to `take`, in the engine's order.
+pub fn open(files: &[LogFile<'_>], manners: &Manners, take: &mut dyn FnMut(Taken)) -> Opening {
+    let mut opening = Opening::default();
+    if let Err(error) = read_all(files, manners, &mut opening, take) {
+        opening.error = Some(error);
+    }
+    opening
+}
+
+fn read_all(
+    files: &[LogFile<'_>],
+    manners: &Manners,
+    opening: &mut Opening,
+    take: &mut dyn FnMut(Taken),
+) -> Result<(), String> {
+    let names: HashMap<&str, usize> = files.iter().enumerate().map(|(i, f)| (f.name, i)).collect();
+    let data = || files.iter().filter(|f| f.claim.role.counts());
+    // Names come first: one that is no number ends the process before anything is read.
+    for file in data() {
+        (manners.data)(file.name)?;
+    }
+    for file in data() {
+        let name = (manners.data)(file.name)?;
+        let found = names.get(name.as_str()).copied();
+        if let Some(&hint) = names.get((manners.hint)(&name).as_str()) {
+            (manners.load)(&mut Reader::new(files[hint].src), hint, take)?;
+            opening.hinted.extend(found);
+            continue;
+        }
+        let Some(i) = found else {
+            return Err(format!("FileNotFoundError: [Errno 2] No such file or directory: '{name}'"));
+        };
+        // Two spellings of one number: the file is scanned twice, to the same effect.
+        if opening.scanned.iter().any(|s| s.0 == i) {
+            continue;
+        }
+        let mut reader = Reader::new(files[i].src);
+        let (records, at) = (manners.scan)(&mut reader, i, take)?;
+        opening.scanned.push((i, records));
+        if at < reader.end() {
+            opening.halts.push(Halt { file: i, at, for_good: false });
+        }
+    }
+    Ok(())
+}
+
+/// In numbers. A record counts when it was scanned, or lies in a file whose hint is believed and is not invisible for it:
+/// `unseen` gives, by file, how many records a hint hides and where the last one ends that it knows.
+pub fn outcome(
+    opening: Opening,
+    surveys: &[&Survey],
+    unseen: &dyn Fn(usize) -> Option<(u64, u64)>,
+) -> Outcome {
+    if opening.error.is_some() {
+        let halts = vec![Halt { file: 0, at: 0, for_good: true }];
+        return Outcome { opens: false, error: opening.error, records: 0, halts };
+    }
+    let mut outcome = Outcome { opens: true, error: None, records: 0, halts: opening.halts };
+    outcome.records = opening.scanned.iter().map(|s| s.1).sum();
+    for file in opening.hinted {
+        let all = surveys.get(file).map_or(0, |s| s.data + s.recovered_data);
+        let (hidden, at) = unseen(file).unwrap_or((0, 0));
+        outcome.records += all.saturating_sub(hidden);
+        if hidden > 0 {
+            outcome.halts.push(Halt { file, at, for_good: false });
+        }
+    }
+    outcome.halts.sort_by_key(|h| (h.file, h.at));
+    outcome
+}
+
+/// `_scan_data_file`, `_scan_segment`. Where there is no checksum nothing is looked at but the key, and a record that
+/// the file cuts off counts as whole.
+///
+/// # Errors
+/// The exception that ends the process.
+pub fn scan<D: Data>(
+    b: &mut Reader<'_>,
+    file: usize,
+    take: &mut dyn FnMut(Taken),
+) -> Result<(u64, u64), String> {
+    let (mut records, mut at) = (0, 0);
+    while let Some((key, to, put)) = step::<D>(b, at).unwrap_or(None) {
+        text(b, key.clone())?;
+        take(Taken { file, key, put });
+        (records, at) = (records + 1, to);
+    }
+    Ok((records, at))
+}
+
+fn step<D: Data>(b: &mut Reader<'_>, at: u64) -> Result<Option<(Range<u64>, u64, bool)>, Fault> {
+    // The scan goes forward, and the window with it.
+    b.forward(at, 1);
+    let (k, v) = Records::<D>::sizes(b, at)?;
+    let key = at + Records::<D>::HEADER;
+    let (value, to, end) = (key + k, key + k + v, b.end());
+    if !Records::<D>::PROVED {
+        return Ok(Some((key..value.min(end), to.min(end), v > 0)));
+    }
+    if to > end || b.crc32(0, key..to)? != Records::<D>::stored_crc(b, at)? {
+        return Ok(None);
+    }
+    Ok(Some((key..value, to, !D::deletes(b, value..to)?)))
+}
+
+/// Python's `decode("utf-8")` of these bytes of the file.
+///
+/// # Errors
+/// Its exception, in its words.
+pub fn text(b: &mut Reader<'_>, span: Range<u64>) -> Result<(), String> {
+    /// The place in longer keys is not told.
+    const TOLD: u64 = 64 << 10;
+    if b.utf8(span.clone()).unwrap_or(true) {
+        return Ok(());
+    }
+    let head = span.start..span.end.min(span.start + TOLD);
+    let window = b.window(head.start, (head.end - head.start) as usize);
+    let bytes = window.slice(head).unwrap_or(&[]);
+    Err(match std::str::from_utf8(bytes) {
+        Err(e) if span.end - span.start <= TOLD || e.error_len().is_some() => decode_error(bytes, e),
+        _ => "UnicodeDecodeError: 'utf-8' codec can't decode a key".into(),
+    })
+}
+
+fn decode_error(bytes: &[u8], error: std::str::Utf8Error) -> String {
+    let from = error.valid_up_to();
+    let first = bytes.get(from).copied().unwrap_or(0);
+    let (to, reason) = match error.error_len() {
+        None => (bytes.len(), "unexpected end of data"),
+        Some(n) if matches!(first, 0xc2..=0xf4) => (from + n, "invalid continuation byte"),
+        Some(n) => (from + n, "invalid start byte"),
+    };
+    let place = if to - from > 1 {
+        format!("bytes in position {from}-{}", to - 1)
+    } else {
+        format!("byte 0x{first:02x} in position {from}")
+    };
+    format!("UnicodeDecodeError: 'utf-8' codec can't decode {place}: {reason}")
+}
+
+/// The number that Python's `int()` reads, as it is written back into a name.
+///
+/// # Errors
+/// The exception.
+pub fn canonical(stem: &str) -> Result<String, String> {
+    let trimmed = stem.trim();
+    let (sign, digits) = match trimmed.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", trimmed.strip_prefix('+').unwrap_or(trimmed)),
+    };
+    let grouped = !digits.is_empty() && digits.split('_').all(|group| !group.is_empty());
+    if !grouped || !digits.bytes().all(|b| b.is_ascii_digit() || b == b'_') {
+        return Err(format!("ValueError: invalid literal for int() with base 10: '{stem}'"));
+    }
+    let plain: String = digits.chars().filter(|c| *c != '_').collect();
+    match plain.trim_start_matches('0') {
+        "" => Ok("0".into()),
+        number => Ok(format!("{sign}{number}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decoding_fails_in_pythons_words() {
+        let say = |bytes: &[u8]| text(&mut Reader::new(&bytes), 0..bytes.len() as u64).unwrap_err();
+        let rest =
+            |bytes: &[u8]| say(bytes).trim_start_matches("UnicodeDecodeError: 'utf-8' codec ").to_owned();
+        assert_eq!(rest(b"ab\x9ec"), "can't decode byte 0x9e in position 2: invalid start byte");
+        assert_eq!(rest(b"\xf0ab"), "can't decode byte 0xf0 in position 0: invalid continuation byte");
+        assert_eq!(rest(b"a\xe2\x82z"), "can't decode bytes in position 1-2: invalid continuation byte");
+        assert_eq!(rest(b"a\xe2\x82"), "can't decode bytes in position 1-2: unexpected end of data");
+        assert_eq!(rest(b"a\xe2"), "can't decode byte 0xe2 in position 1: unexpected end of data");
+    }
+}
