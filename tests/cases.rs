@@ -45,7 +45,11 @@ fn every_format_has_cases_and_every_case_is_whole() {
         assert!(!known.is_empty(), "{}: no .cmd", case.display());
         for path in entries(&case) {
             let answer = path.extension().is_some_and(|e| e == "stdout" || e == "stderr" || e == "code");
-            assert!(!answer || known.contains(&path.with_extension("cmd")), "{}: no .cmd for it", path.display());
+            assert!(
+                !answer || known.contains(&path.with_extension("cmd")),
+                "{}: no .cmd for it",
+                path.display()
+            );
         }
     }
 }
@@ -78,7 +82,8 @@ fn run(cmd: &Path, bless: bool) -> Option<String> {
             std::fs::write(&path, &answer).expect("the new answer");
         } else {
             let (a, b) = (String::from_utf8_lossy(&expected), String::from_utf8_lossy(&answer));
-            difference = Some(format!("{}: walmedic {}\n{}", path.display(), line.trim(), first_difference(&a, &b)));
+            difference =
+                Some(format!("{}: walmedic {}\n{}", path.display(), line.trim(), first_difference(&a, &b)));
         }
     }
     difference

@@ -106,7 +106,8 @@ fn an_empty_directory_is_an_error_unless_it_is_said_to_be_a_log() {
         fails([command.as_ref(), arg(dir.path())], "empty directory");
     }
     for format in walmedic::format::ALL {
-        let answer = run(["verify".as_ref(), "--as".as_ref(), format.profile().name.as_ref(), arg(dir.path())]);
+        let answer =
+            run(["verify".as_ref(), "--as".as_ref(), format.profile().name.as_ref(), arg(dir.path())]);
         assert_eq!(answer.code, 0, "{}: {}", format.profile().name, answer.stderr);
     }
 }
@@ -200,7 +201,8 @@ fn unopenable(log: &Path) {
 #[test]
 fn one_bad_path_does_not_stop_the_others() {
     let (_dir, log) = stored(&small_log());
-    let answer = run(["verify".as_ref(), "--format".as_ref(), "json".as_ref(), "/no/such".as_ref(), arg(&log)]);
+    let answer =
+        run(["verify".as_ref(), "--format".as_ref(), "json".as_ref(), "/no/such".as_ref(), arg(&log)]);
     assert_eq!(answer.code, 2);
     assert!(answer.stderr.starts_with("walmedic: /no/such"), "{}", answer.stderr);
     assert_eq!(answer.json()["logs"].as_array().expect("logs").len(), 1);
@@ -231,7 +233,8 @@ fn names_need_not_be_text() {
         return;
     }
     let log = small_log();
-    std::fs::write(odd.join(std::ffi::OsStr::from_bytes(b"\xff\n\x1b[31m.wal")), &log.files[0].bytes).expect("a file");
+    std::fs::write(odd.join(std::ffi::OsStr::from_bytes(b"\xff\n\x1b[31m.wal")), &log.files[0].bytes)
+        .expect("a file");
     for command in READERS {
         for format in ["text", "json", "ndjson", "csv"] {
             let answer = run([command.as_ref(), "--format".as_ref(), format.as_ref(), arg(&odd)]);
@@ -292,7 +295,9 @@ fn five_thousand_files_need_few_open_at_once() {
 /// Runs it with less of something than usual.
 fn limited(limit: &str, args: &[&std::ffi::OsStr]) -> Answer {
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")]).arg(assert_cmd::cargo::cargo_bin("walmedic"));
+    command
+        .args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")])
+        .arg(assert_cmd::cargo::cargo_bin("walmedic"));
     Answer::of(command.args(args).env_clear().stdin(Stdio::null()).output().expect("a shell"))
 }
 
@@ -346,7 +351,8 @@ fn help_is_there_for_every_command() {
     let answer = run(["--help"]);
     assert_eq!(answer.code, 0);
     let listed = answer.stdout.lines().skip_while(|l| *l != "Commands:").skip(1);
-    let commands: Vec<_> = listed.take_while(|l| !l.is_empty()).filter_map(|l| l.split_whitespace().next()).collect();
+    let commands: Vec<_> =
+        listed.take_while(|l| !l.is_empty()).filter_map(|l| l.split_whitespace().next()).collect();
     assert!(commands.len() > 5, "{commands:?}");
     for command in commands.into_iter().filter(|c| *c != "help") {
         for help in ["-h", "--help"] {
@@ -378,7 +384,11 @@ fn completions_and_the_manual_page_are_the_ones_stored() {
             std::fs::write(&path, &answer.stdout).expect("a file");
         }
         let found = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == answer.stdout, "completions/{name} is not what `walmedic {}` prints; BLESS=1 writes it", args.join(" "));
+        assert!(
+            found == answer.stdout,
+            "completions/{name} is not what `walmedic {}` prints; BLESS=1 writes it",
+            args.join(" ")
+        );
     }
     assert_eq!(run(["completions", "elvish"]).code, 0);
 }
@@ -427,8 +437,12 @@ fn standard_input_is_one_file() {
     let value = "x".repeat(100_000);
     (0..100).for_each(|_| writer.put("key", &value));
     let long = writer.finish();
-    let answer = fed(&["verify", "-", "--stdin-name", "000001.wal", "--format", "json"], &long.files[0].bytes);
-    assert_eq!((answer.code, answer.json()["logs"][0]["files"][0]["records"]["intact"].as_u64()), (0, Some(100)));
+    let answer =
+        fed(&["verify", "-", "--stdin-name", "000001.wal", "--format", "json"], &long.files[0].bytes);
+    assert_eq!(
+        (answer.code, answer.json()["logs"][0]["files"][0]["records"]["intact"].as_u64()),
+        (0, Some(100))
+    );
 }
 
 #[test]
@@ -437,14 +451,25 @@ fn a_reader_that_has_seen_enough_changes_no_verdict() {
     (0..30_000).for_each(|i| writer.put("key", &format!("value {i}")));
     let (_dir, clean) = stored(&writer.finish());
     for (path, code) in [(clean, 0), (fixture("crc-in-the-middle"), 1)] {
-        for args in [&["dump"][..], &["dump", "--format", "ndjson"], &["verify"], &["verify", "--format", "json"], &["gaps"]] {
+        for args in [
+            &["dump"][..],
+            &["dump", "--format", "ndjson"],
+            &["verify"],
+            &["verify", "--format", "json"],
+            &["gaps"],
+        ] {
             let mut child = walmedic();
             child.args(args).arg(&path).stdout(Stdio::piped()).stderr(Stdio::piped());
             let mut child = child.spawn().expect("it runs");
             drop(child.stdout.take());
             let answer = Answer::of(child.wait_with_output().expect("it ends"));
             let gaps_or_dump = args[0] != "verify";
-            assert!(answer.code == code || (gaps_or_dump && answer.code == 0), "{args:?}: {} {}", answer.code, answer.stderr);
+            assert!(
+                answer.code == code || (gaps_or_dump && answer.code == 0),
+                "{args:?}: {} {}",
+                answer.code,
+                answer.stderr
+            );
             assert_eq!(answer.stderr, "", "{args:?}");
         }
     }
@@ -493,7 +518,11 @@ fn detailed_exit_codes_name_the_worst() {
     for (case, detailed) in cases {
         let path = fixture(case);
         assert_eq!(run(["verify".as_ref(), arg(&path)]).code, i32::from(detailed > 0), "{case}");
-        assert_eq!(run(["verify".as_ref(), "--detailed-exitcode".as_ref(), arg(&path)]).code, detailed, "{case}");
+        assert_eq!(
+            run(["verify".as_ref(), "--detailed-exitcode".as_ref(), arg(&path)]).code,
+            detailed,
+            "{case}"
+        );
     }
     let (torn, bad) = (fixture("torn-in-value"), fixture("crc-in-the-middle"));
     assert_eq!(run(["verify".as_ref(), "--detailed-exitcode".as_ref(), arg(&torn), arg(&bad)]).code, 13);
@@ -501,7 +530,9 @@ fn detailed_exit_codes_name_the_worst() {
 
 #[test]
 fn allowed_classes_are_notes() {
-    let code = |case: &str, allow: &str| run(["verify".as_ref(), "--allow".as_ref(), allow.as_ref(), arg(&fixture(case))]).code;
+    let code = |case: &str, allow: &str| {
+        run(["verify".as_ref(), "--allow".as_ref(), allow.as_ref(), arg(&fixture(case))]).code
+    };
     assert_eq!(code("torn-in-value", "torn-tail"), 0);
     assert_eq!(code("torn-in-value", "orphan"), 1);
     assert_eq!(code("torn-batch", "torn-tail"), 1);
@@ -509,7 +540,14 @@ fn allowed_classes_are_notes() {
     assert_eq!(code("middle-file-missing", "gap"), 0);
     assert_eq!(code("crc-in-the-middle", "corruption"), 1);
     assert_eq!(code("crc-in-the-middle", "corruption,gap,orphan"), 0);
-    let answer = run(["verify".as_ref(), "--allow".as_ref(), "torn-tail".as_ref(), "--format".as_ref(), "json".as_ref(), arg(&fixture("torn-in-value"))]);
+    let answer = run([
+        "verify".as_ref(),
+        "--allow".as_ref(),
+        "torn-tail".as_ref(),
+        "--format".as_ref(),
+        "json".as_ref(),
+        arg(&fixture("torn-in-value")),
+    ]);
     assert_eq!(answer.json()["status"], "clean");
     assert!(answer.stdout.contains("WM-101"), "it is still said");
 }

@@ -35,7 +35,8 @@ fn findings_are_the_truth() {
             continue;
         };
         for case in folders(&system) {
-            let mut checks = Checks { case: format!("{name}/{}", name_of(&case)), compared: 0, wrong: Vec::new() };
+            let mut checks =
+                Checks { case: format!("{name}/{}", name_of(&case)), compared: 0, wrong: Vec::new() };
             checks.run(&case, &name, format);
             let row = tally.entry(name.clone()).or_default();
             (row.0, row.1) = (row.0 + 1, row.1 + checks.compared);
@@ -79,7 +80,8 @@ impl Checks {
     fn files(&mut self, report: &Report, truth: &Value) {
         for file in truth["files"].as_array().into_iter().flatten() {
             let known = ["first_bad_offset", "records_intact_before_damage", "entries_as_framed"];
-            let (Some(path), true) = (file["path"].as_str(), known.iter().any(|k| file.get(k).is_some())) else {
+            let (Some(path), true) = (file["path"].as_str(), known.iter().any(|k| file.get(k).is_some()))
+            else {
                 continue;
             };
             if file["end"] == "deleted" || file["present"] == false {
@@ -91,7 +93,11 @@ impl Checks {
             };
             let (before, behind, _) = read.survey.counts();
             if let Some(first_bad) = file.get("first_bad_offset") {
-                self.same(&format!("{path}: first bad"), &read.survey.regions.first_bad(), &first_bad.as_u64());
+                self.same(
+                    &format!("{path}: first bad"),
+                    &read.survey.regions.first_bad(),
+                    &first_bad.as_u64(),
+                );
             }
             let intact = file.get("records_intact_before_damage").or(file.get("entries_as_framed"));
             if let Some(intact) = intact.and_then(Value::as_u64) {
@@ -111,10 +117,12 @@ impl Checks {
     }
 
     fn gaps(&mut self, report: &Report, truth: &Value) {
-        let Some(gaps) = truth["gaps"].as_array().filter(|_| report.format.profile().name == "ddia-wal") else {
+        let Some(gaps) = truth["gaps"].as_array().filter(|_| report.format.profile().name == "ddia-wal")
+        else {
             return;
         };
-        let expected: Vec<_> = gaps.iter().map(|g| (g["first_missing"].as_u64(), g["last_missing"].as_u64())).collect();
+        let expected: Vec<_> =
+            gaps.iter().map(|g| (g["first_missing"].as_u64(), g["last_missing"].as_u64())).collect();
         let found: Vec<_> = report.conclusions.gaps.iter().map(|g| (Some(g.first), Some(g.last))).collect();
         self.same("gaps", &found, &expected);
     }
@@ -148,7 +156,8 @@ impl Checks {
 /// Reads the case as a user would who knows what the bytes do not tell.
 fn read(input: &Path, truth: &Value, system: &str, format: &'static str) -> Report {
     let undecided = ["ddia-wal-v1", "ddia-btree-r2", "ddia-btree-r3"];
-    let revision = undecided.contains(&system).then(|| system.rsplit('-').next().expect("a revision").to_owned());
+    let revision =
+        undecided.contains(&system).then(|| system.rsplit('-').next().expect("a revision").to_owned());
     let no_files = truth["files"].as_array().is_none_or(Vec::is_empty) || truth["case"] == "empty-directory";
     let named = no_files.then(|| format.to_owned());
     let wanted = Wanted { format: named, revision, ..Wanted::default() };

@@ -43,17 +43,25 @@ fn undamaged_logs_are_read_whole() {
     for (i, sample) in known_samples().iter().enumerate() {
         for round in 0..20 {
             let log = (sample.write)(&mut watch.random(i * 100 + round), 5 + 10 * round);
-            on(|| format!("{} {}", sample.format, sample.name), || {
-                let report = report(&log);
-                assert_tiles(&report);
-                assert_keeps(&log, &report);
-                assert!(sound(&report), "{:#?}", report.findings().collect::<Vec<_>>());
-                for file in log.files.iter().filter(|f| f.promise != Promise::Tiled) {
-                    let read = report.files.iter().find(|f| f.name == file.name).expect("read");
-                    let (before, after, recovered) = read.survey.counts();
-                    assert_eq!((before, after, recovered), (file.records.len() as u64, 0, 0), "{}", file.name);
-                }
-            });
+            on(
+                || format!("{} {}", sample.format, sample.name),
+                || {
+                    let report = report(&log);
+                    assert_tiles(&report);
+                    assert_keeps(&log, &report);
+                    assert!(sound(&report), "{:#?}", report.findings().collect::<Vec<_>>());
+                    for file in log.files.iter().filter(|f| f.promise != Promise::Tiled) {
+                        let read = report.files.iter().find(|f| f.name == file.name).expect("read");
+                        let (before, after, recovered) = read.survey.counts();
+                        assert_eq!(
+                            (before, after, recovered),
+                            (file.records.len() as u64, 0, 0),
+                            "{}",
+                            file.name
+                        );
+                    }
+                },
+            );
         }
     }
 }
@@ -89,11 +97,14 @@ fn flips_of_every_bit_touch_one_record() {
 fn check_one(sample: &Sample, log: &Log, file: usize, damage: &Damage, random: &Random) {
     let mut log = log.clone();
     damage.apply(&mut log.files[file], &mut random.clone());
-    on(|| format!("{} {}, {} with {damage:?}", sample.format, sample.name, log.files[file].name), || {
-        let report = report(&log);
-        assert_tiles(&report);
-        assert_keeps(&log, &report);
-    });
+    on(
+        || format!("{} {}, {} with {damage:?}", sample.format, sample.name, log.files[file].name),
+        || {
+            let report = report(&log);
+            assert_tiles(&report);
+            assert_keeps(&log, &report);
+        },
+    );
 }
 
 #[test]
@@ -114,11 +125,14 @@ fn any_damage_tiles_and_keeps_what_it_did_not_touch() {
                 damage.apply(&mut log.files[file], &mut random);
                 done.push((log.files[file].name.clone(), damage));
             }
-            on(|| format!("{} {} round {round}, {done:?}", sample.format, sample.name), || {
-                let report = report(&log);
-                assert_tiles(&report);
-                assert_keeps(&log, &report);
-            });
+            on(
+                || format!("{} {} round {round}, {done:?}", sample.format, sample.name),
+                || {
+                    let report = report(&log);
+                    assert_tiles(&report);
+                    assert_keeps(&log, &report);
+                },
+            );
         }
     }
 }
@@ -140,9 +154,17 @@ fn the_window_size_changes_nothing() {
             for file in 0..log.files.len() {
                 let whole = survey(&open, file);
                 for chunk in [1, 2, 3, 7, 64, 4096] {
-                    on(|| format!("{} {} round {round}, {chunk} bytes at a time", sample.format, sample.name), || {
-                        assert_eq!(survey_in_pieces(&open, file, chunk), whole);
-                    });
+                    on(
+                        || {
+                            format!(
+                                "{} {} round {round}, {chunk} bytes at a time",
+                                sample.format, sample.name
+                            )
+                        },
+                        || {
+                            assert_eq!(survey_in_pieces(&open, file, chunk), whole);
+                        },
+                    );
                 }
             }
         }
@@ -298,9 +320,8 @@ fn damage_keeps_account_of_the_records() {
     let mut random = Random::new(1);
     let mut file = common::log::File::new("x", Promise::Tiled, &[]);
     (0..4).for_each(|i| file.push(&[i; 4]));
-    let whole = |f: &File| -> Vec<(usize, bool)> {
-        f.records.iter().map(|r| (r.span.start, r.whole)).collect()
-    };
+    let whole =
+        |f: &File| -> Vec<(usize, bool)> { f.records.iter().map(|r| (r.span.start, r.whole)).collect() };
     let mut cut = file.clone();
     Damage::Cut(6).apply(&mut cut, &mut random);
     assert_eq!(whole(&cut), [(0, true), (4, false)]);
@@ -312,5 +333,9 @@ fn damage_keeps_account_of_the_records() {
     assert_eq!(whole(&inserted), [(0, true), (4, true), (11, true), (15, true)]);
     let mut zeroed = file;
     Damage::Zero(0..6).apply(&mut zeroed, &mut random);
-    assert_eq!(whole(&zeroed), [(0, true), (4, false), (8, true), (12, true)], "zeros over zeros change nothing");
+    assert_eq!(
+        whole(&zeroed),
+        [(0, true), (4, false), (8, true), (12, true)],
+        "zeros over zeros change nothing"
+    );
 }

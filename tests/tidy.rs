@@ -60,7 +60,8 @@ fn every_finding_code_is_reached() {
             }
             Test(file, name) => {
                 let text = read(&root.join(file));
-                let test = text.split("#[test]").find(|part| part.trim_start().starts_with(&format!("fn {name}(")));
+                let test =
+                    text.split("#[test]").find(|part| part.trim_start().starts_with(&format!("fn {name}(")));
                 assert!(test.is_some(), "{code:?}: no test {name} in {file}");
             }
             NotYet(why) => assert!(!why.is_empty()),
@@ -72,7 +73,15 @@ fn every_finding_code_is_reached() {
 fn dependencies_point_one_way() {
     for path in sources("src/log").into_iter().chain(sources("src/format")) {
         for (line, text) in code_lines(&path) {
-            for above in ["crate::io", "crate::ui", "crate::cmd", "crate::cli", "crate::analysis", "std::fs", "std::env"] {
+            for above in [
+                "crate::io",
+                "crate::ui",
+                "crate::cmd",
+                "crate::cli",
+                "crate::analysis",
+                "std::fs",
+                "std::env",
+            ] {
                 assert!(!text.contains(above), "{}:{line}: {above} is above it", path.display());
             }
         }
@@ -107,10 +116,15 @@ fn nothing_panics_on_purpose() {
 fn unsafe_stands_in_two_places() {
     let with: Vec<_> = sources("src")
         .into_iter()
-        .filter(|p| code_lines(p).iter().any(|(_, text)| text.contains("unsafe {") || text.contains("unsafe fn")))
+        .filter(|p| {
+            code_lines(p).iter().any(|(_, text)| text.contains("unsafe {") || text.contains("unsafe fn"))
+        })
         .collect();
     let known = ["src/codec/crc32.rs", "src/io/source.rs"].map(|p| root().join(p));
-    assert!(with.iter().all(|p| known.contains(p)), "only the checksum's instructions and the mapping are: {with:?}");
+    assert!(
+        with.iter().all(|p| known.contains(p)),
+        "only the checksum's instructions and the mapping are: {with:?}"
+    );
 }
 
 #[test]
@@ -165,6 +179,8 @@ fn sources(folder: &str) -> Vec<PathBuf> {
 fn code_lines(path: &Path) -> Vec<(usize, String)> {
     let text = read(path);
     let before_tests = text.lines().take_while(|line| *line != "#[cfg(test)]");
-    let code = before_tests.enumerate().map(|(i, line)| (i + 1, line.split("//").next().unwrap_or_default().to_owned()));
+    let code = before_tests
+        .enumerate()
+        .map(|(i, line)| (i + 1, line.split("//").next().unwrap_or_default().to_owned()));
     code.collect()
 }

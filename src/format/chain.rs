@@ -381,7 +381,8 @@ impl<F: Framing> Decoder for Chain<F> {
         let hit = self.search(reader, at, from.max(zeros.saturating_sub(F::MIN - 1)), own_end.unwrap_or(end));
         // One length may have come to lead past records that stand behind the damage, and so on to the next.
         let own_end = own_end.filter(|&own| {
-            self.lengths_agree(reader, at, own) || !hit.is_some_and(|(hit, _)| self.run_stands(reader, hit, own))
+            self.lengths_agree(reader, at, own)
+                || !hit.is_some_and(|(hit, _)| self.run_stands(reader, hit, own))
         });
         let next = hit.map_or(end, |h| h.0);
         if zeros - at < F::MIN && next > at {
@@ -460,7 +461,8 @@ impl<F: Framing> Chain<F> {
         let from = mended.end().saturating_sub(LOOK).max(mended.at + 1);
         !self.stands(reader, mended.end())
             && (from..mended.end()).any(|at| {
-                self.decode(reader, at).is_ok_and(|r| r.end() > mended.end() && (r.next == r.seq || r.seq >= mended.next))
+                self.decode(reader, at)
+                    .is_ok_and(|r| r.end() > mended.end() && (r.next == r.seq || r.seq >= mended.next))
             })
     }
 

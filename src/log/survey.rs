@@ -609,7 +609,8 @@ impl Surveyor {
         } else {
             // Nothing lies between it and the records before, so its number should have been the next. Of two records
             // alone in a file only the other files tell which is wrong.
-            let counted = self.survey.runs.len() > 1 || self.survey.runs.last().is_some_and(|run| run.records > 1);
+            let counted =
+                self.survey.runs.len() > 1 || self.survey.runs.last().is_some_and(|run| run.records > 1);
             match self.expected.filter(|_| self.broken == 0 && counted) {
                 Some(expected) => self.wrong_number(held, Some(expected)),
                 None => self.jump(held, false),

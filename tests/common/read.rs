@@ -129,9 +129,8 @@ fn kept(file: &File, regions: &[Region], i: usize) -> bool {
     let span = &file.records[i].span;
     let counts = |r: &Region| matches!(r.kind, Kind::Records | Kind::Recovered | Kind::Mixed | Kind::Foreign);
     let at = regions.partition_point(|r| r.end() <= span.start as u64);
-    let here = regions.get(at).is_some_and(|r| {
-        counts(r) && r.at <= span.start as u64 && span.end as u64 <= r.end()
-    });
+    let here =
+        regions.get(at).is_some_and(|r| counts(r) && r.at <= span.start as u64 && span.end as u64 <= r.end());
     here || regions.iter().filter(|r| counts(r)).any(|r| {
         let bytes = &file.bytes[r.at as usize..r.end() as usize];
         bytes.windows(span.len()).any(|copy| copy == &file.bytes[span.clone()])
@@ -169,7 +168,8 @@ fn made_up(file: &File, regions: &[Region]) -> Vec<Region> {
 /// The record whose bytes stand at `at` but for its number, which no neighbour contradicts.
 fn wrong_number<'a>(file: &'a File, at: usize, rest: &[u8]) -> Option<&'a Vec<u8>> {
     let i = file.records.iter().position(|r| r.span.start == at)?;
-    let whole = |by: isize| i.checked_add_signed(by).and_then(|i| file.records.get(i)).is_some_and(|r| r.whole);
+    let whole =
+        |by: isize| i.checked_add_signed(by).and_then(|i| file.records.get(i)).is_some_and(|r| r.whole);
     // Of two records alone either may be the wrong one; it takes two others to tell.
     if whole(1) && whole(2) || whole(-1) && whole(-2) || whole(-1) && whole(1) {
         return None;

@@ -68,7 +68,8 @@ pub struct Tree {
 impl Tree {
     /// Leaves of `each` pairs, and the root behind them.
     pub fn new(pairs: &[(Vec<u8>, Vec<u8>)], each: usize, page_bytes: usize) -> Tree {
-        let leaves: Vec<_> = pairs.chunks(each).enumerate().map(|(i, c)| (i as u32 + 1, c.to_vec())).collect();
+        let leaves: Vec<_> =
+            pairs.chunks(each).enumerate().map(|(i, c)| (i as u32 + 1, c.to_vec())).collect();
         let root = leaves.len() as u32 + 1;
         Tree { page_bytes, leaves, root, next_free: root + 1 }
     }

@@ -150,7 +150,8 @@ pub fn sample(random: &mut Random, records: usize, revision: Revision) -> Log {
                 writer.single(DELETE, &key, b"");
             }
             2 => {
-                let pairs: Vec<_> = (0..random.within(1, 4)).map(|_| (some_key(random), some_value(random))).collect();
+                let pairs: Vec<_> =
+                    (0..random.within(1, 4)).map(|_| (some_key(random), some_value(random))).collect();
                 let members: Vec<_> = pairs.iter().map(|(k, v)| (PUT, &k[..], &v[..])).collect();
                 writer.batch(&members, true);
             }

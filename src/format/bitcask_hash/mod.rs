@@ -20,7 +20,7 @@ use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Rem
 use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::fault::Fault;
 use crate::log::finding::Code;
-use crate::log::layout::{Field, Layout, Width, bytes, uint};
+use crate::log::layout::{Checksum, Field, Layout, Sum, Width, bytes, uint};
 use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Trust};
 use crate::log::region::Kind;
@@ -41,7 +41,7 @@ pub const LAYOUT_R2: Layout = Layout {
         bytes("key", "key_size"),
         bytes("value", "value_size"),
     ],
-    checksum: Some("crc"),
+    checksum: Some(Checksum { field: "crc", over: &["key", "value"], sum: Sum::Crc32 }),
 };
 
 /// The fields of a record of r1.

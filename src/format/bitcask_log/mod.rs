@@ -18,7 +18,7 @@ use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Rem
 use crate::log::bytes::Bytes;
 use crate::log::fault::Fault;
 use crate::log::finding::Code;
-use crate::log::layout::{Layout, bytes, uint};
+use crate::log::layout::{Checksum, Layout, Sum, bytes, uint};
 use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Trust};
 use crate::log::survey::{Grouping, Rules, Survey};
@@ -35,7 +35,7 @@ pub const LAYOUT: Layout = Layout {
         bytes("key", "key_size"),
         bytes("value", "value_size"),
     ],
-    checksum: Some("crc"),
+    checksum: Some(Checksum { field: "crc", over: &["key", "value"], sum: Sum::Crc32 }),
 };
 
 /// The fields of a hint entry.
