@@ -9,7 +9,8 @@ fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.join("README.md")];
     let docs = std::fs::read_dir(root.join("docs")).expect("docs/ is there");
-    pages.extend(docs.map(|e| e.expect("listed").path()).filter(|p| p.extension().is_some_and(|e| e == "md")));
+    pages
+        .extend(docs.map(|e| e.expect("listed").path()).filter(|p| p.extension().is_some_and(|e| e == "md")));
     pages.sort();
     pages
 }
@@ -67,7 +68,10 @@ fn every_example_prints_what_the_page_says() {
 fn no_example_names_a_file_that_is_not_shipped() {
     for page in pages() {
         let text = std::fs::read_to_string(&page).expect("the page");
-        for path in text.split([' ', '`', '(', ')', '\n', '"']).filter(|w| w.starts_with("fixtures/") && !w.contains(['<', '…', '*'])) {
+        for path in text
+            .split([' ', '`', '(', ')', '\n', '"'])
+            .filter(|w| w.starts_with("fixtures/") && !w.contains(['<', '…', '*']))
+        {
             let place = Path::new(env!("CARGO_MANIFEST_DIR")).join(path.trim_end_matches(['.', ',', ';']));
             let evidence = path.contains(".evidence");
             assert!(evidence || place.exists(), "{} names {path}", page.display());

@@ -190,8 +190,7 @@ impl Bytes for Window<'_> {
     fn utf8(&mut self, span: Range<u64>) -> Result<bool, Fault> {
         // Most text is ASCII, which is quicker to tell than UTF-8.
         let bytes = self.slice(span)?;
-        Ok(if bytes.len() < 512 { ascii::is_ascii(bytes) } else { bytes.is_ascii() }
-            || std::str::from_utf8(bytes).is_ok())
+        Ok(ascii::is_ascii(bytes) || std::str::from_utf8(bytes).is_ok())
     }
 }
 

@@ -8,7 +8,7 @@
 //! one is told, and put right, by the others. Batches are BEGIN, members, COMMIT (v2) or members, COMMIT (v1), in one file.
 //! The engine stops for good at a wrong checksum, and at the end of this file at a short read; see [`engine`].
 
-use crate::codec::crc32;
+use crate::codec::{ascii, crc32};
 use crate::format::chain::{Budget, Chain, Framing, Lane, proved_bytes};
 use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
 use crate::log::bytes::{Bytes, Prefix, Reader};
@@ -156,6 +156,26 @@ impl Framing for WalFraming {
             return fault(Cause::Text);
         }
         Ok(())
+    }
+
+    #[inline]
+    fn quick(&self, bytes: &[u8], at: u64) -> Option<Record> {
+        let (head, _) = bytes.split_first_chunk::<{ KEY as usize }>()?;
+        let word =
+            |from: u64| u32::from_le_bytes(*head[from as usize..].first_chunk().expect("inside the header"));
+        let record = bytes.get(..(word(0) as usize).checked_add(4)?)?;
+        let (key, rest) = record.get(KEY as usize..)?.split_at_checked(word(KEY_LEN) as usize)?;
+        let (val_len, value) = rest.split_first_chunk()?;
+        let op = head[OP as usize];
+        let crc = crc32::update2(*OP_CRC.get(usize::from(op)).filter(|_| op > 0)?, key, value);
+        let intact = u32::from_le_bytes(*val_len) as usize == value.len()
+            && key.len().max(value.len()) <= i32::MAX as usize
+            && crc == word(CRC)
+            && ascii::is_ascii(key)
+            && ascii::is_ascii(value);
+        let seq = u64::from_le_bytes(*head[SEQ as usize..].first_chunk().expect("inside the header"));
+        let len = record.len() as u64;
+        intact.then(|| Record { at, len, seq, next: seq.saturating_add(1), txn: 0, kind: op, mark: mark(op) })
     }
 
     fn mend<B: Bytes>(
