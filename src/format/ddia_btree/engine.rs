@@ -15,10 +15,7 @@ pub fn outcome(files: &[LogFile<'_>], facts: &Facts, revision: Option<&str>) -> 
     let Some((file, wal)) = files.iter().enumerate().find(|(_, f)| f.claim.role == Role::Log) else {
         return nothing;
     };
-    let revision = revision.unwrap_or(match facts.framing(None).checksum {
-        Checksum::Sum => "r1",
-        Checksum::Crc => "r3",
-    });
+    let revision = self::revision(facts, revision);
     if revision == "r1" && holds_mark(wal.src) {
         let halts = vec![Halt { file, at: 0, for_good: true }];
         return Outcome { halts, ..nothing };
@@ -27,6 +24,14 @@ pub fn outcome(files: &[LogFile<'_>], facts: &Facts, revision: Option<&str>) -> 
     let read = read(&mut Reader::new(wal.src), checksum, revision == "r3");
     let halts = read.halt.map(|at| Halt { file, at, for_good: true });
     Outcome { records: read.applied, halts: halts.into_iter().collect(), ..nothing }
+}
+
+/// The engine whose behaviour is told: the one named, or else the newest that reads such entries.
+pub fn revision<'a>(facts: &Facts, named: Option<&'a str>) -> &'a str {
+    named.unwrap_or(match facts.checksum {
+        Some(Checksum::Sum) => "r1",
+        _ => "r3",
+    })
 }
 
 struct Read {

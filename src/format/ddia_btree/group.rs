@@ -2,8 +2,9 @@
 //! sum of r1 sees no swapped bytes.
 //!
 //! A number is wrong when 1. no such page is in use, 2. it says metadata and the image is none, or the other way round,
-//! 3. the tree gives that page another level or other keys, 4. the left half of the split, which is logged next, names
-//! another page for its right half, 5. nothing leads to that page while the page that these keys lead to is missing.
+//! 3. the tree gives that page another level or other keys, or it held too many keys to be empty now, 4. the left half of
+//! the split, which is logged next, names another page for its right half, 5. nothing leads to that page, or another entry
+//! of the operation has it, while the page that these keys lead to is missing or holds just this image.
 //! The true number is told by 2, by 4, or by following the keys from the root, the entry itself left aside. Where the
 //! entry may be a new page that nothing leads to yet, that is not enough, and the number stays unknown.
 
@@ -50,7 +51,7 @@ enum Verdict {
 
 /// A place in the tree where a page may stand.
 struct Place {
-    leaf: Option<bool>,
+    level: Option<u32>,
     low: Option<Vec<u8>>,
     high: Option<Vec<u8>>,
     /// An image of the same group leads here.
@@ -64,8 +65,10 @@ impl Place {
         low && high
     }
 
-    fn takes(&self, node: &Node<'_>) -> bool {
-        self.leaf.is_none_or(|leaf| leaf == node.leaf) && self.keys_fit(node)
+    /// `level`: of the node, where it can be told.
+    fn takes(&self, node: &Node<'_>, level: Option<u32>) -> bool {
+        let on_level = self.level.is_none_or(|at| node.leaf == (at == 1) && level.is_none_or(|level| level == at));
+        on_level && self.keys_fit(node)
     }
 }
 
@@ -77,8 +80,6 @@ pub struct Groups<'v, 's> {
     commits: bool,
     /// Image entries, intact or recovered.
     pub entries: u64,
-    /// Of these, those that no commit entry follows.
-    pub uncommitted: u64,
     overfull: Vec<(u64, u64, u32, u64)>,
     /// The group at hand: its entries, the pages that its internal images lead to, the siblings that its leaves name.
     items: Vec<Item>,
@@ -101,7 +102,6 @@ impl<'v, 's> Groups<'v, 's> {
             framing,
             commits,
             entries: 0,
-            uncommitted: 0,
             overfull: Vec::new(),
             items: Vec::new(),
             parents: HashMap::new(),
@@ -217,9 +217,7 @@ impl<'v, 's> Groups<'v, 's> {
         if self.view.pages.is_some() || self.items.len() > 1 {
             self.judge_group();
         }
-        if self.commits && !commit {
-            self.uncommitted += self.items.len() as u64;
-        } else {
+        if commit || !self.commits {
             let images: Vec<(u32, Image)> = self.view.group.drain().collect();
             self.view.base.extend(images);
         }
@@ -315,7 +313,9 @@ impl<'v, 's> Groups<'v, 's> {
                 .then(|| self.candidate(i, &bytes, &node).map(Verdict::Page))
                 .flatten();
         };
-        if place.takes(&node) || !self.supported(no, i, &place) {
+        let level = self.view.level(&node, Some(i));
+        let fits = place.takes(&node, level) && !self.emptied(no, i, &node);
+        if fits || !self.supported(no, i, &place) {
             return None;
         }
         Some(match self.candidate(i, &bytes, &node) {
@@ -334,10 +334,10 @@ impl<'v, 's> Groups<'v, 's> {
             let node = page::node(&bytes).ok()?;
             let (low, high) = node.around(no)?;
             let mut place =
-                Place { leaf: None, low: low.map(<[u8]>::to_vec), high: high.map(<[u8]>::to_vec), logged: true };
+                Place { level: None, low: low.map(<[u8]>::to_vec), high: high.map(<[u8]>::to_vec), logged: true };
             let above = node.first().and_then(|key| self.view.descend(key, Some(i), |page, _| page == parent));
             if let Some(above) = above {
-                place.leaf = Some(above.level == 2);
+                place.level = above.level.checked_sub(1);
                 place.low = place.low.or(above.low);
                 place.high = place.high.or(above.high);
             }
@@ -346,13 +346,27 @@ impl<'v, 's> Groups<'v, 's> {
         let old = self.view.load(no, Some(i))?;
         let old = page::node(&old).ok()?;
         let spot = self.view.descend(old.first()?, Some(i), |page, _| page == no)?;
-        Some(Place { leaf: Some(spot.level == 1), low: spot.low, high: spot.high, logged: false })
+        Some(Place { level: Some(spot.level), low: spot.low, high: spot.high, logged: false })
+    }
+
+    /// Whether an image without keys stands for a leaf that had more than the one key that an operation deletes. From r2
+    /// on the data file is synced with each operation, so it cannot be older than that.
+    fn emptied(&mut self, no: u32, i: usize, node: &Node<'_>) -> bool {
+        let empty = node.leaf && node.count == 0 && self.framing.checksum == Checksum::Crc;
+        empty
+            && self
+                .view
+                .load(no, Some(i))
+                .is_some_and(|old| page::node(&old).is_ok_and(|old| old.leaf && old.count > 1))
     }
 
     /// Whether a place is to be believed: what stood there fits it, or the same operation leads there.
     fn supported(&mut self, no: u32, i: usize, place: &Place) -> bool {
         place.logged
-            || self.view.load(no, Some(i)).is_some_and(|old| page::node(&old).is_ok_and(|old| place.takes(&old)))
+            || self
+                .view
+                .load(no, Some(i))
+                .is_some_and(|old| page::node(&old).is_ok_and(|old| place.takes(&old, None)))
     }
 
     /// The number that the left half of a split, which is logged next, gives to its right half.
@@ -373,23 +387,32 @@ impl<'v, 's> Groups<'v, 's> {
 
     /// Nothing leads to page `no`, and the page that these keys lead to is missing.
     fn fills_hole(&mut self, i: usize, no: u32, bytes: &[u8], node: &Node<'_>) -> bool {
-        if self.parents.contains_key(&no) || self.siblings.contains(&no) {
+        let twice = self.numbers.iter().enumerate().any(|(j, &other)| j != i && other == Some(no));
+        if !twice && (self.parents.contains_key(&no) || self.siblings.contains(&no)) {
             return false;
         }
         let Some((page, place)) = self.led_to(i, node) else { return false };
+        let written = self.written_in_place(bytes).filter(|&written| written != page);
+        if written.is_some_and(|page| page != no && self.free_for(page, i)) {
+            return true;
+        }
+        let logged = self.parents.contains_key(&page);
         let hole = match self.view.load(page, Some(i)) {
             None => true,
-            Some(old) if old == bytes || page::is_zero(&old) => true,
-            Some(old) => page::node(&old).is_ok_and(|old| !place.takes(&old)),
+            // The right half of a split may be all that the page held before the new key.
+            Some(old) if old == bytes => !self.may_be_new(i, node),
+            Some(old) if page::is_zero(&old) => true,
+            // A torn page is a hole where this operation leads to it.
+            Some(old) => page::node(&old).map_or(logged, |old| !place.takes(&old, None)),
         };
-        page != no && hole && place.takes(node)
+        page != no && hole && place.keys_fit(node)
     }
 
     /// The page to which the tree leads for these keys.
     fn led_to(&mut self, i: usize, node: &Node<'_>) -> Option<(u32, Place)> {
         let level = self.view.level(node, Some(i))?;
         let spot = self.view.descend(node.first()?, Some(i), |_, at| at == level)?;
-        let place = Place { leaf: Some(level == 1), low: spot.low, high: spot.high, logged: false };
+        let place = Place { level: Some(level), low: spot.low, high: spot.high, logged: false };
         Some((spot.page, place))
     }
 
@@ -400,7 +423,7 @@ impl<'v, 's> Groups<'v, 's> {
         }
         let led_to = self.led_to(i, node);
         let (page, place) = led_to.filter(|(page, place)| {
-            u64::from(*page) < self.bound && self.free_for(*page, i) && place.takes(node)
+            u64::from(*page) < self.bound && self.free_for(*page, i) && place.keys_fit(node)
         })?;
         let old = self.view.load(page, Some(i));
         if old.as_deref() == Some(bytes) {
@@ -415,16 +438,24 @@ impl<'v, 's> Groups<'v, 's> {
         if begins_alike {
             return Some(page);
         }
-        if !self.closed && i + 1 == self.items.len() {
+        if self.may_be_new(i, node) {
             return self.written_in_place(bytes);
         }
         match old {
-            Some(old) if place.takes(&old) && old.count > 0 => {
+            Some(old) if place.takes(&old, None) && old.count > 0 => {
                 let common = old.cells().any(|a| node.cells().any(|b| a.key == b.key));
                 common.then_some(page)
             }
             _ => Some(page),
         }
+    }
+
+    /// Whether it is the last entry of an operation that is not finished, and no left half: that one names the page logged
+    /// before it as its sibling, and is never a new page itself.
+    fn may_be_new(&self, i: usize, node: &Node<'_>) -> bool {
+        let before = i.checked_sub(1).and_then(|before| self.numbers[before]);
+        let left_half = node.leaf && before == Some(node.link);
+        !self.closed && i + 1 == self.items.len() && !left_half
     }
 
     /// The page allocated last, if the data file holds exactly this image there.

@@ -151,7 +151,6 @@ impl EntryFraming {
             _ if found < self.size.unwrap_or(*page::SIZES.start()) || found > MAX_IMAGE => {
                 Err(Cause::Length { found, expected })
             }
-            (0, _) if self.size.is_some_and(|size| found != size) => Err(Cause::Length { found, expected }),
             _ => Ok(()),
         }
     }

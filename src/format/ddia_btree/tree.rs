@@ -172,12 +172,18 @@ pub fn inspect(
         }
         if groups.entries > 0 {
             let dropped = framing.checksum == Checksum::Sum && engine::holds_mark(files[wal].src);
-            say(Code::UnfinishedOperation, 0, 0, unfinished(&groups, dropped, framing.checksum, revision));
+            let redone = engine::outcome(files, facts, revision).records;
+            let message = format!(
+                "the WAL holds {}; {} redoes {redone} when it opens and truncates the WAL",
+                images(groups.entries),
+                engine::revision(facts, revision)
+            );
+            say(Code::UnfinishedOperation, 0, 0, message);
             let missing = if dropped { groups.not_in_place() } else { 0 };
             if missing > 0 {
                 let message = format!(
-                    "{missing} page images of the WAL are not in btree.dat, and as the WAL contains the bytes CMIT the \
-                     engine will not redo them"
+                    "of these, {} differ from btree.dat, and as the WAL contains the bytes CMIT they are not redone",
+                    images(missing)
                 );
                 say(Code::TreeInconsistent, 0, 0, message);
             }
@@ -203,18 +209,8 @@ fn mismatch(facts: &Facts, revision: Option<&str>) -> Option<String> {
     (!told.starts_with(said)).then(|| format!("the WAL was written by {told}; an engine of {said} misreads it"))
 }
 
-fn unfinished(groups: &Groups<'_, '_>, dropped: bool, checksum: Checksum, revision: Option<&str>) -> String {
-    let entries = groups.entries;
-    let does = match (checksum, revision) {
-        (Checksum::Sum, _) if dropped => "the WAL contains the bytes CMIT, so r1 redoes nothing".to_owned(),
-        (Checksum::Sum, _) => "r1 redoes them when it opens".to_owned(),
-        (Checksum::Crc, Some("r2")) => "r2 redoes them when it opens".to_owned(),
-        (Checksum::Crc, _) => {
-            let open = groups.uncommitted;
-            format!("r3 redoes the {} that a commit entry closed and discards {open}", entries - open)
-        }
-    };
-    format!("the WAL holds {entries} page images: {does}")
+fn images(count: u64) -> String {
+    if count == 1 { "1 page image".into() } else { format!("{count} page images") }
 }
 
 /// A contradiction in the tree.
@@ -257,7 +253,7 @@ impl<'v, 's> Audit<'v, 's> {
         let file = view.pages.as_ref().map_or(0, Pages::count);
         let next_free = view.meta(None).map_or(0, |meta| u64::from(meta.next_free));
         // No more than the file and the WAL have pages, so that a wild number costs no memory.
-        let room = file.max(newest.min(next_free)).min(MAX_PAGES);
+        let room = file.max(newest.min(next_free.saturating_add(view.base.len() as u64))).min(MAX_PAGES);
         let bits = || Bits::new(room);
         Audit {
             view,
@@ -310,9 +306,14 @@ impl<'v, 's> Audit<'v, 's> {
         let mut stack = vec![root];
         while let Some(step) = stack.pop() {
             let (no, parent) = (step.page, step.parent);
-            if no == 0 || no >= meta.next_free {
-                self.tree(parent, format!("page {parent} points to page {no}, which is not in use"));
-            } else if self.reached.has(no) {
+            if no >= meta.next_free {
+                self.tree(parent, format!("page {parent} points to page {no}, which to the metadata is not in use"));
+            }
+            let logged = self.view.base.contains_key(&no);
+            if no == 0 || (no >= meta.next_free && !logged) {
+                continue;
+            }
+            if self.reached.has(no) {
                 self.tree(no, format!("page {no} is reached a second time, from page {parent}"));
             } else if let Some(bytes) = self.view.load(no, None) {
                 self.reached_pages += u64::from(self.reached.set(no));
@@ -440,14 +441,16 @@ impl<'v, 's> Audit<'v, 's> {
             let names: Vec<_> = named.iter().map(u32::to_string).collect();
             let dots = if leaves > named.len() as u64 { ", …" } else { "" };
             let why = if meta.is_some() { "neither the tree nor a sibling leads" } else { "without metadata nothing leads" };
-            let message = format!("{why} to {leaves} leaves with {keys} keys: pages {}{dots}", names.join(", "));
+            let (leaf, page) = if leaves == 1 { ("leaf", "page") } else { ("leaves", "pages") };
+            let message = format!("{why} to {leaves} {leaf} with {keys} keys: {page} {}{dots}", names.join(", "));
             self.tree(if meta.is_some() { named[0] } else { 0 }, message);
         }
         let used = 1 + self.reached_pages + self.free_pages + others;
         let unused = meta.map_or(0, |m| u64::from(m.next_free).saturating_sub(used));
         if unused > 0 && self.troubles.is_empty() {
+            let pages = if unused == 1 { "page is" } else { "pages are" };
             let message = format!(
-                "{unused} pages are allocated and hold nothing: an operation was cut short behind the allocation; harmless"
+                "{unused} {pages} allocated and hold nothing: an operation was cut short behind the allocation; harmless"
             );
             self.say(Code::UnfinishedOperation, 0, message);
         }
