@@ -286,7 +286,7 @@ impl Surveyor {
         }
         match self.expected {
             Some(expected) if r.seq != expected => self.held = Some(r),
-            Some(_) if !self.fresh() => self.accept(r),
+            Some(_) if !self.fresh() || self.frozen() => self.accept(r),
             _ => {
                 self.start_run(&r);
                 self.accept(r);

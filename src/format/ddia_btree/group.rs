@@ -4,7 +4,7 @@
 //! A number is wrong when 1. no such page is in use, 2. it says metadata and the image is none, or the other way round,
 //! 3. the tree gives that page another level or other keys, or it held too many keys to be empty now, 4. the left half of
 //! the split, which is logged next, names another page for its right half, 5. nothing leads to that page, or another entry
-//! of the operation has it, while the page that these keys lead to is missing or holds just this image.
+//! of the operation has it, while the page that these keys lead to is missing or holds this image or an older state of it.
 //! The true number is told by 2, by 4, or by following the keys from the root, the entry itself left aside. Where the
 //! entry may be a new page that nothing leads to yet, that is not enough, and the number stays unknown.
 
@@ -22,7 +22,7 @@ use crate::log::survey::Survey;
 
 /// Entries of larger WALs are judged by their own bytes alone: no engine leaves so many behind.
 const MAX_ENTRIES: u64 = 1 << 20;
-/// Wrong entries told per group; where nearly all seem wrong, it is the tree that is.
+/// Wrong entries told; where so many seem wrong, it is the tree that is.
 const MAX_WRONG: usize = 1024;
 
 /// An entry that holds an image.
@@ -67,7 +67,8 @@ impl Place {
 
     /// `level`: of the node, where it can be told.
     fn takes(&self, node: &Node<'_>, level: Option<u32>) -> bool {
-        let on_level = self.level.is_none_or(|at| node.leaf == (at == 1) && level.is_none_or(|level| level == at));
+        let on_level =
+            self.level.is_none_or(|at| node.leaf == (at == 1) && level.is_none_or(|level| level == at));
         on_level && self.keys_fit(node)
     }
 }
@@ -87,6 +88,8 @@ pub struct Groups<'v, 's> {
     siblings: HashSet<u32>,
     /// The page number of each entry as far as it is known; `None`: not to be used.
     numbers: Vec<Option<u32>>,
+    /// How many entries have a number.
+    uses: HashMap<u32, u32>,
     /// Entries that damage in the group may have held.
     lost: u64,
     bound: u64,
@@ -107,6 +110,7 @@ impl<'v, 's> Groups<'v, 's> {
             parents: HashMap::new(),
             siblings: HashSet::new(),
             numbers: Vec::new(),
+            uses: HashMap::new(),
             lost: 0,
             bound: 0,
             closed: false,
@@ -152,7 +156,10 @@ impl<'v, 's> Groups<'v, 's> {
                 Verdict::Lost(cause) => (cause, None),
                 Verdict::Page(page) => {
                     let inferred = u64::from(page);
-                    (Cause::Number { found, expected: inferred }, Some(Fix { field: "page", found, inferred }))
+                    (
+                        Cause::Number { found, expected: inferred },
+                        Some(Fix { field: "page", found, inferred }),
+                    )
                 }
             };
             survey.reject(&item.record, item.before, cause, fix);
@@ -230,10 +237,13 @@ impl<'v, 's> Groups<'v, 's> {
         self.numbers = self.items.iter().map(|item| Some(item.record.txn)).collect();
         self.parents.clear();
         self.siblings.clear();
+        self.uses.clear();
         self.closed = commit;
         let mut next_free = None;
         for i in 0..self.items.len() {
-            self.view.group.insert(self.items[i].record.txn, self.items[i].image(i));
+            let named = self.items[i].record.txn;
+            *self.uses.entry(named).or_default() += 1;
+            self.view.group.insert(named, self.items[i].image(i));
             let Some(bytes) = self.view.image(self.items[i].image(i)) else { continue };
             match (page::node(&bytes), page::meta(&bytes)) {
                 (Ok(node), _) if node.leaf => drop(self.siblings.insert(node.link)),
@@ -255,18 +265,17 @@ impl<'v, 's> Groups<'v, 's> {
 
     /// Pages above before pages below: a wrong parent must not speak against its children.
     fn judge_group(&mut self) {
-        let (mut wrong, mut inner, mut leaves) = (0, Vec::new(), Vec::new());
+        let (mut inner, mut leaves) = (Vec::new(), Vec::new());
         for i in 0..self.items.len() {
             let bytes = self.view.image(self.items[i].image(i)).unwrap_or_default();
             let leaf = page::node(&bytes).is_ok_and(|node| node.leaf);
             if leaf { leaves.push(i) } else { inner.push(i) }
         }
         for i in inner.into_iter().chain(leaves).filter(|&i| !self.items[i].fixed).collect::<Vec<_>>() {
-            if wrong == MAX_WRONG {
+            if self.verdicts.len() >= MAX_WRONG {
                 return;
             }
             if let Some(verdict) = self.judge_entry(i) {
-                wrong += 1;
                 self.renumber(i, &verdict);
                 self.verdicts.push((self.items[i], verdict));
             }
@@ -280,6 +289,13 @@ impl<'v, 's> Groups<'v, 's> {
             Verdict::Lost(_) => None,
         };
         self.numbers[i] = known;
+        match self.uses.get_mut(&named) {
+            Some(uses) if *uses > 1 => *uses -= 1,
+            _ => drop(self.uses.remove(&named)),
+        }
+        if let Some(page) = known {
+            *self.uses.entry(page).or_default() += 1;
+        }
         if self.view.group.get(&named).is_some_and(|image| image.entry == i) {
             self.view.group.remove(&named);
             if let Some(other) = self.numbers.iter().position(|&no| no == Some(named)) {
@@ -301,7 +317,7 @@ impl<'v, 's> Groups<'v, 's> {
         let unknown = Verdict::Lost(Cause::Number { found: no.into(), expected: u64::MAX });
         let Ok(node) = page::node(&bytes) else {
             // Metadata, then: it parsed before.
-            let taken = self.numbers.contains(&Some(0));
+            let taken = self.uses.contains_key(&0);
             return (no != 0).then_some(if taken { unknown } else { Verdict::Page(0) });
         };
         if no == 0 || u64::from(no) >= self.bound {
@@ -333,9 +349,14 @@ impl<'v, 's> Groups<'v, 's> {
             let bytes = self.view.image(self.items[entry].image(entry))?;
             let node = page::node(&bytes).ok()?;
             let (low, high) = node.around(no)?;
-            let mut place =
-                Place { level: None, low: low.map(<[u8]>::to_vec), high: high.map(<[u8]>::to_vec), logged: true };
-            let above = node.first().and_then(|key| self.view.descend(key, Some(i), |page, _| page == parent));
+            let mut place = Place {
+                level: None,
+                low: low.map(<[u8]>::to_vec),
+                high: high.map(<[u8]>::to_vec),
+                logged: true,
+            };
+            let above =
+                node.first().and_then(|key| self.view.descend(key, Some(i), |page, _| page == parent));
             if let Some(above) = above {
                 place.level = above.level.checked_sub(1);
                 place.low = place.low.or(above.low);
@@ -385,9 +406,9 @@ impl<'v, 's> Groups<'v, 's> {
         self.view.group.get(&page).is_none_or(|image| image.entry == i)
     }
 
-    /// Nothing leads to page `no`, and the page that these keys lead to is missing.
+    /// Nothing leads to page `no`, and the page that these keys lead to is missing or has this image for a later state.
     fn fills_hole(&mut self, i: usize, no: u32, bytes: &[u8], node: &Node<'_>) -> bool {
-        let twice = self.numbers.iter().enumerate().any(|(j, &other)| j != i && other == Some(no));
+        let twice = self.uses.get(&no).is_some_and(|&uses| uses > 1);
         if !twice && (self.parents.contains_key(&no) || self.siblings.contains(&no)) {
             return false;
         }
@@ -403,7 +424,9 @@ impl<'v, 's> Groups<'v, 's> {
             Some(old) if old == bytes => !self.may_be_new(i, node),
             Some(old) if page::is_zero(&old) => true,
             // A torn page is a hole where this operation leads to it.
-            Some(old) => page::node(&old).map_or(logged, |old| !place.takes(&old, None)),
+            Some(old) => page::node(&old).map_or(logged, |old| {
+                !place.takes(&old, None) || ((twice || self.closed) && begin_alike(node, &old))
+            }),
         };
         page != no && hole && place.keys_fit(node)
     }
@@ -430,12 +453,8 @@ impl<'v, 's> Groups<'v, 's> {
             return Some(page);
         }
         let old = old.as_deref().and_then(|old| page::node(old).ok());
-        // The last entry of an operation that is not finished may be a page that nothing leads to yet; but a new page has
-        // neither the first key of an old one nor its first child.
-        let begins_alike = old.is_some_and(|old| {
-            if node.leaf { node.first() == old.first() } else { node.link == old.link }
-        });
-        if begins_alike {
+        // The last entry of an operation that is not finished may be a page that nothing leads to yet.
+        if old.is_some_and(|old| begin_alike(node, &old)) {
             return Some(page);
         }
         if self.may_be_new(i, node) {
@@ -463,4 +482,10 @@ impl<'v, 's> Groups<'v, 's> {
         let page = self.view.pages.as_mut()?.meta()?.next_free.checked_sub(1)?;
         (self.view.pages.as_mut()?.get(page)? == bytes).then_some(page)
     }
+}
+
+/// Whether an image is a later state of a page: a new page has neither the first key of an old one nor its first child.
+fn begin_alike(node: &Node<'_>, old: &Node<'_>) -> bool {
+    let same = if node.leaf { node.count > 0 && node.first() == old.first() } else { node.link == old.link };
+    node.leaf == old.leaf && same
 }

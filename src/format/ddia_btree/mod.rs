@@ -10,7 +10,7 @@
 //! Commit: r1 the four bytes `CMIT`, r2 nothing, r3 an entry of page 0xFFFFFFFF without data. The engine truncates the
 //! WAL when it opens, whatever it made of it; see [`engine`].
 
-use crate::format::chain::{Chain, Framing, Lane};
+use crate::format::chain::{Budget, Chain, Framing, Lane};
 use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
 use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
@@ -28,6 +28,9 @@ pub mod page;
 mod pages;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 /// The fields of a WAL entry.
 pub const LAYOUT: Layout = Layout {
     big_endian: true,
@@ -42,11 +45,8 @@ pub const LAYOUT: Layout = Layout {
 };
 
 /// The fields at the start of a leaf, an internal and a free page; the metadata page has others.
-pub const PAGE_LAYOUT: Layout = Layout {
-    big_endian: true,
-    fields: &[uint("type", 1), uint("keys", 2), uint("link", 4)],
-    checksum: None,
-};
+pub const PAGE_LAYOUT: Layout =
+    Layout { big_endian: true, fields: &[uint("type", 1), uint("keys", 2), uint("link", 4)], checksum: None };
 
 const PAGE: u64 = LAYOUT.offset("page");
 const DATA_LEN: u64 = LAYOUT.offset("data_len");
@@ -185,7 +185,13 @@ impl Framing for EntryFraming {
         }
     }
 
-    fn mend<B: Bytes>(&self, b: &mut B, at: u64, end: Option<u64>) -> Option<(Record, Fix)> {
+    fn mend<B: Bytes>(
+        &self,
+        b: &mut B,
+        at: u64,
+        end: Option<u64>,
+        budget: &mut Budget,
+    ) -> Option<(Record, Fix)> {
         let head = head(b, at).ok()?;
         let found = u64::from(head.len);
         let nothing = stored(b, at, 0).ok()? == 0;
@@ -202,6 +208,9 @@ impl Framing for EntryFraming {
         [self.size, by_end].into_iter().flatten().find_map(|len| {
             let possible = len != found && head.page != COMMIT && len >= page::HEADER as u64;
             if !possible || len > MAX_IMAGE || b.within(at, at + FIXED + len).is_err() {
+                return None;
+            }
+            if !budget.spend(len) {
                 return None;
             }
             self.image(b, at, len).ok()?;
@@ -231,10 +240,9 @@ impl EntryFraming {
         if at + DATA <= b.end() {
             return short;
         }
-        if let Ok(seq) = b.array(at).map(u32::from_be_bytes) {
-            if !(1..MAX_SEQ).contains(&seq) && seq != u32::from_be_bytes(*MARK) {
-                return Fault { at, cause: Cause::Number { found: seq.into(), expected: u64::MAX } };
-            }
+        let seq = b.array(at).map_or(1, u32::from_be_bytes);
+        if !(1..MAX_SEQ).contains(&seq) && seq != u32::from_be_bytes(*MARK) {
+            return Fault { at, cause: Cause::Number { found: seq.into(), expected: u64::MAX } };
         }
         Fault { at, cause: Cause::Short { need: at + FIXED } }
     }
@@ -273,7 +281,8 @@ impl Decoder for WalDecoder {
         out.iter().skip(from).for_each(|r| self.count(r));
         let Stop::Framing(to) = stop else { return stop };
         let (seq, len) = (self.due, to - *at);
-        let mark = Record { at: *at, len, seq, next: seq, txn: COMMIT, kind: KIND_COMMIT, mark: Mark::Commit };
+        let mark =
+            Record { at: *at, len, seq, next: seq, txn: COMMIT, kind: KIND_COMMIT, mark: Mark::Commit };
         self.count(&mark);
         out.push(mark);
         *at = to;
@@ -422,7 +431,9 @@ impl Format for DdiaBtree {
         let (name, reason) = match facts.checksum {
             Some(Checksum::Sum) => (Some("r1"), "entries with a byte sum for checksum"),
             Some(Checksum::Crc) if facts.commit => (Some("r3"), "entries with CRC-32, and a commit entry"),
-            Some(Checksum::Crc) => (None, "entries with CRC-32, but no commit entry: r2 redoes them, r3 does not"),
+            Some(Checksum::Crc) => {
+                (None, "entries with CRC-32, but no commit entry: r2 redoes them, r3 does not")
+            }
             None if facts.commit => (Some("r3"), "a commit entry"),
             None => (None, "no entry in the WAL that could tell"),
         };
@@ -439,11 +450,8 @@ impl Format for DdiaBtree {
         // r2 every entry counts, mark or not: r1 writes `CMIT` when nothing is left to do.
         let r3 = framing.checksum == Checksum::Crc && revision != Some("r2");
         let grouping = if r3 { Grouping::CommitOnly } else { Grouping::None };
-        let trust = Trust::CHECKSUM
-            .and(Trust::LENGTHS)
-            .and(Trust::NUMBER)
-            .and(Trust::POSITION)
-            .and(Trust::STRUCTURE);
+        let trust =
+            Trust::CHECKSUM.and(Trust::LENGTHS).and(Trust::NUMBER).and(Trust::POSITION).and(Trust::STRUCTURE);
         let rules = Rules { numbering: Numbering::Contiguous { restarts: true }, grouping, trust };
         Opened { decoder: Box::new(WalDecoder::new(framing)), rules }
     }
@@ -466,12 +474,7 @@ impl Format for DdiaBtree {
         Entry { op: "PAGE", value: LAYOUT.get(record, "data", len), page, ..Entry::default() }
     }
 
-    fn inspect(
-        &self,
-        files: &[LogFile<'_>],
-        surveys: &mut [Survey],
-        revision: Option<&str>,
-    ) -> Vec<Remark> {
+    fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], revision: Option<&str>) -> Vec<Remark> {
         tree::inspect(files, surveys, &Facts::of(files), revision)
     }
 

@@ -51,6 +51,9 @@ pub struct Node<'a> {
     cells: &'a [u8],
 }
 
+/// `low <= key < high`, where there are such bounds.
+pub type Bounds<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// One key with what belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell<'a> {
@@ -192,7 +195,7 @@ impl<'a> Node<'a> {
     }
 
     /// The keys around a child.
-    pub fn around(&self, page: u32) -> Option<(Option<&'a [u8]>, Option<&'a [u8]>)> {
+    pub fn around(&self, page: u32) -> Option<Bounds<'a>> {
         let mut low = None;
         let mut at = self.link;
         for cell in self.cells() {
@@ -226,7 +229,7 @@ pub fn image(image: &[u8], size: Option<u64>) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// A leaf page.

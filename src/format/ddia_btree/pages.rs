@@ -51,6 +51,12 @@ impl<'s> Pages<'s> {
         self.reader.end().div_ceil(self.size)
     }
 
+    /// The first page from `no` on that does not lie in a hole of a sparse file.
+    pub fn beyond_hole(&self, no: u32) -> u32 {
+        let at = self.reader.data_at(u64::from(no).saturating_mul(self.size));
+        u32::try_from(at / self.size).unwrap_or(u32::MAX).max(no)
+    }
+
     /// A page as the engine reads it, zeros behind the end of the file; `None` where the file has no byte of it.
     pub fn get(&mut self, no: u32) -> Option<Vec<u8>> {
         let at = u64::from(no).checked_mul(self.size)?;
@@ -199,7 +205,15 @@ impl Decoder for PageDecoder {
             match self.judge(*at, bytes) {
                 Ok(kind) => {
                     let txn = self.page(*at);
-                    out.push(Record { at: *at, len: self.size, seq: 0, next: 0, txn, kind, mark: Mark::Note });
+                    out.push(Record {
+                        at: *at,
+                        len: self.size,
+                        seq: 0,
+                        next: 0,
+                        txn,
+                        kind,
+                        mark: Mark::Note,
+                    });
                     *at += self.size;
                 }
                 Err(cause) => return Stop::Fault(Fault { at: *at, cause }),

@@ -206,7 +206,8 @@ fn mismatch(facts: &Facts, revision: Option<&str>) -> Option<String> {
         Checksum::Crc if facts.commit => "r3: it has a commit entry",
         Checksum::Crc => return None,
     };
-    (!told.starts_with(said)).then(|| format!("the WAL was written by {told}; an engine of {said} misreads it"))
+    (!told.starts_with(said))
+        .then(|| format!("the WAL was written by {told}; an engine of {said} misreads it"))
 }
 
 fn images(count: u64) -> String {
@@ -307,7 +308,10 @@ impl<'v, 's> Audit<'v, 's> {
         while let Some(step) = stack.pop() {
             let (no, parent) = (step.page, step.parent);
             if no >= meta.next_free {
-                self.tree(parent, format!("page {parent} points to page {no}, which to the metadata is not in use"));
+                self.tree(
+                    parent,
+                    format!("page {parent} points to page {no}, which to the metadata is not in use"),
+                );
             }
             let logged = self.view.base.contains_key(&no);
             if no == 0 || (no >= meta.next_free && !logged) {
@@ -320,7 +324,8 @@ impl<'v, 's> Audit<'v, 's> {
                 match page::node(&bytes) {
                     Ok(node) => self.visit(&step, &node, &mut stack),
                     Err(what) => {
-                        let message = format!("page {no}, below page {parent}, does not parse: malformed {what}");
+                        let message =
+                            format!("page {no}, below page {parent}, does not parse: malformed {what}");
                         self.say(Code::PageDamaged, no, message);
                         (self.before, self.chain_broken) = (None, true);
                     }
@@ -350,7 +355,8 @@ impl<'v, 's> Audit<'v, 's> {
             return;
         }
         let from = stack.len();
-        let mut below = Step { page: node.link, parent: no, level: step.level - 1, low: step.low.clone(), high: None };
+        let mut below =
+            Step { page: node.link, parent: no, level: step.level - 1, low: step.low.clone(), high: None };
         for cell in node.cells() {
             let key: Rc<[u8]> = cell.key.into();
             let next = Step { page: cell.child(), low: Some(key.clone()), high: None, ..below };
@@ -410,7 +416,10 @@ impl<'v, 's> Audit<'v, 's> {
             match page::node(&bytes) {
                 Ok(node) if node.looks_free() => no = node.link,
                 _ => {
-                    self.tree(no, format!("page {no} is in the free list and does not look like a free page"));
+                    self.tree(
+                        no,
+                        format!("page {no} is in the free list and does not look like a free page"),
+                    );
                     return;
                 }
             }
@@ -421,11 +430,16 @@ impl<'v, 's> Audit<'v, 's> {
     fn rest(&mut self, meta: Option<Meta>) {
         let count = self.view.pages.as_ref().map_or(0, Pages::count).min(MAX_PAGES) as u32;
         let (mut named, mut leaves, mut keys, mut others) = (Vec::new(), 0u64, 0u64, 0u64);
-        for no in 1..count {
-            if self.reached.has(no) || self.free.has(no) {
+        let mut next = 1;
+        while next < count {
+            let no = self.view.pages.as_ref().map_or(next, |pages| pages.beyond_hole(next));
+            next = no.saturating_add(1);
+            if no >= count || self.reached.has(no) || self.free.has(no) {
                 continue;
             }
-            let Some(bytes) = self.view.load(no, None).filter(|bytes| !page::is_zero(bytes)) else { continue };
+            let Some(bytes) = self.view.load(no, None).filter(|bytes| !page::is_zero(bytes)) else {
+                continue;
+            };
             others += 1;
             match page::node(&bytes) {
                 Ok(node) if node.leaf && node.count > 0 && !self.chained.has(no) => {
@@ -440,9 +454,14 @@ impl<'v, 's> Audit<'v, 's> {
         if leaves > 0 {
             let names: Vec<_> = named.iter().map(u32::to_string).collect();
             let dots = if leaves > named.len() as u64 { ", …" } else { "" };
-            let why = if meta.is_some() { "neither the tree nor a sibling leads" } else { "without metadata nothing leads" };
+            let why = if meta.is_some() {
+                "neither the tree nor a sibling leads"
+            } else {
+                "without metadata nothing leads"
+            };
             let (leaf, page) = if leaves == 1 { ("leaf", "page") } else { ("leaves", "pages") };
-            let message = format!("{why} to {leaves} {leaf} with {keys} keys: {page} {}{dots}", names.join(", "));
+            let message =
+                format!("{why} to {leaves} {leaf} with {keys} keys: {page} {}{dots}", names.join(", "));
             self.tree(if meta.is_some() { named[0] } else { 0 }, message);
         }
         let used = 1 + self.reached_pages + self.free_pages + others;
