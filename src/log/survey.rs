@@ -129,7 +129,6 @@ impl Survey {
         }
     }
 
-<<<<<<< HEAD
     /// The record at `at`, whose number looked wrong, turned out to be intact.
     pub fn reinstate(&mut self, at: u64) {
         if self.regions.reinstate(at) {
@@ -137,7 +136,8 @@ impl Survey {
             self.recovered_data = self.recovered_data.saturating_sub(1);
             self.damages = self.damages.saturating_sub(1);
         }
-=======
+    }
+
     /// Takes back a record that was accepted, as its contents or its neighbours contradict it. `before`: intact records
     /// in front of it in its region. With a `fix` it counts as recovered, without one as lost. `false`: it is not there.
     pub fn reject(&mut self, r: &Record, before: u64, cause: Cause, fix: Option<Fix>) -> bool {
@@ -163,7 +163,6 @@ impl Survey {
             self.runs.splice(i..=i, [left, right].into_iter().filter(|run| run.records > 0));
         }
         true
->>>>>>> 4eadbd3 (Add the ddia-btree format)
     }
 
     /// Intact records before the first bad byte and behind it, and recovered ones.
@@ -647,14 +646,10 @@ impl Surveyor {
     fn settle(&mut self) {
         let Some(held) = self.held.take() else { return };
         if self.survey.rules.numbering == Numbering::Time {
-<<<<<<< HEAD
             self.settle_times(held);
-=======
-            self.judge_time(held, f64::NAN);
         } else if restarts(&self.survey.rules) && self.expected == Some(1) && self.broken == 0 {
             // Where counting begins only 1 can stand.
             self.wrong_number(held, Some(1));
->>>>>>> 4eadbd3 (Add the ddia-btree format)
         } else {
             // Nothing lies between it and the records before, so its number should have been the next. Of two records
             // alone in a file only the other files tell which is wrong.

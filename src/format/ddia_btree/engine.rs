@@ -4,10 +4,11 @@
 //! r1 and r2 skip an entry with a wrong checksum and go on; r3 stops there and applies what a commit entry closed. An
 //! entry that does not fit the file ends the reading in all three. Then the WAL is truncated, whatever happened.
 
-use super::{COMMIT, Checksum, DATA, Facts, MARK, head, stored};
+use super::{COMMIT, DATA, Facts, MARK, head, stored, sum_of};
 use crate::format::{Halt, LogFile, Outcome, Role};
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::finding::Code;
+use crate::log::layout::Sum;
 
 /// What is left after open. Nothing that a WAL may hold keeps the engine from opening.
 pub fn outcome(files: &[LogFile<'_>], facts: &Facts, revision: Option<&str>) -> Outcome {
@@ -20,7 +21,7 @@ pub fn outcome(files: &[LogFile<'_>], facts: &Facts, revision: Option<&str>) -> 
         let halts = vec![Halt { file, at: 0, for_good: true }];
         return Outcome { halts, ..nothing };
     }
-    let checksum = if revision == "r1" { Checksum::Sum } else { Checksum::Crc };
+    let checksum = if revision == "r1" { Sum::Bytes } else { Sum::Crc32 };
     let read = read(&mut Reader::new(wal.src), checksum, revision == "r3");
     let halts = read.halt.map(|at| Halt { file, at, for_good: true });
     Outcome { records: read.applied, halts: halts.into_iter().collect(), ..nothing }
@@ -29,7 +30,7 @@ pub fn outcome(files: &[LogFile<'_>], facts: &Facts, revision: Option<&str>) -> 
 /// The engine whose behaviour is told: the one named, or else the newest that reads such entries.
 pub fn revision<'a>(facts: &Facts, named: Option<&'a str>) -> &'a str {
     named.unwrap_or(match facts.checksum {
-        Some(Checksum::Sum) => "r1",
+        Some(Sum::Bytes) => "r1",
         _ => "r3",
     })
 }
@@ -40,7 +41,7 @@ struct Read {
 }
 
 /// `recover`; `commits`: entries wait for a commit entry, and a wrong checksum ends the reading.
-fn read(b: &mut Reader<'_>, checksum: Checksum, commits: bool) -> Read {
+fn read(b: &mut Reader<'_>, checksum: Sum, commits: bool) -> Read {
     let (mut at, mut applied, mut pending, mut committed) = (0, 0, 0, 0);
     while let Ok(head) = head(b, at) {
         let (len, data) = (u64::from(head.len), at + DATA);
@@ -48,7 +49,7 @@ fn read(b: &mut Reader<'_>, checksum: Checksum, commits: bool) -> Read {
         if end > b.end() {
             break;
         }
-        let sound = checksum.of(b, data..data + len).ok() == stored(b, at, len).ok();
+        let sound = sum_of(checksum, b, data..data + len).ok() == stored(b, at, len).ok();
         if commits {
             if !sound {
                 break;

@@ -12,10 +12,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::page::{self, Node};
 use super::tree::{Image, View};
-use super::{COMMIT, Checksum, DATA, EntryFraming, FIXED, KIND_PAGE};
+use super::{COMMIT, DATA, EntryFraming, FIXED, KIND_PAGE};
 use crate::format::chain::Framing;
 use crate::log::bytes::Reader;
 use crate::log::fault::Cause;
+use crate::log::layout::Sum;
 use crate::log::record::{Fix, Mark, Record};
 use crate::log::region::Kind;
 use crate::log::survey::Survey;
@@ -336,7 +337,7 @@ impl<'v, 's> Groups<'v, 's> {
         }
         Some(match self.candidate(i, &bytes, &node) {
             Some(page) => Verdict::Page(page),
-            None if self.framing.checksum == Checksum::Sum && !place.keys_fit(&node) => Verdict::Lost(
+            None if self.framing.checksum == Sum::Bytes && !place.keys_fit(&node) => Verdict::Lost(
                 Cause::Malformed("page image: its keys are not those that the tree leads to this page for"),
             ),
             None => unknown,
@@ -373,7 +374,7 @@ impl<'v, 's> Groups<'v, 's> {
     /// Whether an image without keys stands for a leaf that had more than the one key that an operation deletes. From r2
     /// on the data file is synced with each operation, so it cannot be older than that.
     fn emptied(&mut self, no: u32, i: usize, node: &Node<'_>) -> bool {
-        let empty = node.leaf && node.count == 0 && self.framing.checksum == Checksum::Crc;
+        let empty = node.leaf && node.count == 0 && self.framing.checksum == Sum::Crc32;
         empty
             && self
                 .view

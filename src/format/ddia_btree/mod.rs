@@ -16,7 +16,7 @@ use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
 use crate::log::finding::Code;
-use crate::log::layout::{Layout, bytes, uint};
+use crate::log::layout::{Checksum, Layout, Sum, bytes, uint};
 use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Mark, Record, Trust};
 use crate::log::scan::{Sink, scan};
@@ -31,7 +31,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
-/// The fields of a WAL entry.
+/// The fields of a WAL entry of r2 and r3.
 pub const LAYOUT: Layout = Layout {
     big_endian: true,
     fields: &[
@@ -41,8 +41,12 @@ pub const LAYOUT: Layout = Layout {
         bytes("data", "data_len"),
         uint("checksum", 4),
     ],
-    checksum: Some("checksum"),
+    checksum: Some(Checksum { field: "checksum", over: &["data"], sum: Sum::Crc32 }),
 };
+
+/// The same in r1.
+pub const LAYOUT_R1: Layout =
+    Layout { checksum: Some(Checksum { field: "checksum", over: &["data"], sum: Sum::Bytes }), ..LAYOUT };
 
 /// The fields at the start of a leaf, an internal and a free page; the metadata page has others.
 pub const PAGE_LAYOUT: Layout =
@@ -67,21 +71,11 @@ const MAX_IMAGE: u64 = 64 << 20;
 /// No WAL has more entries: the search behind damage, and torn heads, are measured by it.
 const MAX_SEQ: u32 = 1 << 24;
 
-/// How an image is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Checksum {
-    /// r1: the sum of its bytes, blind to swapped ones.
-    Sum,
-    /// r2, r3.
-    Crc,
-}
-
-impl Checksum {
-    fn of<B: Bytes>(self, b: &mut B, span: std::ops::Range<u64>) -> Result<u32, Fault> {
-        match self {
-            Checksum::Sum => b.sum32(span),
-            Checksum::Crc => b.crc32(0, span),
-        }
+/// The checksum of an image: the byte sum of r1, blind to swapped bytes, or the CRC-32 of r2 and r3.
+fn sum_of<B: Bytes>(sum: Sum, b: &mut B, span: std::ops::Range<u64>) -> Result<u32, Fault> {
+    match sum {
+        Sum::Bytes => b.sum32(span),
+        Sum::Crc32 => b.crc32(0, span),
     }
 }
 
@@ -89,7 +83,7 @@ impl Checksum {
 #[derive(Clone, Copy)]
 struct EntryFraming {
     size: Option<u64>,
-    checksum: Checksum,
+    checksum: Sum,
 }
 
 /// The numbers of an entry's head.
@@ -127,7 +121,7 @@ impl EntryFraming {
     fn image<B: Bytes>(&self, b: &mut B, at: u64, len: u64) -> Result<(), Fault> {
         let fault = |cause| Err(Fault { at, cause });
         let span = at + DATA..at + DATA + len;
-        let computed = self.checksum.of(b, span.clone())?;
+        let computed = sum_of(self.checksum, b, span.clone())?;
         let stored = stored(b, at, len)?;
         if stored != computed {
             return fault(Cause::Checksum { stored, computed });
@@ -142,10 +136,10 @@ impl EntryFraming {
         let (found, any) = (u64::from(head.len), u64::MAX);
         let expected = self.size.unwrap_or(any);
         match (head.page, found) {
-            (COMMIT, 0) if self.checksum == Checksum::Crc => Ok(()),
+            (COMMIT, 0) if self.checksum == Sum::Crc32 => Ok(()),
             (COMMIT, 0) => Err(Cause::Number { found: COMMIT.into(), expected: any }),
             (COMMIT, _) => Err(Cause::Length { found, expected: 0 }),
-            (page, 0) if nearly_commit(page) && self.checksum == Checksum::Crc => {
+            (page, 0) if nearly_commit(page) && self.checksum == Sum::Crc32 => {
                 Err(Cause::Number { found: page.into(), expected: COMMIT.into() })
             }
             _ if found < self.size.unwrap_or(*page::SIZES.start()) || found > MAX_IMAGE => {
@@ -195,7 +189,7 @@ impl Framing for EntryFraming {
         let head = head(b, at).ok()?;
         let found = u64::from(head.len);
         let nothing = stored(b, at, 0).ok()? == 0;
-        if nothing && self.checksum == Checksum::Crc {
+        if nothing && self.checksum == Sum::Crc32 {
             if head.page == COMMIT && found != 0 {
                 return Some((record(at, head, 0), Fix { field: "data_len", found, inferred: 0 }));
             }
@@ -229,7 +223,7 @@ impl Framing for EntryFraming {
     }
 
     fn framing<B: Bytes>(&self, b: &mut B, at: u64) -> Option<u64> {
-        let mark = self.checksum == Checksum::Sum && b.array(at).ok()? == *MARK;
+        let mark = self.checksum == Sum::Bytes && b.array(at).ok()? == *MARK;
         mark.then_some(at + MARK.len() as u64)
     }
 }
@@ -309,7 +303,7 @@ impl Decoder for WalDecoder {
 #[derive(Clone, Copy, Debug, Default)]
 struct Facts {
     /// Checksum of the entries, if any is proved.
-    checksum: Option<Checksum>,
+    checksum: Option<Sum>,
     /// The smallest image among the first entries.
     wal_size: Option<u64>,
     /// The size for which the pages of `btree.dat` make sense.
@@ -323,13 +317,13 @@ impl Facts {
     fn of(files: &[LogFile<'_>]) -> Facts {
         let mut facts = Facts::default();
         if let Some(wal) = files.iter().find(|f| f.claim.role == Role::Log) {
-            let (crc, sum) = (Sample::of(wal, Checksum::Crc), Sample::of(wal, Checksum::Sum));
+            let (crc, sum) = (Sample::of(wal, Sum::Crc32), Sample::of(wal, Sum::Bytes));
             let (sample, checksum) =
-                if sum.bytes > crc.bytes { (sum, Checksum::Sum) } else { (crc, Checksum::Crc) };
+                if sum.bytes > crc.bytes { (sum, Sum::Bytes) } else { (crc, Sum::Crc32) };
             facts.checksum = (sample.bytes > 0).then_some(checksum);
             facts.wal_size = sample.shortest;
-            facts.commit = sample.commit && checksum == Checksum::Crc;
-            facts.mark = sample.commit && checksum == Checksum::Sum;
+            facts.commit = sample.commit && checksum == Sum::Crc32;
+            facts.mark = sample.commit && checksum == Sum::Bytes;
         }
         if let Some(dat) = files.iter().find(|f| f.claim.role == Role::Pages) {
             facts.dat_size = pages::size_of(dat.src, facts.wal_size);
@@ -345,7 +339,7 @@ impl Facts {
     }
 
     fn framing(&self, revision: Option<&str>) -> EntryFraming {
-        let by_name = if revision == Some("r1") { Checksum::Sum } else { Checksum::Crc };
+        let by_name = if revision == Some("r1") { Sum::Bytes } else { Sum::Crc32 };
         EntryFraming { size: self.size(), checksum: self.checksum.unwrap_or(by_name) }
     }
 }
@@ -363,7 +357,7 @@ impl Sample {
     /// A WAL holds one operation; what a thousand entries do not tell, more will not.
     const ENOUGH: usize = 1024;
 
-    fn of(wal: &LogFile<'_>, checksum: Checksum) -> Sample {
+    fn of(wal: &LogFile<'_>, checksum: Sum) -> Sample {
         let mut sample = Sample::default();
         let mut decoder = WalDecoder::new(EntryFraming { size: None, checksum });
         scan(&mut Reader::new(wal.src), &mut decoder, 0, &mut sample);
@@ -423,15 +417,15 @@ impl Format for DdiaBtree {
     fn recognise(&self, head: &[u8]) -> u64 {
         let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
         let file = LogFile { name: "", claim, src: &head };
-        Sample::of(&file, Checksum::Crc).bytes.max(Sample::of(&file, Checksum::Sum).bytes)
+        Sample::of(&file, Sum::Crc32).bytes.max(Sample::of(&file, Sum::Bytes).bytes)
     }
 
     fn revision(&self, files: &[LogFile<'_>]) -> Revision {
         let facts = Facts::of(files);
         let (name, reason) = match facts.checksum {
-            Some(Checksum::Sum) => (Some("r1"), "entries with a byte sum for checksum"),
-            Some(Checksum::Crc) if facts.commit => (Some("r3"), "entries with CRC-32, and a commit entry"),
-            Some(Checksum::Crc) => {
+            Some(Sum::Bytes) => (Some("r1"), "entries with a byte sum for checksum"),
+            Some(Sum::Crc32) if facts.commit => (Some("r3"), "entries with CRC-32, and a commit entry"),
+            Some(Sum::Crc32) => {
                 (None, "entries with CRC-32, but no commit entry: r2 redoes them, r3 does not")
             }
             None if facts.commit => (Some("r3"), "a commit entry"),
@@ -448,7 +442,7 @@ impl Format for DdiaBtree {
         let framing = facts.framing(revision);
         // Without a commit entry r2 cannot be told from r3: the newest decides, unless the user says otherwise. In r1 and
         // r2 every entry counts, mark or not: r1 writes `CMIT` when nothing is left to do.
-        let r3 = framing.checksum == Checksum::Crc && revision != Some("r2");
+        let r3 = framing.checksum == Sum::Crc32 && revision != Some("r2");
         let grouping = if r3 { Grouping::CommitOnly } else { Grouping::None };
         let trust =
             Trust::CHECKSUM.and(Trust::LENGTHS).and(Trust::NUMBER).and(Trust::POSITION).and(Trust::STRUCTURE);
@@ -456,8 +450,12 @@ impl Format for DdiaBtree {
         Opened { decoder: Box::new(WalDecoder::new(framing)), rules }
     }
 
-    fn layout(&self, role: Role, _: Option<&str>) -> &'static Layout {
-        if role == Role::Pages { &PAGE_LAYOUT } else { &LAYOUT }
+    fn layout(&self, role: Role, revision: Option<&str>) -> &'static Layout {
+        match (role, revision) {
+            (Role::Pages, _) => &PAGE_LAYOUT,
+            (_, Some("r1")) => &LAYOUT_R1,
+            _ => &LAYOUT,
+        }
     }
 
     fn entry<'a>(&self, role: Role, _: Option<&str>, record: &'a [u8], fix: Option<Fix>) -> Entry<'a> {

@@ -6,10 +6,11 @@ use std::rc::Rc;
 use super::group::Groups;
 use super::page::{self, Meta, Node};
 use super::pages::{Bits, MAX_PAGES, Pages};
-use super::{Checksum, Facts, engine};
+use super::{Facts, engine};
 use crate::format::{LogFile, Remark, Role};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::finding::Code;
+use crate::log::layout::Sum;
 use crate::log::survey::Survey;
 
 /// Contradictions told one by one; of more only the number is given.
@@ -157,7 +158,7 @@ pub fn inspect(
     let mut view = View { pages, wal: reader, group: HashMap::new(), base: HashMap::new() };
     let mut remarks = Vec::new();
     if let Some(wal) = wal {
-        let commits = framing.checksum == Checksum::Crc && revision != Some("r2");
+        let commits = framing.checksum == Sum::Crc32 && revision != Some("r2");
         let mut groups = Groups::new(&mut view, framing, commits);
         groups.judge(&mut surveys[wal]);
         let mut say = |code, at, len, message| remarks.push(Remark { code, file: wal, at, len, message });
@@ -171,7 +172,7 @@ pub fn inspect(
             say(Code::PageOverflow, at, len, message);
         }
         if groups.entries > 0 {
-            let dropped = framing.checksum == Checksum::Sum && engine::holds_mark(files[wal].src);
+            let dropped = framing.checksum == Sum::Bytes && engine::holds_mark(files[wal].src);
             let redone = engine::outcome(files, facts, revision).records;
             let message = format!(
                 "the WAL holds {}; {} redoes {redone} when it opens and truncates the WAL",
@@ -201,10 +202,10 @@ pub fn inspect(
 fn mismatch(facts: &Facts, revision: Option<&str>) -> Option<String> {
     let said = revision?;
     let told = match facts.checksum? {
-        Checksum::Sum => "r1: its entries carry a byte sum",
-        Checksum::Crc if said == "r1" => "r2 or r3: its entries carry a CRC-32",
-        Checksum::Crc if facts.commit => "r3: it has a commit entry",
-        Checksum::Crc => return None,
+        Sum::Bytes => "r1: its entries carry a byte sum",
+        Sum::Crc32 if said == "r1" => "r2 or r3: its entries carry a CRC-32",
+        Sum::Crc32 if facts.commit => "r3: it has a commit entry",
+        Sum::Crc32 => return None,
     };
     (!told.starts_with(said))
         .then(|| format!("the WAL was written by {told}; an engine of {said} misreads it"))
