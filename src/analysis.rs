@@ -161,6 +161,8 @@ impl OpenLog {
         let mut results = self.survey(&files, threads);
         let mut surveys: Vec<Survey> =
             results.iter_mut().map(|r| r.survey.take().expect("surveyed")).collect();
+        // What only the format can see comes first: a record it takes back is missing from the numbers.
+        let remarks = self.format().inspect(&files, &mut surveys, self.revision);
         let mut members: Vec<Member<'_>> = files
             .iter()
             .zip(&mut surveys)
@@ -171,7 +173,6 @@ impl OpenLog {
             })
             .collect();
         let conclusions = conclude(&mut members);
-        let remarks = self.format().inspect(&files, &mut surveys, self.revision);
         let reports =
             files.iter().zip(surveys).zip(results).enumerate().map(|(i, ((f, mut survey), result))| {
                 let bytes = self.sources[i].size();
@@ -419,7 +420,7 @@ impl Report {
         let note =
             |code: Code, message| Finding { code, class: code.class(), file: None, at: 0, len: 0, message };
         let profile = self.format.profile();
-        let holds_anything = self.files.iter().any(|f| f.bytes > 0);
+        let holds_anything = self.files.iter().any(|f| f.bytes > 0 && f.role.counts());
         let undecided = self.conclusions.undecided;
         if self.revision.is_none() && profile.revisions.len() > 1 && holds_anything {
             let revisions = profile.revisions.join(" or ");

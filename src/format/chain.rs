@@ -34,6 +34,8 @@ pub trait Framing: Send {
     const MIN: u64;
     /// Whether a checksum proves a record. Without one, only a chain of several makes a candidate believable.
     const PROVED: bool;
+    /// Numbers begin at 1 again behind a commit.
+    const RESTARTS: bool = false;
 
     /// Lengths, kind and number of the record at `at`, checked against each other and against the end of the file.
     ///
@@ -190,7 +192,7 @@ impl<F: Framing> Chain<F> {
         let last = self.last.filter(|l| l.next > l.seq && r.next > r.seq)?;
         let room = r.at.saturating_sub(lost_from) / F::MIN;
         let fits = |due: u64| r.seq.checked_sub(due).is_some_and(|missing| missing <= room);
-        Some(fits(last.next) || self.due_otherwise.is_some_and(fits))
+        Some(fits(last.next) || self.due_otherwise.is_some_and(fits) || (F::RESTARTS && fits(1)))
     }
 
     /// Takes note of the record in front of a possible fault, and of the one before it.
@@ -438,7 +440,10 @@ impl<F: Framing> Chain<F> {
             record: Some((record, fix)),
             resume: record.end(),
             trust,
-            cause: Cause::Length { found: fix.found, expected: fix.inferred },
+            cause: match recovery.cause {
+                Cause::Number { .. } => Cause::Number { found: fix.found, expected: fix.inferred },
+                _ => Cause::Length { found: fix.found, expected: fix.inferred },
+            },
             kind: Kind::Recovered,
             ..recovery
         }

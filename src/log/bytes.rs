@@ -121,6 +121,11 @@ pub trait Bytes {
     /// # Errors
     /// [`Cause::Short`] when the span is not there (yet).
     fn utf8(&mut self, span: Range<u64>) -> Result<bool, Fault>;
+    /// The bytes of `span` in one piece; the caller bounds its length.
+    ///
+    /// # Errors
+    /// [`Cause::Short`] when the span is not there (yet).
+    fn piece(&mut self, span: Range<u64>) -> Result<&[u8], Fault>;
     /// [`Cause::Short`] unless the file, not just what is at hand, reaches up to `to`.
     ///
     /// # Errors
@@ -191,6 +196,10 @@ impl Bytes for Window<'_> {
         // Most text is ASCII, which is quicker to tell than UTF-8.
         let bytes = self.slice(span)?;
         Ok(ascii::is_ascii(bytes) || std::str::from_utf8(bytes).is_ok())
+    }
+    #[inline]
+    fn piece(&mut self, span: Range<u64>) -> Result<&[u8], Fault> {
+        self.slice(span)
     }
 }
 
@@ -406,6 +415,11 @@ impl Bytes for Reader<'_> {
             fine
         })?;
         Ok(fine && carry.is_empty())
+    }
+    fn piece(&mut self, span: Range<u64>) -> Result<&[u8], Fault> {
+        self.within(span.start, span.end)?;
+        let len = span.end.saturating_sub(span.start);
+        self.window(span.start, usize::try_from(len).unwrap_or(usize::MAX)).slice(span)
     }
 }
 

@@ -217,7 +217,8 @@ fn lone_number(
         let lower = b.first < run.first && room_between(files, (file, run.end), (fb, b.at)) == 0;
         return lower.then(|| b.first.checked_sub(1));
     };
-    if run.first == a.next {
+    let restarts = files[file].survey.rules.numbering == (Numbering::Contiguous { restarts: true });
+    if run.first == a.next || (restarts && run.first == 1) {
         return None;
     }
     let left = room_between(files, (fa, a.end), (file, run.at));
@@ -290,6 +291,10 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
         let back_in_line = runs.get(i + 1).is_some_and(|(_, b)| b.first == due);
         let restarts = files[file].survey.rules.numbering == (Numbering::Contiguous { restarts: true });
         if run.first == due || (restarts && run.first == 1) {
+            expected = Some(run.next);
+        } else if restarts && run.first < due {
+            // Counting began again, and the records from 1 on are gone.
+            push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), 1), &mut out.unlisted);
             expected = Some(run.next);
         } else if run.first > due && !(back_in_line && !starts_file) {
             push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), due), &mut out.unlisted);
@@ -381,6 +386,9 @@ fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
         let mut lost = 0;
         for &batch in survey.batches.iter().chain(&survey.open) {
             let why = match batch.state {
+                BatchState::LostMember if survey.rules.grouping == Grouping::CommitOnly => {
+                    "a record in front of its COMMIT is missing"
+                }
                 BatchState::LostMember => "a record between its BEGIN and its COMMIT is missing",
                 BatchState::NoBegin { hole: true } => "its BEGIN lies in the missing range",
                 BatchState::NoBegin { hole: false } => "its BEGIN was cut off, as a truncate does",

@@ -179,6 +179,34 @@ impl Regions {
         }
     }
 
+    /// Takes the record `at..end` out of its region of intact ones, of which `before` lie in front of it there, and
+    /// makes it a region of `kind`. `false` where no such region holds it.
+    pub fn single_out(
+        &mut self,
+        (at, end): (u64, u64),
+        before: u64,
+        kind: Kind,
+        cause: Cause,
+        fix: Option<Fix>,
+    ) -> bool {
+        let i = self.0.partition_point(|r| r.end() <= at);
+        let Some(&whole) = self.0.get(i).filter(|r| r.kind == Kind::Records && r.at <= at && end <= r.end())
+        else {
+            return false;
+        };
+        if at >= end || before >= whole.records {
+            return false;
+        }
+        let records = u64::from(fix.is_some());
+        let parts = [
+            Region { len: at - whole.at, records: before, ..whole },
+            Region { at, len: end - at, kind, cause: Some(cause), fix, records, ..whole },
+            Region { at: end, len: whole.end() - end, records: whole.records - before - 1, ..whole },
+        ];
+        self.0.splice(i..=i, parts.into_iter().filter(|r| r.len > 0));
+        true
+    }
+
     /// Gives every region that is not sound and overlaps `range` another kind and cause.
     pub fn rename(&mut self, range: &std::ops::Range<u64>, kind: Kind, cause: Cause) {
         let first = self.0.partition_point(|r| r.end() <= range.start);

@@ -138,6 +138,33 @@ impl Survey {
         }
     }
 
+    /// Takes back a record that was accepted, as its contents or its neighbours contradict it. `before`: intact records
+    /// in front of it in its region. With a `fix` it counts as recovered, without one as lost. `false`: it is not there.
+    pub fn reject(&mut self, r: &Record, before: u64, cause: Cause, fix: Option<Fix>) -> bool {
+        let kind = if fix.is_some() { Kind::Recovered } else { Kind::Damage };
+        if !self.regions.single_out((r.at, r.end()), before, kind, cause, fix) {
+            return false;
+        }
+        let data = u64::from(r.mark == Mark::Data);
+        self.damages += 1;
+        self.data = self.data.saturating_sub(data);
+        if fix.is_some() {
+            self.recovered_data += data;
+            return true;
+        }
+        // Its number is missing from now on.
+        if let Some(i) = self.runs.iter().position(|run| run.at <= r.at && r.end() <= run.end) {
+            let run = self.runs[i];
+            let front = r.seq.saturating_sub(run.first).min(run.records.saturating_sub(1));
+            let back = run.records.saturating_sub(front + 1);
+            let left = Run { next: r.seq, end: r.at, records: front, data: front.min(run.data), ..run };
+            let data = run.data.saturating_sub(left.data + data);
+            let right = Run { first: r.next, at: r.end(), records: back, data, ..run };
+            self.runs.splice(i..=i, [left, right].into_iter().filter(|run| run.records > 0));
+        }
+        true
+    }
+
     /// Intact records before the first bad byte and behind it, and recovered ones.
     pub fn counts(&self) -> (u64, u64, u64) {
         let first_bad = self.regions.first_bad().unwrap_or(u64::MAX);
@@ -178,9 +205,9 @@ impl Surveyor {
     pub fn new(rules: Rules) -> Self {
         Surveyor {
             trust: rules.trust,
-            watch: rules.grouping != Grouping::None,
+            watch: rules.grouping != Grouping::None || restarts(&rules),
             survey: Survey::new(rules),
-            expected: None,
+            expected: restarts(&rules).then_some(1),
             held: None,
             first: None,
             times: [f64::NAN; 2],
@@ -207,7 +234,7 @@ impl Surveyor {
         let (Some(mut expected), None) = (self.expected, self.held) else {
             return 0;
         };
-        if self.split || self.survey.runs.is_empty() || self.cut.is_some() {
+        if self.split || self.fresh() || self.cut.is_some() {
             return 0;
         }
         let mut n = 0;
@@ -257,17 +284,9 @@ impl Surveyor {
             }
         }
         match self.expected {
-            Some(expected) if r.seq != expected => {
-                let restarts = self.survey.rules.numbering == (Numbering::Contiguous { restarts: true });
-                if restarts && r.seq == 1 && self.last_mark == Mark::Commit {
-                    self.start_run(&r);
-                    self.accept(r);
-                } else {
-                    self.held = Some(r);
-                }
-            }
-            Some(_) => self.accept(r),
-            None => {
+            Some(expected) if r.seq != expected => self.held = Some(r),
+            Some(_) if !self.fresh() || self.frozen() => self.accept(r),
+            _ => {
                 self.start_run(&r);
                 self.accept(r);
             }
@@ -279,6 +298,11 @@ impl Surveyor {
         self.survey.runs.len() >= MAX_LISTED || self.survey.regions.as_slice().len() >= MAX_REGIONS
     }
 
+    /// No record precedes, or a commit behind which counting begins anew.
+    fn fresh(&self) -> bool {
+        self.survey.runs.is_empty() || (restarts(&self.survey.rules) && self.last_mark == Mark::Commit)
+    }
+
     /// A hole or a step back in the numbers lies before `r`.
     /// `confirmed`: the record behind it takes up where it ends.
     fn jump(&mut self, r: Record, confirmed: bool) {
@@ -287,7 +311,8 @@ impl Surveyor {
             return;
         }
         self.lost_before = self.expected.is_some_and(|e| r.seq > e);
-        if self.lost_before && self.survey.open.is_some() && self.cut.is_none() {
+        let begun = self.survey.rules.grouping == Grouping::BeginCommit;
+        if self.lost_before && begun && self.survey.open.is_some() && self.cut.is_none() {
             self.cut = self.survey.open;
         }
         self.start_run(&r);
@@ -355,10 +380,11 @@ impl Surveyor {
         let seq = truth.unwrap_or_else(|| self.expected.unwrap_or(r.seq));
         self.group(&Record { seq, next: seq.saturating_add(width), ..r });
         if truth.is_some() {
-            self.expected = Some(seq.saturating_add(width));
+            self.expected = Some(if self.ends_count(&r) { 1 } else { seq.saturating_add(width) });
         }
         self.split = true;
         self.resume_run(seq.saturating_add(width));
+        self.last_mark = r.mark;
     }
 
     /// Behind a recovered record the numbers go on, in a run of their own: the recovered one is not among the intact.
@@ -386,7 +412,7 @@ impl Surveyor {
     fn accept(&mut self, r: Record) {
         self.survey.regions.extend_records(r.at, r.end(), 1, self.trust, self.split);
         self.split = false;
-        self.expected = Some(r.next);
+        self.expected = Some(if self.ends_count(&r) { 1 } else { r.next });
         let data = u64::from(r.mark == Mark::Data);
         self.survey.data += data;
         let frozen = self.frozen();
@@ -402,6 +428,11 @@ impl Surveyor {
         self.broken = 0;
         self.lost_before = false;
         self.last_mark = r.mark;
+    }
+
+    /// Behind it counting begins at 1 again.
+    fn ends_count(&self, r: &Record) -> bool {
+        r.mark == Mark::Commit && restarts(&self.survey.rules)
     }
 
     fn group(&mut self, r: &Record) {
@@ -451,8 +482,12 @@ impl Surveyor {
             return;
         };
         join(&mut open, r);
-        let span = r.seq.saturating_sub(open.first).saturating_add(1);
-        if self.survey.rules.grouping == Grouping::BeginCommit && span > open.records {
+        let numbered = matches!(self.survey.rules.numbering, Numbering::Contiguous { .. });
+        let first = if restarts(&self.survey.rules) { 1 } else { open.first };
+        // A mark without a number of its own covers none.
+        let unnumbered = u64::from(r.next == r.seq);
+        let span = r.seq.saturating_sub(first).saturating_add(1);
+        if numbered && self.survey.rules.grouping != Grouping::Undecided && span > open.records + unnumbered {
             self.list(Batch { state: BatchState::LostMember, ..open });
         }
     }
@@ -507,6 +542,11 @@ impl Surveyor {
         let [far, near] = self.times;
         self.judged(last, time_is_wrong_at_edge(f64::from_bits(last.seq), near, far, false));
     }
+}
+
+/// Whether counting begins at 1 in every file and behind every commit.
+fn restarts(rules: &Rules) -> bool {
+    rules.numbering == Numbering::Contiguous { restarts: true }
 }
 
 fn opened(r: &Record) -> Batch {
@@ -570,9 +610,10 @@ impl Sink for Surveyor {
             let follows = record.next > record.seq && self.expected.is_none_or(|e| e == record.seq);
             if record.next > record.seq && (follows || self.expected.is_none()) {
                 self.group(&record);
-                self.expected = Some(record.next);
+                self.expected = Some(if self.ends_count(&record) { 1 } else { record.next });
                 self.split = true;
                 self.resume_run(record.next);
+                self.last_mark = record.mark;
             } else if record.next == record.seq {
                 self.group(&record);
             }
@@ -606,6 +647,9 @@ impl Surveyor {
         let Some(held) = self.held.take() else { return };
         if self.survey.rules.numbering == Numbering::Time {
             self.settle_times(held);
+        } else if restarts(&self.survey.rules) && self.expected == Some(1) && self.broken == 0 {
+            // Where counting begins only 1 can stand.
+            self.wrong_number(held, Some(1));
         } else {
             // Nothing lies between it and the records before, so its number should have been the next. Of two records
             // alone in a file only the other files tell which is wrong.
