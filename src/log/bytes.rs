@@ -121,6 +121,11 @@ pub trait Bytes {
     /// # Errors
     /// [`Cause::Short`] when the span is not there (yet).
     fn utf8(&mut self, span: Range<u64>) -> Result<bool, Fault>;
+    /// Replaces what is in `into` by the bytes of `span`; the caller bounds its length.
+    ///
+    /// # Errors
+    /// [`Cause::Short`] when the span is not there (yet).
+    fn copy(&mut self, span: Range<u64>, into: &mut Vec<u8>) -> Result<(), Fault>;
     /// [`Cause::Short`] unless the file, not just what is at hand, reaches up to `to`.
     ///
     /// # Errors
@@ -192,6 +197,12 @@ impl Bytes for Window<'_> {
         let bytes = self.slice(span)?;
         Ok(if bytes.len() < 512 { ascii::is_ascii(bytes) } else { bytes.is_ascii() }
             || std::str::from_utf8(bytes).is_ok())
+    }
+    #[inline]
+    fn copy(&mut self, span: Range<u64>, into: &mut Vec<u8>) -> Result<(), Fault> {
+        into.clear();
+        into.extend_from_slice(self.slice(span)?);
+        Ok(())
     }
 }
 
@@ -407,6 +418,13 @@ impl Bytes for Reader<'_> {
             fine
         })?;
         Ok(fine && carry.is_empty())
+    }
+    fn copy(&mut self, span: Range<u64>, into: &mut Vec<u8>) -> Result<(), Fault> {
+        into.clear();
+        self.pieces(span, |piece| {
+            into.extend_from_slice(piece);
+            true
+        })
     }
 }
 
