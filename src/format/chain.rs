@@ -88,6 +88,12 @@ pub trait Framing: Send {
         false
     }
 
+    /// Where no checksum proves records: whether the record at `at` may in truth end at `next`, inside the bytes that its
+    /// lengths claim.
+    fn spans<B: Bytes>(&self, _b: &mut B, _at: u64, _next: u64) -> bool {
+        true
+    }
+
     /// What is checked in addition before a record is taken from the chain: rules that need the record before it.
     ///
     /// # Errors
@@ -133,6 +139,8 @@ impl Budget {
 
 /// A record without checksum is believed when this many more follow it.
 const UNPROVED_CHAIN: u32 = 3;
+/// And by so many, even if they do not lead past the damage.
+const UNPROVED_MANY: u32 = 16;
 /// Checksum bytes allowed per byte searched, so that hostile lengths cannot make the search quadratic.
 const BUDGET_PER_BYTE: u64 = 1;
 /// Allowed at once, so that behind ordinary damage records of any usual size are found.
@@ -217,15 +225,17 @@ impl<F: Framing> Chain<F> {
                 self.pay_to(at);
                 continue;
             };
-            let zeros = bytes.len() - skip >= 64 && bytes[skip..skip + 64].iter().all(|&b| b == 0);
+            let zeros = bytes[skip..].iter().take(F::MIN as usize).all(|&b| b == 0);
             at += skip as u64;
             if at + F::MIN > to {
                 break;
             }
             self.pay_to(at + 1);
-            if zeros {
+            // The window may end here: the run is measured over its edge.
+            let run = if zeros { zeros_end(reader, at) } else { at };
+            if run - at >= F::MIN {
                 // A record can begin with zeros, but not with more of them than its shortest form has bytes.
-                at = zeros_end(reader, at).saturating_sub(F::MIN - 1).max(at + 1);
+                at = (run + 1 - F::MIN).max(at + 1);
                 continue;
             }
             match self.candidate(reader, at, damage) {
@@ -280,12 +290,14 @@ impl<F: Framing> Chain<F> {
             return None;
         }
         self.framing.prove(reader, &record).ok()?;
-        if !self.framing.sought(reader, &record) {
+        if F::PROVED && !self.framing.sought(reader, &record) {
             return None;
         }
         if !F::PROVED {
-            return self
-                .leads_far(reader, &record, damage)
+            let (far, to) = self.leads_far(reader, &record, damage);
+            let believed = far && self.framing.sought(reader, &record);
+            // What was walked over in vain is paid for, too.
+            return (self.budget.spend(to - record.at) && believed)
                 .then_some((Trust::STRUCTURE.and(Trust::CHAIN), true));
         }
         let trust = Trust::CHECKSUM.and(Trust::LENGTHS);
@@ -301,17 +313,19 @@ impl<F: Framing> Chain<F> {
         }
     }
 
-    /// Whether the chain that starts at `record` goes on for some records, and beyond the damage.
-    fn leads_far(&self, reader: &mut Reader<'_>, record: &Record, damage: u64) -> bool {
+    /// Whether the chain that starts at `record` goes on for some records, and beyond the damage; and how far it was
+    /// followed.
+    fn leads_far(&self, reader: &mut Reader<'_>, record: &Record, damage: u64) -> (bool, u64) {
         let (mut at, mut links) = (record.end(), 0);
         while at < reader.end() && (links < UNPROVED_CHAIN || at <= damage) {
             match self.decode(reader, at) {
                 Ok(next) => (at, links) = (next.end(), links + 1),
-                Err(_) if self.framing.framing(reader, at).is_some() => return true,
-                Err(_) => return false,
+                Err(_) if self.framing.framing(reader, at).is_some() => return (true, at),
+                // A long chain that breaks before the damage met other damage; one that ends with it is a value's contents.
+                Err(_) => return (links >= UNPROVED_MANY && at < damage, at),
             }
         }
-        at > damage
+        (at > damage, at)
     }
 }
 
@@ -367,8 +381,10 @@ impl<F: Framing> Decoder for Chain<F> {
     fn recover(&mut self, reader: &mut Reader<'_>, fault: Fault) -> Recovery {
         let (at, end) = (fault.at, reader.end());
         self.pay_to(at);
-        let proved = Trust::CHECKSUM.and(Trust::POSITION);
+        let proved = if F::PROVED { Trust::CHECKSUM } else { Trust::STRUCTURE }.and(Trust::POSITION);
         let zeros = zeros_end(reader, at);
+        // So few may be the first bytes of a length.
+        let few_zeros = end - at < 4;
         let mut recovery = Recovery {
             from: at,
             record: None,
@@ -385,18 +401,20 @@ impl<F: Framing> Decoder for Chain<F> {
             }
         }
         // Where no checksum proved the record before the fault, its length may be the one that is wrong.
-        let from = match self.last.filter(|l| !F::PROVED && l.end() == at) {
-            Some(last) => last.at + 1,
-            None => at + 1,
-        };
-        let own_end = self.own_end(reader, at);
-        let hit = self.search(reader, at, from.max(zeros.saturating_sub(F::MIN - 1)), own_end.unwrap_or(end));
+        let suspect = self.last.filter(|l| !F::PROVED && l.end() == at);
+        // A record inside the one before tells that its length is wrong, and the bytes here are part of another.
+        let early = suspect.and_then(|last| self.inside(reader, &last));
+        let own_end = if early.is_none() { self.own_end(reader, at) } else { None };
+        let hit = early.or_else(|| {
+            let from = (at + 1).max(zeros.saturating_sub(F::MIN - 1));
+            self.search(reader, at, from, own_end.unwrap_or(end))
+        });
         // One length may have come to lead past records that stand behind the damage, and so on to the next.
         let own_end = own_end.filter(|&own| {
             self.lengths_agree(reader, at, own)
                 || !hit.is_some_and(|(hit, _)| self.run_stands(reader, hit, own))
         });
-        let next = hit.map_or(end, |h| h.0);
+        let next = hit.map_or(own_end.unwrap_or(end), |h| h.0);
         if zeros - at < F::MIN && next > at {
             let mended = self.framing.mend(reader, at, Some(next), &mut self.budget);
             if let Some((record, fix)) = mended.filter(|(record, _)| !self.overlaps(reader, record)) {
@@ -406,27 +424,28 @@ impl<F: Framing> Decoder for Chain<F> {
         match (own_end, hit) {
             (Some(own), hit) => {
                 (recovery.resume, recovery.trust) = (own, proved.and(Trust::LENGTHS).and(Trust::CHAIN));
-                recovery.embedded = hit.map(|h| h.0);
+                // Without a checksum there are no perfect records, only readings that happen to fit.
+                recovery.embedded = hit.map(|h| h.0).filter(|_| F::PROVED);
             }
             (None, Some((next, trust))) => {
                 (recovery.resume, recovery.trust) = (next, trust);
-                let unproved = self.last.filter(|l| !F::PROVED && l.end() == at);
-                if let Some(last) = unproved.filter(|l| next < at || self.framing.misled(reader, l.at, next))
-                {
+                if let Some(last) = suspect.filter(|l| next < at || self.framing.misled(reader, l.at, next)) {
                     recovery.from = last.at;
                     recovery.cause = Cause::Malformed("record: its length does not lead to the next one");
                 }
-                if self.was_torn(reader, at, next, fault) {
+                if next > at && self.was_torn(reader, at, next, fault) {
                     recovery.cause = Cause::TornThenAppended;
                 }
             }
             (None, None) => {
-                if matches!(fault.cause, Cause::Short { .. }) && zeros < end {
+                if let Some(last) = suspect.filter(|last| self.framing.misled(reader, last.at, end)) {
+                    recovery.from = last.at;
+                } else if matches!(fault.cause, Cause::Short { .. }) && (zeros < end || few_zeros) {
                     recovery.kind = Kind::Torn;
                 }
             }
         }
-        if zeros == recovery.resume || zeros - at >= F::MIN {
+        if (zeros == recovery.resume && !few_zeros) || zeros - at >= F::MIN {
             recovery.cause = Cause::Zeros;
         }
         recovery
@@ -449,6 +468,19 @@ impl<F: Framing> Chain<F> {
         }
     }
 
+    /// The first place inside `last` from which a chain steps over its end, where the chain breaks.
+    fn inside(&mut self, reader: &mut Reader<'_>, last: &Record) -> Option<(u64, Trust)> {
+        let to = last.end() + F::MIN - 1;
+        let mut from = last.at + 1;
+        while let Some(hit) = self.search(reader, last.end(), from, to) {
+            if self.framing.spans(reader, last.at, hit.0) {
+                return Some(hit);
+            }
+            from = hit.0 + 1;
+        }
+        None
+    }
+
     /// Where the damaged record's own lengths lead, if a record that fits stands there, or exactly the end. Where they
     /// contradict each other and both lead to something, the nearer passes over less.
     fn own_end(&self, reader: &mut Reader<'_>, at: u64) -> Option<u64> {
@@ -464,7 +496,8 @@ impl<F: Framing> Chain<F> {
             return false;
         }
         match self.decode(reader, to) {
-            Ok(next) => self.number_fits(&next, at) != Some(false),
+            Ok(next) if F::PROVED => self.number_fits(&next, at) != Some(false),
+            Ok(next) => self.leads_far(reader, &next, at).0 && self.framing.sought(reader, &next),
             Err(_) => to == reader.end() || self.framing.framing(reader, to).is_some(),
         }
     }

@@ -126,6 +126,15 @@ pub trait Bytes {
     /// # Errors
     /// [`Cause::Short`] when the span is not there (yet).
     fn piece(&mut self, span: Range<u64>) -> Result<&[u8], Fault>;
+    /// Replaces what is in `into` by the bytes of `span`; the caller bounds its length.
+    ///
+    /// # Errors
+    /// [`Cause::Short`] when the span is not there (yet).
+    fn copy(&mut self, span: Range<u64>, into: &mut Vec<u8>) -> Result<(), Fault> {
+        into.clear();
+        into.extend_from_slice(self.piece(span)?);
+        Ok(())
+    }
     /// [`Cause::Short`] unless the file, not just what is at hand, reaches up to `to`.
     ///
     /// # Errors

@@ -207,6 +207,14 @@ impl Regions {
         true
     }
 
+    /// Turns the framing at `at` into damage: what a look at the whole file reveals afterwards.
+    pub fn condemn(&mut self, at: u64, cause: Cause) {
+        let first = self.0.partition_point(|r| r.end() <= at);
+        if let Some(r) = self.0.get_mut(first).filter(|r| r.at <= at && r.kind == Kind::Framing) {
+            (r.kind, r.cause) = (Kind::Damage, Some(cause));
+        }
+    }
+
     /// Gives every region that is not sound and overlaps `range` another kind and cause.
     pub fn rename(&mut self, range: &std::ops::Range<u64>, kind: Kind, cause: Cause) {
         let first = self.0.partition_point(|r| r.end() <= range.start);

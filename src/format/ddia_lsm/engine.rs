@@ -1,0 +1,218 @@
+//! What the Python engine makes of a store when it opens it: `log-structured-merge-tree/lsm.py`, `load_index` of every
+//! table in the order of names as text, then `WAL.replay`.
+//!
+//! A footer is believed, whatever it says; only reading past the end of the file or into text that is not UTF-8 shows that
+//! it is wrong, and ends the process. The log ends silently at a short field or a wrong checksum (r2), but the key is
+//! decoded before the checksum is looked at, so a wrong byte in a key can end the process, too.
+
+use std::ops::Range;
+
+use super::table::Shape;
+use super::word;
+use crate::format::{Halt, LogFile, Outcome, Role};
+use crate::log::bytes::{Bytes, Reader};
+use crate::log::finding::Code;
+
+/// What is left after open. `records` counts log records replayed and, of every table, the entries that `scan_all` yields:
+/// all up to the footer's idea of their end, or to the first that is cut short or has a key that is not text.
+pub fn outcome(files: &[LogFile<'_>], revision: Option<&str>) -> Outcome {
+    let mut tables: Vec<usize> = (0..files.len()).filter(|&i| files[i].claim.role == Role::Table).collect();
+    tables.sort_by_key(|&i| files[i].name);
+    let (mut records, mut halts) = (0, Vec::new());
+    for &file in &tables {
+        let mut reader = Reader::new(files[file].src);
+        let footer = match number_of(files[file].name).and_then(|()| load_index(&mut reader)) {
+            Ok(footer) => footer,
+            Err(error) => return dead(error),
+        };
+        let (entries, at) = scan_all(&mut reader, footer);
+        records += entries;
+        if at != footer || Shape::of(&mut reader).entries_end != Some(footer) {
+            halts.push(Halt { file, at, for_good: false });
+        }
+    }
+    for file in (0..files.len()).filter(|&i| files[i].claim.role == Role::Log) {
+        let mut reader = Reader::new(files[file].src);
+        let replay = replay(&mut reader, revision != Some("r1"));
+        if let Some(error) = replay.error {
+            return dead(error);
+        }
+        records += replay.records;
+        if replay.at < reader.end() {
+            halts.push(Halt { file, at: replay.at, for_good: false });
+        }
+    }
+    Outcome { opens: true, error: None, records, halts }
+}
+
+/// It does not open, so nothing is taken over.
+fn dead(error: String) -> Outcome {
+    let halts = vec![Halt { file: 0, at: 0, for_good: true }];
+    Outcome { opens: false, error: Some(error), records: 0, halts }
+}
+
+/// How far the log is replayed.
+pub struct Replay {
+    /// Records put into the memtable.
+    pub records: u64,
+    /// Where it stopped.
+    pub at: u64,
+    /// What it died of.
+    pub error: Option<String>,
+}
+
+/// `WAL.replay`; `sum`: records begin with a checksum (r2).
+pub fn replay(b: &mut Reader<'_>, sum: bool) -> Replay {
+    let (mut at, mut records) = (0, 0);
+    let error = loop {
+        match step(b, at, sum) {
+            Ok(Some(end)) => (at, records) = (end, records + 1),
+            Ok(None) => break None,
+            Err(error) => break Some(error),
+        }
+    };
+    Replay { records, at, error }
+}
+
+/// One round of its loop: where the record at `at` ends, `None` where it stops.
+fn step(b: &mut Reader<'_>, at: u64, sum: bool) -> Result<Option<u64>, String> {
+    let start = if sum { at + 4 } else { at };
+    let Ok(key_len) = word(b, start) else { return Ok(None) };
+    let key = start + 4..start + 4 + key_len;
+    if key.end > b.end() {
+        return Ok(None);
+    }
+    decode(b, key.clone())?;
+    let Ok(val_len) = word(b, key.end) else { return Ok(None) };
+    let end = key.end + 4 + val_len;
+    if end > b.end() {
+        return Ok(None);
+    }
+    let sound = !sum || (b.array(at).map(u32::from_be_bytes) == b.crc32(0, start..end));
+    Ok(sound.then_some(end))
+}
+
+/// The number in a table's name, as `_load_existing_sstables` takes it.
+fn number_of(name: &str) -> Result<(), String> {
+    let text = name.split('_').nth(1).unwrap_or_default().split('.').next().unwrap_or_default();
+    match text.parse::<u64>() {
+        Err(e) if *e.kind() != std::num::IntErrorKind::PosOverflow => {
+            Err(format!("ValueError: invalid literal for int() with base 10: '{text}'"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `SSTable.load_index`: where the footer says that the entries end.
+fn load_index(b: &mut Reader<'_>) -> Result<u64, String> {
+    /// Seeking further is refused by the usual file system with 4 KiB blocks; others take it, and the read that follows fails.
+    const SEEK_MAX: u64 = (1 << 44) - 4096;
+    let cut = |bytes| format!("struct.error: unpack requires a buffer of {bytes} bytes");
+    let invalid = || String::from("OSError: [Errno 22] Invalid argument");
+    let footer = b.end().checked_sub(12).ok_or_else(invalid)?;
+    let start = b.array(footer).map(u64::from_be_bytes).map_err(|_| invalid())?;
+    let count = word(b, footer + 8).map_err(|_| invalid())?;
+    if i64::try_from(start).is_err() {
+        return Err("ValueError: cannot fit 'int' into an offset-sized integer".into());
+    }
+    if start > SEEK_MAX {
+        return Err(invalid());
+    }
+    let mut at = start;
+    for _ in 0..count {
+        let key_len = word(b, at).map_err(|_| cut(4))?;
+        let key = at + 4..(at + 4 + key_len).min(b.end());
+        at = key.end;
+        decode(b, key)?;
+        b.array::<8>(at).map_err(|_| cut(8))?;
+        at += 8;
+    }
+    Ok(start)
+}
+
+/// `SSTable.scan_all`: how many entries it yields, and where it stops.
+fn scan_all(b: &mut Reader<'_>, footer: u64) -> (u64, u64) {
+    let (mut at, mut entries) = (0, 0);
+    while at < footer {
+        let Ok(own) = super::lengths(b, at) else { break };
+        if b.utf8(at + 4..at + 4 + own.key) != Ok(true) {
+            break;
+        }
+        (at, entries) = (at + own.total(), entries + 1);
+    }
+    (entries, at)
+}
+
+/// `bytes.decode("utf-8")`: the error in Python's words.
+fn decode(b: &mut Reader<'_>, key: Range<u64>) -> Result<(), String> {
+    /// The place of the error is told in keys up to this length.
+    const TOLD: u64 = 1 << 20;
+    if b.utf8(key.clone()) != Ok(false) {
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    if key.end - key.start > TOLD || b.copy(key, &mut text).is_err() {
+        return Err("UnicodeDecodeError: 'utf-8' codec can't decode the key".into());
+    }
+    let Err(e) = std::str::from_utf8(&text) else { return Ok(()) };
+    let from = e.valid_up_to();
+    let to = from + e.error_len().unwrap_or(text.len() - from);
+    let head = text.get(from).copied().unwrap_or_default();
+    let why = match head {
+        0x80..=0xC1 | 0xF5.. => "invalid start byte",
+        _ if e.error_len().is_none() => "unexpected end of data",
+        _ => "invalid continuation byte",
+    };
+    let place = if to - from > 1 {
+        format!("bytes in position {from}-{}", to - 1)
+    } else {
+        format!("byte 0x{head:02x} in position {from}")
+    };
+    Err(format!("UnicodeDecodeError: 'utf-8' codec can't decode {place}: {why}"))
+}
+
+/// What happens at a finding of this kind.
+pub fn at(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::TornTail => {
+            "Log: reads up to it, says nothing, and appends behind it: what it writes from then on is lost at the next open. \
+             Its next flush or close truncates the log, torn bytes and all. Table: see WM-701."
+        }
+        Code::WrittenBehindTornTail => {
+            "Stops at the torn record, or (r1) takes what was written behind it for its contents; the next flush or close \
+             truncates the log and destroys the rest."
+        }
+        Code::ChecksumMismatch => {
+            "r2 stops here without a word; nothing behind this record is replayed, and the next flush or close truncates the \
+             log, which destroys it for good. If the key is not UTF-8 either, the store cannot be opened."
+        }
+        Code::InconsistentLength | Code::Malformed => {
+            "Believes every length. One that reaches past the end of the file ends the log silently; one that does not makes r1 \
+             go on with nonsense, r2 stop at the checksum. In a table, get() and scans go astray from there on."
+        }
+        Code::NotUtf8 => {
+            "Decodes the key before it looks at the checksum: the store cannot be opened (UnicodeDecodeError). In a table, get() \
+             and scans that come across it die of the same error."
+        }
+        Code::ZeroFilled => {
+            "r1 takes every eight zero bytes for a deletion of the empty key and goes on; r2 stops here without a word."
+        }
+        Code::EmbeddedRecord => "Takes it for what it is, a part of the value.",
+        Code::RevisionMismatch => {
+            "Notices nothing: r2 sees a log of r1 as empty, and r1 one of r2. The next flush or close truncates the log, and \
+             everything in it is gone."
+        }
+        Code::TableWithoutFooter => {
+            "Takes the last 12 bytes for the footer, whatever they are: the store cannot be opened (OSError, struct.error, \
+             ValueError or UnicodeDecodeError), although the log and the entries of the table may be intact."
+        }
+        Code::TableIndexMismatch => {
+            "Believes the index: get() starts from the wrong place and does not find keys that are there."
+        }
+        Code::ForeignFile => {
+            "Every name that ends in .sst counts as a table; one without a number behind its first underscore kills the open \
+             (ValueError or IndexError)."
+        }
+        _ => return None,
+    })
+}

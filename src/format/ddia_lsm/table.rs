@@ -1,0 +1,659 @@
+//! The sorted tables of the LSM tree, the same in both revisions, without any checksum.
+//!
+//! ```text
+//! entry    key_len u32 | key | val_len u32 | value          keys strictly ascending           big-endian
+//! index    key_len u32 | key | offset u64                   one for every 16th entry or so
+//! footer   footer_start u64 = end of the entries | count u32 = index entries                   the last 12 bytes
+//! ```
+//! A table is valid when 1. the index parses exactly `count` times from `footer_start` to the footer, 2. the entries lead
+//! exactly to `footer_start`, 3. keys are UTF-8 and each is greater than the one before, 4. every offset in the index is
+//! that of an entry with the index's key. A table is written in place under its final name, so a crash leaves one without
+//! footer; its entries are then read as far as they go. The index is what makes up for the missing checksum: behind damage
+//! it says where entries stand, and a length that leads past such a place is wrong.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use super::{FIXED, KEY, blank, lengths, misled, record, spans, word};
+use crate::format::{LogFile, Remark};
+use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
+use crate::log::decoder::{BATCH, Decoder, Recovery, Stop};
+use crate::log::fault::{Cause, Fault};
+use crate::log::finding::Code;
+use crate::log::record::{Record, Trust};
+use crate::log::region::Kind;
+use crate::log::survey::Survey;
+
+const FOOTER: u64 = 12;
+/// Keys are compared by this many bytes; longer ones that agree in them count as ascending.
+const KEY_MAX: u64 = 1024;
+/// Index entries kept for the search behind damage: 4 MiB, and tables of millions of entries.
+const ANCHORS_MAX: usize = 1 << 18;
+/// Anchors inside an entry that are looked at; one that is right shows that the entry is too long.
+const PROBES: usize = 8;
+const ORDER: Cause = Cause::Malformed("key order");
+const LINKED: Trust = Trust::STRUCTURE.and(Trust::CHAIN);
+
+/// What the end of a table says about it.
+pub struct Shape {
+    /// Where the entries end, if that can be told.
+    pub entries_end: Option<u64>,
+    /// The footer is usable: index and footer behind `entries_end` are sound as far as they go.
+    footer: bool,
+    /// What the last 12 bytes say as a footer, if it lies in the file.
+    claimed: Option<u64>,
+    anchors: Vec<Anchor>,
+}
+
+/// A place where an entry stands, says the index.
+#[derive(Clone, Copy)]
+struct Anchor {
+    at: u64,
+    /// CRC-32 of its key with length.
+    key: u32,
+}
+
+/// One entry of the index.
+struct Pointer {
+    at: u64,
+    /// Its key with length.
+    key: Range<u64>,
+    offset: u64,
+    end: u64,
+}
+
+impl Shape {
+    /// Looks at footer and index.
+    pub fn of(reader: &mut Reader<'_>) -> Shape {
+        let none = Shape { entries_end: None, footer: false, claimed: None, anchors: Vec::new() };
+        let Some((start, count, footer)) = footer(reader).filter(|(start, _, footer)| start <= footer) else {
+            return none;
+        };
+        let none = Shape { claimed: Some(start), ..none };
+        if count > (footer - start) / (FIXED + 4) {
+            return none;
+        }
+        let (mut at, mut anchors) = (start, Vec::new());
+        for _ in 0..count {
+            let Some(p) = pointer(reader, at, footer) else { return none };
+            at = p.end;
+            let rises = anchors.last().is_none_or(|last: &Anchor| last.at < p.offset) && p.offset < start;
+            if let (true, Ok(key)) = (rises && anchors.len() < ANCHORS_MAX, reader.crc32(0, p.key)) {
+                anchors.push(Anchor { at: p.offset, key });
+            }
+        }
+        if at != footer {
+            return none;
+        }
+        Shape { entries_end: Some(start), footer: true, anchors, ..none }
+    }
+}
+
+/// The numbers in the last 12 bytes, and where these begin.
+fn footer(reader: &mut Reader<'_>) -> Option<(u64, u64, u64)> {
+    let at = reader.end().checked_sub(FOOTER)?;
+    Some((u64::from_be_bytes(reader.array(at).ok()?), word(reader, at + 8).ok()?, at))
+}
+
+fn pointer<B: Bytes>(b: &mut B, at: u64, limit: u64) -> Option<Pointer> {
+    let key = at..at + KEY + word(b, at).ok()?;
+    let end = key.end + 8;
+    if end > limit {
+        return None;
+    }
+    let offset = u64::from_be_bytes(b.array(key.end).ok()?);
+    Some(Pointer { at, key, offset, end })
+}
+
+/// Decodes one table.
+pub struct TableDecoder {
+    shape: Shape,
+    /// The first anchor not passed yet.
+    anchor: usize,
+    last: Option<Record>,
+    /// Keys of the last entry and of the one before; `known` says how many of them there are.
+    keys: [Vec<u8>; 2],
+    known: usize,
+    scratch: Vec<u8>,
+    /// The index was looked for behind the fault, as no footer says where it is.
+    looked: bool,
+    /// Entries that the search may still try.
+    steps: u64,
+}
+
+impl TableDecoder {
+    /// A decoder at the start of a table.
+    pub fn new(src: &dyn ReadAt) -> Self {
+        let mut reader = Reader::new(src);
+        TableDecoder {
+            shape: Shape::of(&mut reader),
+            anchor: 0,
+            last: None,
+            keys: [Vec::new(), Vec::new()],
+            known: 0,
+            scratch: Vec::new(),
+            looked: false,
+            steps: (1 << 22) + reader.end().saturating_mul(4),
+        }
+    }
+
+    /// The entry at `at`, checked against the entries before it and against the index.
+    fn accept<B: Bytes>(&mut self, b: &mut B, at: u64) -> Result<Record, Fault> {
+        let fault = |cause| Err(Fault { at, cause });
+        let own = lengths(b, at)?;
+        let entry = record(at, own.total());
+        let too_long = Cause::Length { found: own.value, expected: u64::MAX };
+        if entry.end() > self.limit(b) {
+            return fault(too_long);
+        }
+        let key = at + KEY..at + KEY + own.key;
+        if !b.utf8(key.clone())? {
+            return fault(Cause::Text);
+        }
+        b.copy(key.start..key.end.min(key.start + KEY_MAX), &mut self.scratch)?;
+        if self.known > 0 && !rises(&self.keys[0], &self.scratch) {
+            return fault(ORDER);
+        }
+        while self.shape.anchors.get(self.anchor).is_some_and(|a| a.at <= at) {
+            self.anchor += 1;
+        }
+        // Damage may have hit the first of them, too.
+        let inside = self.shape.anchors.get(self.anchor..).unwrap_or_default();
+        for &anchor in inside.iter().take(PROBES).take_while(|a| a.at < entry.end()) {
+            if anchored(b, anchor)? {
+                return fault(too_long);
+            }
+        }
+        self.keys.swap(0, 1);
+        std::mem::swap(&mut self.keys[0], &mut self.scratch);
+        self.known = (self.known + 1).min(2);
+        self.last = Some(entry);
+        Ok(entry)
+    }
+
+    fn limit<B: Bytes>(&self, b: &B) -> u64 {
+        self.shape.entries_end.unwrap_or(b.end())
+    }
+
+    /// The last entry turned out not to be one.
+    fn forget_last(&mut self) {
+        self.keys.swap(0, 1);
+        self.known = self.known.saturating_sub(1).min(1);
+        self.last = None;
+    }
+}
+
+fn rises(a: &[u8], b: &[u8]) -> bool {
+    a < b || (a == b && a.len() as u64 == KEY_MAX)
+}
+
+/// Whether an entry with the key that the index names stands where it says.
+fn anchored<B: Bytes>(b: &mut B, anchor: Anchor) -> Result<bool, Fault> {
+    let stands = word(b, anchor.at).and_then(|len| b.crc32(0, anchor.at..anchor.at + KEY + len));
+    match stands {
+        Ok(key) => Ok(key == anchor.key),
+        Err(Fault { cause: Cause::Short { need }, .. }) if need > b.end() => Ok(false),
+        Err(short) => Err(short),
+    }
+}
+
+impl Decoder for TableDecoder {
+    fn fill(&mut self, mut window: Window<'_>, at: &mut u64, out: &mut Vec<Record>) -> Stop {
+        loop {
+            if self.shape.entries_end == Some(*at) && *at < window.end {
+                return match self.shape.footer {
+                    true => Stop::Framing(window.end),
+                    false => Stop::Fault(Fault { at: *at, cause: Cause::Malformed("footer") }),
+                };
+            }
+            if *at >= window.end {
+                return Stop::End;
+            }
+            if out.len() >= BATCH {
+                return Stop::Full;
+            }
+            match self.accept(&mut window, *at) {
+                Ok(entry) => {
+                    *at = entry.end();
+                    out.push(entry);
+                }
+                Err(fault) => return Stop::Fault(Fault { at: *at, ..fault }),
+            }
+        }
+    }
+
+    fn long(&mut self, reader: &mut Reader<'_>, at: u64) -> Result<Record, Fault> {
+        self.accept(reader, at)
+    }
+
+    fn recover(&mut self, reader: &mut Reader<'_>, fault: Fault) -> Recovery {
+        let at = fault.at;
+        self.locate_index(reader, at);
+        let mut recovery = Recovery {
+            from: at,
+            record: None,
+            resume: reader.end(),
+            trust: Trust::default(),
+            cause: fault.cause,
+            kind: Kind::Damage,
+            embedded: None,
+        };
+        if self.shape.entries_end == Some(at) {
+            return tail(reader, &self.shape, recovery);
+        }
+        if let (Cause::Short { need }, Some(_)) = (fault.cause, self.shape.entries_end) {
+            recovery.cause = Cause::Length { found: need - at, expected: u64::MAX };
+        }
+        if blank(reader, at) {
+            recovery.cause = Cause::Zeros;
+        }
+        let last = self.last.filter(|last| last.end() == at);
+        if let Some(last) = last.filter(|last| fault.cause == ORDER && self.order_blames(reader, last)) {
+            self.forget_last();
+            return Recovery { from: last.at, resume: at, trust: LINKED, ..recovery };
+        }
+        // A length that leads past an anchor is this entry's; any other fault may be that of the length before.
+        let suspect =
+            last.filter(|_| !matches!(fault.cause, Cause::Length { .. }) || fault_of_limit(self, reader, at));
+        let target = self.next_anchor(reader, at).or(self.shape.entries_end);
+        let refuted = self.refutes_last(reader, target);
+        if refuted {
+            let next = self
+                .search_to(reader, last.map_or(at, |last| last.at) + 1, reader.end(), at, target)
+                .or(target);
+            let from = last.map_or(at, |last| last.at);
+            return Recovery { from, resume: next.unwrap_or(reader.end()), trust: LINKED, ..recovery };
+        }
+        let early = suspect.and_then(|last| self.inside(reader, &last, target));
+        if let (None, Some(own)) = (early, self.own_end(reader, at, target)) {
+            return Recovery { resume: own, trust: LINKED.and(Trust::LENGTHS), ..recovery };
+        }
+        match early.or_else(|| self.search(reader, at, target)) {
+            Some(next) => {
+                (recovery.resume, recovery.trust) = (next, LINKED);
+                let refuted = self.refutes_last(reader, Some(next));
+                if let Some(last) = suspect.filter(|last| refuted || misled(reader, last.at, next)) {
+                    recovery.from = last.at;
+                    recovery.cause =
+                        Cause::Malformed("entry: the next one does not stand where its length leads");
+                    if !refuted {
+                        self.forget_last();
+                    }
+                }
+            }
+            None if matches!(fault.cause, Cause::Short { .. }) && !blank(reader, at) => {
+                recovery.kind = Kind::Torn
+            }
+            None => {}
+        }
+        recovery
+    }
+}
+
+/// Whether the entry at `at` reaches past the end of all entries, and not just past an anchor.
+fn fault_of_limit(decoder: &TableDecoder, reader: &mut Reader<'_>, at: u64) -> bool {
+    lengths(reader, at).is_ok_and(|own| at + own.total() > decoder.limit(reader))
+}
+
+/// Index and footer of a table whose footer is not usable: cut off, or damaged.
+fn tail(reader: &mut Reader<'_>, shape: &Shape, recovery: Recovery) -> Recovery {
+    let at = recovery.from;
+    let (kind, what) = match index_at(reader, at) {
+        Index::Whole(_) => (Kind::Damage, "footer"),
+        Index::Cut(_) if shape.claimed != Some(at) => (Kind::Torn, "index, cut off"),
+        Index::Cut(_) | Index::Broken => (Kind::Damage, "index"),
+    };
+    Recovery { kind, cause: Cause::Malformed(what), ..recovery }
+}
+
+/// What an index at some place, taken without a footer, turns out to be.
+enum Index {
+    /// It ends 12 bytes before the file does, and its offsets ascend.
+    Whole(Vec<Anchor>),
+    /// The file ends inside it; what there is of it is right.
+    Cut(Vec<Anchor>),
+    /// Something in it is wrong, or it is no index at all.
+    Broken,
+}
+
+fn index_at(reader: &mut Reader<'_>, start: u64) -> Index {
+    let (end, mut at, mut anchors) = (reader.end(), start, Vec::new());
+    let mut offset = None;
+    loop {
+        let rest = end - at;
+        if rest < FOOTER {
+            return Index::Cut(anchors);
+        }
+        if rest == FOOTER {
+            return Index::Whole(anchors);
+        }
+        let Some(p) = pointer(reader, at, end) else {
+            // No key has 16 MiB.
+            let cut = reader.array(at) == Ok([0]);
+            return if cut { Index::Cut(anchors) } else { Index::Broken };
+        };
+        let due = offset.map_or(p.offset == 0, |before| before < p.offset);
+        let Ok(key) = reader.crc32(0, p.key) else { return Index::Broken };
+        let anchor = Anchor { at: p.offset, key };
+        // An entry that it names may be damaged, but the order of the offsets is its own.
+        if !due || p.offset >= start {
+            return Index::Broken;
+        }
+        if anchors.len() < ANCHORS_MAX {
+            anchors.push(anchor);
+        }
+        (at, offset) = (p.end, Some(p.offset));
+    }
+}
+
+impl TableDecoder {
+    /// Without a usable footer: the index may begin at the fault, or be found behind it by what it begins with, the key of
+    /// the table's first entry and the offset 0.
+    fn locate_index(&mut self, reader: &mut Reader<'_>, at: u64) {
+        if self.shape.entries_end.is_some() {
+            return;
+        }
+        let Some(needle) = needle(reader) else { return };
+        let mut found = Vec::new();
+        let here = reader.copy(at..at + needle.len() as u64, &mut found).is_ok() && found == needle;
+        if here || self.shape.claimed == Some(at) {
+            self.shape.entries_end = Some(at);
+            return;
+        }
+        if std::mem::replace(&mut self.looked, true) {
+            return;
+        }
+        let mut from = at + 1;
+        while let Some(start) = position(reader, &needle, from) {
+            if let Index::Whole(anchors) | Index::Cut(anchors) = index_at(reader, start) {
+                (self.shape.entries_end, self.shape.anchors) = (Some(start), anchors);
+                return;
+            }
+            // A table inside a value has an index, too.
+            from = start + 1;
+        }
+    }
+
+    /// Keys do not rise from `last` to the entry behind it: whether `last` has the wrong one.
+    fn order_blames(&mut self, reader: &mut Reader<'_>, last: &Record) -> bool {
+        let at = last.end();
+        if let Some(right) = self.is_anchor(reader, at) {
+            return right;
+        }
+        if let Some(right) = self.is_anchor(reader, last.at) {
+            return !right;
+        }
+        let Ok(own) = lengths(reader, at) else { return false };
+        let mut key = Vec::new();
+        let key_end = at + KEY + own.key.min(KEY_MAX);
+        if reader.copy(at + KEY..key_end, &mut key).is_err()
+            || (self.known > 1 && !rises(&self.keys[1], &key))
+        {
+            return false;
+        }
+        // Without the entry at `at` the next one would follow `last` well: then that one is as likely.
+        let next = at + own.total();
+        next < self.limit(reader) && self.entry(reader, next, &self.keys[0], &mut key).is_none()
+    }
+
+    /// Whether the anchor at `target` has a key that the last entry's already exceeds, so that one is no entry; its key is
+    /// then forgotten.
+    fn refutes_last(&mut self, reader: &mut Reader<'_>, target: Option<u64>) -> bool {
+        let mut key = Vec::new();
+        let copied = target.filter(|_| target != self.shape.entries_end).and_then(|at| {
+            let from = at + KEY;
+            let len = word(reader, at).ok()?.min(KEY_MAX);
+            reader.copy(from..from + len, &mut key).ok()
+        });
+        let mut refuted = false;
+        while copied.is_some() && self.known > 0 && !rises(&self.keys[0], &key) {
+            self.forget_last();
+            refuted = true;
+        }
+        refuted
+    }
+
+    /// Whether the index names the entry at `at`, and with its key.
+    fn is_anchor(&self, reader: &mut Reader<'_>, at: u64) -> Option<bool> {
+        let i = self.shape.anchors.binary_search_by_key(&at, |a| a.at).ok()?;
+        Some(anchored(reader, *self.shape.anchors.get(i)?) == Ok(true))
+    }
+
+    /// Where the entry at `at` ends if it is one with a key greater than `floor`; its key is left in `key`.
+    fn entry(&self, reader: &mut Reader<'_>, at: u64, floor: &[u8], key: &mut Vec<u8>) -> Option<u64> {
+        let own = lengths(reader, at).ok()?;
+        let end = at + own.total();
+        let from = at + KEY;
+        if end > self.limit(reader) || reader.utf8(from..from + own.key) != Ok(true) {
+            return None;
+        }
+        reader.copy(from..from + own.key.min(KEY_MAX), key).ok()?;
+        rises(floor, key).then_some(end)
+    }
+
+    /// The key that those behind damage must exceed. `from`: the search begins inside the last entry, which is in doubt.
+    fn floor(&self, doubt: bool) -> &[u8] {
+        match (doubt, self.known) {
+            (false, 1..) => &self.keys[0],
+            (true, 2..) => &self.keys[1],
+            _ => &[],
+        }
+    }
+
+    /// Where the lengths of the entry at `at` lead, if the entries from there on are right.
+    fn own_end(&mut self, reader: &mut Reader<'_>, at: u64, target: Option<u64>) -> Option<u64> {
+        if blank(reader, at) {
+            return None;
+        }
+        let to = at + lengths(reader, at).ok()?.total();
+        let right = target.is_none_or(|target| to <= target)
+            && (Some(to) == target || to == reader.end() || self.leads(reader, to, at, target).is_ok());
+        right.then_some(to)
+    }
+
+    /// The first place behind `at` where the index names an entry that does stand there.
+    fn next_anchor(&self, reader: &mut Reader<'_>, at: u64) -> Option<u64> {
+        let first = self.shape.anchors.partition_point(|a| a.at <= at);
+        let behind = self.shape.anchors.get(first..)?;
+        behind.iter().find(|&&a| anchored(reader, a) == Ok(true)).map(|a| a.at)
+    }
+
+    /// The next entry behind `at`. With an anchor or the end of the entries behind it, one from which entries lead exactly
+    /// there, or else that place itself; without, one that several others follow.
+    fn search(&mut self, reader: &mut Reader<'_>, at: u64, target: Option<u64>) -> Option<u64> {
+        let end = reader.end();
+        let claimed = self.shape.claimed.filter(|&claimed| claimed > at);
+        if let (None, Some(claimed)) = (target, claimed) {
+            let next = self.search_to(reader, at + 1, end, at, Some(claimed));
+            if next.is_some() {
+                self.shape.entries_end = Some(claimed);
+                return next;
+            }
+        }
+        self.search_to(reader, at + 1, end, at, target).or(target)
+    }
+
+    /// The first place inside `last` from which entries step over its end, where they break, and lead to `target`.
+    fn inside(&mut self, reader: &mut Reader<'_>, last: &Record, target: Option<u64>) -> Option<u64> {
+        let mut from = last.at + 1;
+        loop {
+            let at = last.end();
+            let place = self.search_to(reader, from, at + FIXED - 1, at, target)?;
+            if spans(reader, last.at, place) {
+                return Some(place);
+            }
+            from = place + 1;
+        }
+    }
+
+    /// The first place in `from..to` from which entries lead to `target`; `at`: the fault.
+    fn search_to(
+        &mut self,
+        reader: &mut Reader<'_>,
+        from: u64,
+        to: u64,
+        at: u64,
+        target: Option<u64>,
+    ) -> Option<u64> {
+        let to = target.map_or(to, |target| target.min(to));
+        let mut place = from;
+        while place + FIXED <= to && self.steps > 0 {
+            self.steps -= 1;
+            // Entries begin with a zero byte, as no key has 16 MiB.
+            let window = reader.forward(place, FIXED as usize);
+            let bytes = window.slice(place..to.min(window.base + window.bytes.len() as u64)).unwrap_or(&[]);
+            let Some(skip) = bytes.iter().position(|&b| b == 0) else {
+                place += bytes.len().max(1) as u64;
+                continue;
+            };
+            place += skip as u64;
+            let limit = target.unwrap_or(reader.end());
+            let fits = lengths(reader, place).is_ok_and(|own| place + own.total() <= limit);
+            match if fits { self.leads(reader, place, at, target) } else { Err(place) } {
+                Ok(()) => return Some(place),
+                // Entries that lead to more damage are not tried one by one.
+                Err(broken) => place = broken.max(place + 1),
+            }
+        }
+        None
+    }
+
+    /// Whether entries lead from `place` to `target`, or without one far enough; else where to go on searching.
+    fn leads(
+        &mut self,
+        reader: &mut Reader<'_>,
+        place: u64,
+        at: u64,
+        target: Option<u64>,
+    ) -> Result<(), u64> {
+        /// Entries believed without an anchor.
+        const LINKS: u32 = 3;
+        /// So many are no accident, even if they do not lead to the target.
+        const MANY: u32 = 64;
+        // Without an anchor nothing vouches for the key of the last entry.
+        let mut floor = self.floor(place < at || target.is_none()).to_vec();
+        let (mut to, mut links, mut key) = (place, 0, Vec::new());
+        while target.is_none_or(|target| to < target) {
+            if target.is_none() && (links > LINKS || (links > 1 && to == reader.end())) {
+                return Ok(());
+            }
+            // An early place counts only if the entries from it on step over the fault.
+            let next = if to == at { None } else { self.entry(reader, to, &floor, &mut key) };
+            let Some(end) = next else { return Err(if links > MANY { to } else { place }) };
+            self.steps = self.steps.saturating_sub(1 + key.len() as u64 / 64);
+            std::mem::swap(&mut floor, &mut key);
+            (to, links) = (end, links + 1);
+        }
+        if target == Some(to) { Ok(()) } else { Err(place) }
+    }
+}
+
+/// What the index must begin with: the first entry's key with length, and eight zero bytes.
+fn needle(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
+    let len = word(reader, 0).ok().filter(|&len| len <= KEY_MAX)?;
+    let mut needle = Vec::new();
+    reader.copy(0..KEY + len, &mut needle).ok()?;
+    needle.extend([0; 8]);
+    Some(needle)
+}
+
+/// Offset of the first occurrence of `needle` at or behind `from`.
+fn position(reader: &mut Reader<'_>, needle: &[u8], mut from: u64) -> Option<u64> {
+    while from + needle.len() as u64 <= reader.end() {
+        let window = reader.forward(from, needle.len());
+        let bytes = window.slice(from..window.base + window.bytes.len() as u64).ok()?;
+        if let Some(i) = bytes.windows(needle.len()).position(|w| w == needle) {
+            return Some(from + i as u64);
+        }
+        from += (bytes.len() + 1).checked_sub(needle.len()).filter(|&n| n > 0)? as u64;
+    }
+    None
+}
+
+/// What is wrong with footer or index. An index that cannot be right makes its region damage.
+pub fn inspect(file: usize, log: &LogFile<'_>, survey: &mut Survey) -> Option<Remark> {
+    let mut reader = Reader::new(log.src);
+    let shape = Shape::of(&mut reader);
+    let end = reader.end();
+    let Some(start) = shape.entries_end else {
+        let at = end.saturating_sub(FOOTER);
+        let message = match footer(&mut reader) {
+            None => format!("{end} bytes cannot hold the footer of a table: its writing was cut off"),
+            Some((start, count, _)) => format!(
+                "the last 12 bytes are no footer (entries up to {start}, {count} index entries); the entries are read without"
+            ),
+        };
+        return Some(Remark { code: Code::TableWithoutFooter, file, at, len: end - at, message });
+    };
+    let (first, wrong) = contradictions(&mut reader, log.src, start, survey)?;
+    let more = if wrong > 1 { format!(", and {} others do not either", wrong - 1) } else { String::new() };
+    let message = format!("the index entry at {first} does not agree with the entries{more}");
+    Some(Remark { code: Code::TableIndexMismatch, file, at: first, len: 0, message })
+}
+
+/// Offset of the first entry of the index that does not fit the table's entries, and how many do not.
+fn contradictions(
+    reader: &mut Reader<'_>,
+    src: &dyn ReadAt,
+    start: u64,
+    survey: &mut Survey,
+) -> Option<(u64, u64)> {
+    let sound = survey.regions.as_slice().iter().all(|r| r.kind.sound());
+    // A second reader, so that index and entries each have a window of their own.
+    let mut entries = Reader::new(src);
+    let limit = reader.end().saturating_sub(FOOTER);
+    let (mut at, mut good, mut before) = (start, 0, None);
+    let (mut first, mut wrong, mut impossible) = (None, 0, false);
+    if start == limit && start > 0 {
+        (first, wrong, impossible) = (Some(start), 1, true);
+    }
+    while let Some(p) = pointer(reader, at, limit) {
+        at = p.end;
+        let Ok(key) = reader.crc32(0, p.key.clone()) else { break };
+        let anchor = Anchor { at: p.offset, key };
+        let due = before.map_or(p.offset == 0, |before| before < p.offset) && p.offset < start;
+        if due && anchored(&mut entries, anchor) == Ok(true) {
+            good = p.offset;
+        } else if !due || survey.regions.find(p.offset).is_none_or(|r| r.kind.sound()) {
+            first = first.or(Some(p.at));
+            wrong += 1;
+            impossible |= !due || sound && !may_be(reader, &mut entries, good, &p, start);
+        }
+        before = if due { Some(p.offset) } else { before };
+    }
+    if impossible {
+        survey.regions.condemn(start, Cause::Malformed("index"));
+    }
+    first.map(|first| (first, wrong))
+}
+
+/// Whether the index may be right and the entry it points to be the one with a wrong key: an entry does begin there, and
+/// the index's key lies between those of its neighbours. `good`: an entry before it.
+fn may_be(reader: &mut Reader<'_>, entries: &mut Reader<'_>, good: u64, p: &Pointer, limit: u64) -> bool {
+    /// Entries walked over; an index entry stands for fewer.
+    const STEPS: usize = 4096;
+    let (mut key, mut other) = (Vec::new(), Vec::new());
+    let key_end = p.key.end.min(p.key.start + KEY + KEY_MAX);
+    if reader.copy(p.key.start + KEY..key_end, &mut key).is_err() {
+        return true;
+    }
+    let (mut at, mut begins) = (good, false);
+    for _ in 0..STEPS {
+        if at >= limit {
+            return begins;
+        }
+        let Ok(own) = lengths(entries, at) else { return true };
+        let from = at + KEY;
+        if entries.copy(from..from + own.key.min(KEY_MAX), &mut other).is_err() {
+            return true;
+        }
+        match at.cmp(&p.offset) {
+            Ordering::Less if !rises(&other, &key) => return false,
+            Ordering::Less => {}
+            Ordering::Equal => begins = true,
+            Ordering::Greater => return begins && rises(&key, &other),
+        }
+        at += own.total();
+    }
+    true
+}
