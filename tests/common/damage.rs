@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::log::{File, Written};
+use super::log::{Field, File, Written};
 use super::random::Random;
 
 /// One damage.
@@ -118,18 +118,31 @@ fn some_range(len: usize, random: &mut Random) -> Range<usize> {
 }
 
 fn overwrite(file: &mut File, at: usize, bytes: &[u8]) {
-    for r in &mut file.records {
-        let (from, to) = (r.span.start.max(at), r.span.end.min(at + bytes.len()));
-        if from < to && file.bytes[from..to] != bytes[from - at..to - at] {
-            let numbers = file.fields.iter().filter(|f| r.whole && !f.length);
-            file.renumbered |= numbers.clone().any(|f| {
-                let field = r.span.start + (f.offset)(&file.bytes[r.span.clone()]);
-                field < to && from < field + f.width
-            });
-            r.whole = false;
-        }
-    }
+    let before = file.clone();
     file.bytes[at..at + bytes.len()].copy_from_slice(bytes);
+    for (r, was) in file.records.iter_mut().zip(&before.records) {
+        let (old, new) = (&before.bytes[was.span.clone()], &file.bytes[r.span.clone()]);
+        if old == new {
+            continue;
+        }
+        for field in file.fields.iter().filter(|_| was.whole) {
+            let (from, to) = (field.get(old), field.get(&with_same_lengths(new, old, field)));
+            file.changed_field |= from != to;
+            // A wrong length may by chance lead to where another record starts.
+            let lead = (was.span.end as u64).wrapping_add(to).wrapping_sub(from);
+            let start = before.records.iter().any(|other| other.span.start as u64 == lead);
+            file.leads_astray |= field.length && from != to && (start || lead == before.bytes.len() as u64);
+        }
+        r.whole = false;
+    }
+}
+
+/// The record with nothing changed but the field, so that a field behind a wrong length is found.
+fn with_same_lengths(new: &[u8], old: &[u8], field: &Field) -> Vec<u8> {
+    let at = (field.offset)(old);
+    let mut record = old.to_vec();
+    record[at..at + field.width].copy_from_slice(&new[at..at + field.width]);
+    record
 }
 
 fn insert(file: &mut File, at: usize, bytes: &[u8]) {

@@ -32,8 +32,10 @@ pub struct File {
     /// Bytes of it were copied: of two records with the same number either may be the stray one, and what lies between
     /// the two copies falls with the choice.
     pub copied: bool,
-    /// The number of a record was changed.
-    pub renumbered: bool,
+    /// A length or number of a record was changed.
+    pub changed_field: bool,
+    /// A length was changed and leads to the start of another record, or to the end of the file.
+    pub leads_astray: bool,
     /// How many damages were done to it.
     pub damages: usize,
     /// What a reader can promise about it.
@@ -108,7 +110,8 @@ impl File {
             originals: Vec::new(),
             shifted: false,
             copied: false,
-            renumbered: false,
+            changed_field: false,
+            leads_astray: false,
             damages: 0,
             promise,
             fields,

@@ -1,0 +1,96 @@
+//! What the fuzzer runs, and `tests/fuzz.rs` over every fixture: any bytes as files of any format.
+//!
+//! Byte 0 picks the format, byte 1 its revision and the window, byte 2 the names of the files and where the rest of the
+//! input is split between two of them. Everything that the commands build on is run: survey, conclusions, inspection,
+//! the engine, the findings. Nothing may panic, the regions must tile every file, and neither the window nor the number
+//! of threads may change anything.
+
+use std::io;
+
+use walmedic::analysis::OpenLog;
+use walmedic::format::{ALL, Format, LogFile};
+use walmedic::log::bytes::{ReadAt, Reader};
+use walmedic::log::scan::scan;
+use walmedic::log::survey::{Survey, Surveyor};
+
+/// Names of which every format claims some; a format without one here is not fuzzed, and `tests/fuzz.rs` says so.
+pub const NAMES: [&str; 10] = [
+    "000001.wal",
+    "000002.wal",
+    "wal.log",
+    "sst_000000.sst",
+    "0.data",
+    "0.hint",
+    "segment_000000.dat",
+    "segment_000000.hint",
+    "btree.wal",
+    "btree.dat",
+];
+
+/// The names that a format claims.
+pub fn names(format: &dyn Format) -> Vec<&'static str> {
+    NAMES.into_iter().filter(|name| format.claim(name).is_some()).collect()
+}
+
+/// Reads one input.
+pub fn read(data: &[u8]) {
+    let [pick, how, split, rest @ ..] = data else { return };
+    let format = ALL[usize::from(*pick) % ALL.len()];
+    let names = names(format);
+    if names.is_empty() {
+        return;
+    }
+    let revisions = format.profile().revisions;
+    let revision = revisions.get(usize::from(how & 3).wrapping_sub(1)).copied();
+    let first = usize::from(split & 7) % names.len();
+    let at = rest.len() * usize::from(split >> 3) / 31;
+    let mut files = vec![(names[first].to_owned(), rest[..at].to_vec())];
+    if names.len() > 1 {
+        files.push((names[(first + 1) % names.len()].to_owned(), rest[at..].to_vec()));
+    }
+    let open = OpenLog::memory(format, files, revision);
+    let report = open.analyse(1);
+    for file in &report.files {
+        let mut at = 0;
+        for region in file.survey.regions.as_slice() {
+            assert_eq!(region.at, at, "{}: {region:?}", file.name);
+            at = region.end();
+        }
+        assert_eq!(at, file.bytes, "{}", file.name);
+    }
+    // Wording them must not panic, either.
+    report.findings().for_each(drop);
+    let chunk = 1usize << (how >> 2 & 15);
+    for file in 0..open.files().len() {
+        assert_eq!(survey(&open, file, Some(chunk)), survey(&open, file, None), "{chunk} bytes at a time");
+    }
+}
+
+/// The survey of one file alone, with a window of `chunk` bytes or the whole file at hand.
+fn survey(open: &OpenLog, file: usize, chunk: Option<usize>) -> Survey {
+    let files = open.files();
+    let far = Far(open.source(file).whole().unwrap_or_default());
+    let source: &dyn ReadAt = if chunk.is_some() { &far } else { files[file].src };
+    let seen: Vec<LogFile<'_>> = files
+        .iter()
+        .enumerate()
+        .map(|(i, f)| LogFile { name: f.name, claim: f.claim, src: if i == file { source } else { f.src } })
+        .collect();
+    let mut opened = open.format().open(&seen, file, open.revision);
+    let mut surveyor = Surveyor::new(opened.rules);
+    let mut reader = Reader::with_chunk(source, chunk.unwrap_or(1 << 16));
+    scan(&mut reader, &mut *opened.decoder, 0, &mut surveyor);
+    surveyor.finish()
+}
+
+/// Bytes that are never at hand as a whole.
+struct Far<'a>(&'a [u8]);
+
+impl ReadAt for Far<'_> {
+    fn size(&self) -> u64 {
+        self.0.len() as u64
+    }
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(at, buf)
+    }
+}

@@ -1,0 +1,74 @@
+//! What the fuzzer runs, over every input it once failed on (`fuzz/regressions/`), over every fixture, and over random
+//! bytes and damaged logs. With `WALMEDIC_FUZZ_SEEDS=1` the fixtures become the fuzzer's first inputs.
+
+mod common;
+#[path = "../fuzz/read.rs"]
+mod read;
+
+use std::path::{Path, PathBuf};
+
+use common::random::Watch;
+
+#[test]
+fn every_format_is_fuzzed() {
+    for format in walmedic::format::ALL {
+        assert!(!read::names(*format).is_empty(), "{}: no name in fuzz/read.rs", format.profile().name);
+    }
+}
+
+#[test]
+fn nothing_panics_on_what_failed_before() {
+    for path in list(&root().join("fuzz/regressions")) {
+        println!("{}", path.display());
+        read::read(&std::fs::read(path).expect("an input"));
+    }
+}
+
+#[test]
+fn nothing_panics_on_the_fixtures() {
+    let seeds = std::env::var_os("WALMEDIC_FUZZ_SEEDS").map(|_| root().join("fuzz/corpus/read"));
+    seeds.iter().for_each(|dir| std::fs::create_dir_all(dir).expect("a folder"));
+    let mut count = 0;
+    for format in list(&root().join("fixtures")) {
+        for input in list(&format).iter().flat_map(|case| list(&case.join("input"))) {
+            let bytes = std::fs::read(&input).expect("an input");
+            for pick in 0..walmedic::format::ALL.len() as u8 {
+                for split in [0, 1, 31 << 3, (31 << 3) + 2, 15 << 3] {
+                    let data = [&[pick, split + 3, split][..], &bytes].concat();
+                    read::read(&data);
+                    count += 1;
+                    if let Some(dir) = seeds.as_ref().filter(|_| bytes.len() < 2000) {
+                        std::fs::write(dir.join(format!("seed-{count}")), &data).expect("a seed");
+                    }
+                }
+            }
+        }
+    }
+    assert!(count > 100);
+}
+
+#[test]
+fn nothing_panics_on_noise() {
+    let watch = Watch::new("noise", 300);
+    let formats = walmedic::format::ALL.len();
+    for round in 0..1500 * formats {
+        let mut random = watch.random(round);
+        let len = random.below(600);
+        let mut data = random.bytes(3 + len);
+        // Small numbers and zeros are what lengths and kinds are made of.
+        let dull = random.below(4);
+        data[3..].iter_mut().filter(|_| random.below(4) < dull).for_each(|b| *b &= 7);
+        read::read(&data);
+    }
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn list(dir: &Path) -> Vec<PathBuf> {
+    let listed = std::fs::read_dir(dir).into_iter().flatten();
+    let mut paths: Vec<PathBuf> = listed.map(|e| e.expect("an entry").path()).collect();
+    paths.sort();
+    paths
+}
