@@ -220,8 +220,8 @@ impl<D: Data> Records<D> {
         let (k, v) = Self::sizes(b, at).ok()?;
         let payload = at + Self::HEADER;
         let limit = b.end().checked_sub(payload)?.min(LIMIT);
-        // One of the sizes must be right; and where they lead to a record, both are.
-        if k.min(v) > limit || self.stands(b, payload + k + v) || !budget.spend(limit) {
+        // One of the sizes must be right.
+        if k.min(v) > limit || !budget.spend(limit) {
             return None;
         }
         let (stored, mut crc) = (Self::stored_crc(b, at).ok()?, 0);
@@ -294,22 +294,33 @@ impl<D: Data> Framing for Records<D> {
             return None;
         }
         let payload = at + Self::HEADER;
+        let (k, v) = Self::sizes(b, at).ok()?;
+        let own_end = payload + k + v;
         let n = match end {
+            // Where the sizes lead to a record, both are right.
+            None if self.stands(b, own_end) => return None,
             None => self.proved_length(b, at, budget)?,
             Some(end) => {
                 // The checksum of nothing proves nothing.
                 let n = end.checked_sub(payload).filter(|&n| n > 0 && budget.spend(n))?;
                 let stored = Self::stored_crc(b, at).ok()?;
-                (b.crc32(0, payload..end) == Ok(stored)).then_some(n)?
+                match b.crc32(0, payload..end) == Ok(stored) {
+                    true => n,
+                    // The record found may be part of the value, and the one that was swallowed lie behind it.
+                    false if end < own_end => self.proved_length(b, at, budget)?,
+                    false => return None,
+                }
             }
         };
         Self::resized(b, at, n)
     }
 
+    /// Nowhere, if the header is garbage or the value it spans cannot be one: then a size is wrong.
     fn leads_to<B: Bytes>(&self, b: &mut B, at: u64) -> [Option<u64>; 2] {
         let garbage = D::TIME.is_some() && !Self::time(b, at).is_ok_and(plausible);
         let sizes = Self::sizes(b, at).ok().filter(|(k, v)| k + v > 0 && *k < LONG_KEY && !garbage);
-        [sizes.map(|(k, v)| at + Self::HEADER + k + v), None]
+        let spans = sizes.map(|(k, v)| (at + Self::HEADER + k, at + Self::HEADER + k + v));
+        [spans.filter(|s| !D::TEXT || b.utf8(s.0..s.1) != Ok(false)).map(|s| s.1), None]
     }
 
     /// Behind damage a record of nothing is believed only in front of one that is proved by its contents.
