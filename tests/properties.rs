@@ -320,8 +320,9 @@ fn damage_keeps_account_of_the_records() {
     let mut random = Random::new(1);
     let mut file = common::log::File::new("x", Promise::Tiled, &[]);
     (0..4).for_each(|i| file.push(&[i; 4]));
-    let whole =
-        |f: &common::log::File| -> Vec<(usize, bool)> { f.records.iter().map(|r| (r.span.start, r.whole)).collect() };
+    let whole = |f: &common::log::File| -> Vec<(usize, bool)> {
+        f.records.iter().map(|r| (r.span.start, r.whole)).collect()
+    };
     let mut cut = file.clone();
     Damage::Cut(6).apply(&mut cut, &mut random);
     assert_eq!(whole(&cut), [(0, true), (4, false)]);

@@ -129,11 +129,14 @@ fn lost(file: &File, regions: &[Region]) -> Vec<usize> {
 /// several behind damage; `beside` records next to the damage may be taken for part of it.
 fn unproved_but_promised(file: &File, i: usize, beside: usize) -> bool {
     const CHAIN: usize = 5;
-    let linked = |a: usize| file.records[a].whole && file.records[a].span.end == file.records[a + 1].span.start;
+    let linked =
+        |a: usize| file.records[a].whole && file.records[a].span.end == file.records[a + 1].span.start;
     let before = (0..i).rev().take_while(|&a| linked(a)).count();
-    let behind = 1 + (i..file.records.len() - 1).take_while(|&a| linked(a) && file.records[a + 1].whole).count();
+    let behind =
+        1 + (i..file.records.len() - 1).take_while(|&a| linked(a) && file.records[a + 1].whole).count();
     let from_start = before == i && file.records[0].span.start == 0;
-    let to_end = i + behind == file.records.len() && file.records.last().map(|r| r.span.end) == Some(file.bytes.len());
+    let to_end =
+        i + behind == file.records.len() && file.records.last().map(|r| r.span.end) == Some(file.bytes.len());
     file.records[i].whole
         && (from_start || before >= beside && before + behind >= CHAIN)
         && (to_end || behind > beside)
