@@ -432,8 +432,8 @@ impl Report {
         }
         if undecided > 0 {
             let message = format!(
-                "{undecided} {}s behind the last COMMIT may be single writes or an unfinished batch; nothing in the bytes tells",
-                profile.record
+                "{} behind the last COMMIT may be single writes or an unfinished batch; nothing in the bytes tells",
+                plural(undecided, profile.record)
             );
             out.push(note(Code::UndecidedTail, message));
         }
@@ -546,7 +546,7 @@ impl Report {
     fn unwhole(&self, u: &Unwhole) -> Finding {
         let b = &u.batch;
         let code = match b.state {
-            BatchState::Orphan => Code::OrphanedBatch,
+            BatchState::Orphan(_) => Code::OrphanedBatch,
             BatchState::LostMember => Code::LostMember,
             BatchState::NoBegin { .. } => Code::CommitWithoutBegin,
         };
@@ -554,7 +554,7 @@ impl Report {
         let record = self.format.profile().record;
         let message = match b.state {
             BatchState::NoBegin { .. } => format!("COMMIT {numbers} without BEGIN: {}", u.why),
-            _ => format!("batch of {} {record}s, {numbers}: {}", b.records, u.why),
+            _ => format!("batch of {}, {numbers}: {}", plural(b.records, record), u.why),
         };
         Finding { code, class: code.class(), file: Some(u.file), at: b.at, len: b.end - b.at, message }
     }
@@ -566,7 +566,17 @@ impl Finding {
     }
 }
 
-fn span(first: u64, last: u64) -> String {
+/// A count and its noun.
+pub fn plural(n: u64, noun: &str) -> String {
+    match (n, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (n, Some(stem)) => format!("{n} {stem}ies"),
+        (n, None) => format!("{n} {noun}s"),
+    }
+}
+
+/// Sequence numbers, ends included.
+pub fn span(first: u64, last: u64) -> String {
     if first == last { format!("seq {first}") } else { format!("seq {first}..{last}") }
 }
 

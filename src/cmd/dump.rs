@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::analysis::{OpenLog, Report};
 use crate::cli::{Format, Global, Input};
-use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, open_all};
+use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, complain, open_all};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::record::{Fix, Mark, Record, Trust};
@@ -60,6 +60,16 @@ pub struct Opts {
     format: Format,
 }
 
+impl Opts {
+    fn filtered(&self) -> bool {
+        self.seq.is_some()
+            || self.op.is_some()
+            || self.key.is_some()
+            || self.tx.is_some()
+            || self.at.is_some()
+    }
+}
+
 fn offset(text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16),
@@ -108,6 +118,9 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         dump_log(log, report, &mut printer)?;
     }
     printer.close()?;
+    if printer.printed == 0 && opts.filtered() && !global.quiet {
+        complain("no record or damaged range matches what was asked for");
+    }
     let incomplete = reports
         .iter()
         .flat_map(|r| &r.files)
@@ -212,7 +225,7 @@ impl<'r> Fates<'r> {
     fn new(report: &'r Report, file: usize) -> Self {
         let unwhole = report.conclusions.batches.iter().filter(|u| u.file == file);
         let batches = unwhole.filter_map(|u| match u.batch.state {
-            BatchState::Orphan => Some((u.batch.at, u.batch.end, "uncommitted")),
+            BatchState::Orphan(_) => Some((u.batch.at, u.batch.end, "uncommitted")),
             BatchState::LostMember => Some((u.batch.at, u.batch.end, "incomplete-batch")),
             BatchState::NoBegin { .. } => None,
         });

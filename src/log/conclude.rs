@@ -5,7 +5,7 @@ use super::fault::Cause;
 use super::numbering::{Judgement, Numbering, Run, judge, room};
 use super::record::Fix;
 use super::region::{Kind, Region};
-use super::survey::{Batch, BatchState, Grouping, MAX_LISTED, Survey};
+use super::survey::{Batch, BatchState, Ended, Grouping, MAX_LISTED, Survey};
 
 /// A place in a log: index of the file, offset in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -392,8 +392,16 @@ fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
                 BatchState::LostMember => "a record between its BEGIN and its COMMIT is missing",
                 BatchState::NoBegin { hole: true } => "its BEGIN lies in the missing range",
                 BatchState::NoBegin { hole: false } => "its BEGIN was cut off, as a truncate does",
-                BatchState::Orphan if survey.open == Some(batch) => "the file ends before its COMMIT",
-                BatchState::Orphan => "no COMMIT before the next BEGIN, missing numbers or a torn record",
+                BatchState::Orphan(Ended::File) => {
+                    "the file ends before its COMMIT; single writes after a reopen would look the same"
+                }
+                BatchState::Orphan(Ended::Begin) => {
+                    "another BEGIN comes before its COMMIT; single writes after a reopen would look the same"
+                }
+                BatchState::Orphan(Ended::Hole) => {
+                    "numbers are missing where it goes on, and no COMMIT follows"
+                }
+                BatchState::Orphan(Ended::Torn) => "its write was torn before the COMMIT",
             };
             lost += if matches!(batch.state, BatchState::NoBegin { .. }) { 0 } else { batch.data };
             out.batches.push(Unwhole { file, batch, why });

@@ -58,8 +58,8 @@ pub struct Batch {
 /// See [`Batch`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchState {
-    /// It never committed: another BEGIN, a hole in the numbers, or the end of the file came first.
-    Orphan,
+    /// It never committed.
+    Orphan(Ended),
     /// BEGIN and COMMIT are there, a record between them is not.
     LostMember,
     /// A COMMIT with its members, but the BEGIN is missing. `hole`: numbers are missing before it.
@@ -67,6 +67,19 @@ pub enum BatchState {
         /// See above.
         hole: bool,
     },
+}
+
+/// What came before the COMMIT of an orphan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The end of the file.
+    File,
+    /// Another BEGIN.
+    Begin,
+    /// Missing numbers.
+    Hole,
+    /// A record of it that was torn.
+    Torn,
 }
 
 /// Anomalies of one kind are counted, not listed, past this.
@@ -224,7 +237,8 @@ impl Surveyor {
         self.settle();
         if let Some(open) = self.survey.open {
             // Numbers that are missing inside it, with no COMMIT behind them, end the orphan there.
-            self.survey.open = Some(self.cut.unwrap_or(open));
+            let cut = self.cut.map(|cut| Batch { state: BatchState::Orphan(Ended::Hole), ..cut });
+            self.survey.open = Some(cut.unwrap_or(open));
         }
         self.survey
     }
@@ -449,8 +463,7 @@ impl Surveyor {
             (_, Mark::Begin) => {
                 self.survey.begins += 1;
                 if let Some(open) = self.survey.open.take() {
-                    let orphan = self.cut.take().unwrap_or(open);
-                    self.list(orphan);
+                    self.list_orphan(open, Ended::Begin);
                 }
                 self.cut = None;
                 self.survey.open = Some(opened(r));
@@ -495,6 +508,12 @@ impl Surveyor {
     /// Whether numbers are missing between the last complete batch and this COMMIT: its BEGIN lay in the hole.
     fn hole_before_commit(&self, r: &Record) -> bool {
         self.lost_before || self.survey.runs.last().is_some_and(|run| run.at > 0 && run.first <= r.seq)
+    }
+
+    /// Numbers that are missing inside it end the orphan there.
+    fn list_orphan(&mut self, open: Batch, ended: Ended) {
+        let (batch, ended) = self.cut.take().map_or((open, ended), |cut| (cut, Ended::Hole));
+        self.list(Batch { state: BatchState::Orphan(ended), ..batch });
     }
 
     fn list(&mut self, batch: Batch) {
@@ -551,7 +570,7 @@ fn restarts(rules: &Rules) -> bool {
 
 fn opened(r: &Record) -> Batch {
     Batch {
-        state: BatchState::Orphan,
+        state: BatchState::Orphan(Ended::File),
         at: r.at,
         end: r.end(),
         first: r.seq,
@@ -622,7 +641,7 @@ impl Sink for Surveyor {
             if recovery.cause == Cause::TornThenAppended {
                 // A batch is one write: the crash that tore this record ended it, and what follows stands alone.
                 if let Some(open) = self.survey.open.take() {
-                    self.list(self.cut.unwrap_or(open));
+                    self.list_orphan(open, Ended::Torn);
                 }
                 self.cut = None;
             }

@@ -147,7 +147,8 @@ pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl
         files: Seq(|| report.files.iter().map(|f| file(report, f))),
         gaps: Seq(|| report.conclusions.gaps.iter().map(|g| gap(report, g))),
         orphans: Seq(|| {
-            let orphans = report.conclusions.batches.iter().filter(|u| u.batch.state == BatchState::Orphan);
+            let orphans =
+                report.conclusions.batches.iter().filter(|u| matches!(u.batch.state, BatchState::Orphan(_)));
             orphans.map(|u| {
                 json!({
                     "file": report.files[u.file].name, "offset": u.batch.at, "len": u.batch.end - u.batch.at,

@@ -9,7 +9,7 @@ use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use owo_colors::Rgb;
 
-use crate::analysis::{FileReport, Finding, Report};
+use crate::analysis::{FileReport, Finding, Report, plural, span};
 use crate::cli::Judgement;
 use crate::log::finding::{Class, Code};
 use crate::log::region::Kind;
@@ -262,7 +262,7 @@ impl<'a> View<'a> {
             writeln!(
                 out,
                 "  {}",
-                self.paint.hue(Hue::Bad, format!("seq {}..{} missing ({count})", g.first, g.last))
+                self.paint.hue(Hue::Bad, format!("{} missing ({count})", span(g.first, g.last)))
             )?;
             writeln!(
                 out,
@@ -277,7 +277,7 @@ impl<'a> View<'a> {
         }
         for r in c.repeats.iter().take(few) {
             let file = printable(&report.files[r.place.file].name);
-            let what = self.paint.hue(Hue::Odd, format!("seq {}..{} {}", r.first, r.last, r.kind.word()));
+            let what = self.paint.hue(Hue::Odd, format!("{} {}", span(r.first, r.last), r.kind.word()));
             writeln!(out, "  {what} at {file}:0x{:x}", r.place.at)?;
         }
         let hidden = c.gaps.len().saturating_sub(few) + c.repeats.len().saturating_sub(few);
@@ -502,14 +502,6 @@ fn quote(text: &str) -> String {
         text.to_owned()
     } else {
         format!("'{}'", printable(text).replace('\'', "'\\''"))
-    }
-}
-
-fn plural(n: u64, noun: &str) -> String {
-    match (n, noun.strip_suffix('y')) {
-        (1, _) => format!("1 {noun}"),
-        (n, Some(stem)) => format!("{n} {stem}ies"),
-        (n, None) => format!("{n} {noun}s"),
     }
 }
 
