@@ -292,7 +292,7 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
         let restarts = files[file].survey.rules.numbering == (Numbering::Contiguous { restarts: true });
         if run.first == due || (restarts && run.first == 1) {
             expected = Some(run.next);
-        } else if restarts && run.first < due {
+        } else if restarts && (1..due).contains(&run.first) {
             // Counting began again, and the records from 1 on are gone.
             push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), 1), &mut out.unlisted);
             expected = Some(run.next);

@@ -62,7 +62,7 @@ pub fn log_file(revision: Revision, tree: &Tree, pages: &[u32], committed: bool)
         seq += 1;
     }
     match revision {
-        Revision::R1 if committed => file.push_framing(b"CMIT"),
+        Revision::R1 if committed => file.push(b"CMIT"),
         Revision::R3 if committed => file.push(&entry(revision, seq, u32::MAX, b"")),
         _ => {}
     }
@@ -90,7 +90,7 @@ pub fn tree(random: &mut Random, leaves: usize, page_bytes: usize) -> Tree {
 /// A tree as before an insertion that splits a leaf, and the log of that insertion.
 pub fn sample(random: &mut Random, records: usize, revision: Revision) -> Log {
     // An operation writes three or four pages however many records are asked for; the leaves make up for it.
-    let before = tree(random, 2 + records / 8, 128);
+    let before = tree(random, (2 + records / 8).min(8), 128);
     let mut after = before.clone();
     let pages = after.insert_last((b"key999".to_vec(), b"new".to_vec()), 3);
     let mut log = Log::new("ddia-btree", Some(revision.name()));

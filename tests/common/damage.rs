@@ -94,7 +94,7 @@ fn any_field(file: &File, random: &mut Random) -> Damage {
     let record = random.below(file.records.len());
     let field = random.below(file.fields.len());
     let written = &file.records[record];
-    if !written.whole {
+    if !written.whole || !file.fields[field].in_record(&file.bytes[written.span.clone()]) {
         return Damage::Flip { at: random.below(file.bytes.len()), bit: random.below(8) as u8 };
     }
     let was = file.fields[field].get(&file.bytes[written.span.clone()]);
@@ -125,7 +125,7 @@ fn overwrite(file: &mut File, at: usize, bytes: &[u8]) {
         if old == new {
             continue;
         }
-        for field in file.fields.iter().filter(|_| was.whole) {
+        for field in file.fields.iter().filter(|f| was.whole && f.in_record(old)) {
             let (from, to) = (field.get(old), field.get(&with_same_lengths(new, old, field)));
             file.changed_field |= from != to;
             // A wrong length may by chance lead to where another record starts.

@@ -82,6 +82,11 @@ pub struct Field {
 }
 
 impl Field {
+    /// Whether the record has it; marks are shorter than records.
+    pub fn in_record(&self, record: &[u8]) -> bool {
+        record.len() > 8 && (self.offset)(record) + self.width <= record.len()
+    }
+
     /// Reads it.
     pub fn get(&self, record: &[u8]) -> u64 {
         let at = (self.offset)(record);

@@ -234,6 +234,10 @@ impl EntryFraming {
         if at + DATA <= b.end() {
             return short;
         }
+        // All there is must be at hand before it is judged.
+        if let Err(short) = b.sum32(at..b.end()) {
+            return short;
+        }
         let seq = b.array(at).map_or(1, u32::from_be_bytes);
         if !(1..MAX_SEQ).contains(&seq) && seq != u32::from_be_bytes(*MARK) {
             return Fault { at, cause: Cause::Number { found: seq.into(), expected: u64::MAX } };
