@@ -116,7 +116,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "ddia-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -220,7 +220,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "ddia-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -404,7 +404,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "ddia-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)

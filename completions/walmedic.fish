@@ -41,7 +41,12 @@ complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "explain" -d 'What
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "completions" -d 'Completions for a shell'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "man" -d 'The manual page'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l as -d 'Read as this format instead of recognising it' -r -f -a "ddia-wal\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l as -d 'Read as this format instead of recognising it' -r -f -a "bitcask\t''
+bitcask-hash\t''
+bitcask-log\t''
+ddia-btree\t''
+ddia-lsm\t''
+ddia-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l stdin-name -d 'Name that standard input would have as a file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
@@ -66,7 +71,12 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l detailed-ex
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s v -l verbose -d 'Say more: every file of a long list, every note'
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l as -d 'Read as this format instead of recognising it' -r -f -a "ddia-wal\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l as -d 'Read as this format instead of recognising it' -r -f -a "bitcask\t''
+bitcask-hash\t''
+bitcask-log\t''
+ddia-btree\t''
+ddia-lsm\t''
+ddia-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l stdin-name -d 'Name that standard input would have as a file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
@@ -96,7 +106,12 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l hex -d 'Annot
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s v -l verbose -d 'Say more: every file of a long list, every note'
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l as -d 'Read as this format instead of recognising it' -r -f -a "ddia-wal\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l as -d 'Read as this format instead of recognising it' -r -f -a "bitcask\t''
+bitcask-hash\t''
+bitcask-log\t''
+ddia-btree\t''
+ddia-lsm\t''
+ddia-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l stdin-name -d 'Name that standard input would have as a file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r

@@ -8,7 +8,7 @@ pub fn is_ascii(bytes: &[u8]) -> bool {
     /// From here on the standard library is as fast, and faster.
     const LONG: usize = 512;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    let word = |at: usize| bytes[at..].first_chunk::<8>().map_or(0, |b| u64::from_ne_bytes(*b));
+    let word = |at: usize| bytes[at..].first_chunk::<8>().map_or(0, |b| u64::from_le_bytes(*b));
     let n = bytes.len();
     if n >= LONG {
         return bytes.is_ascii();
