@@ -441,7 +441,7 @@ impl Report {
             let message = format!(
                 "{name} looks like a left-over of this log; the engine ignores it, and so does this report"
             );
-            out.push(note(Code::ForeignFile, message).as_note());
+            out.push(note(Code::ForeignFile, message).into_note());
         }
     }
 
@@ -561,7 +561,7 @@ impl Report {
 }
 
 impl Finding {
-    fn as_note(self) -> Finding {
+    fn into_note(self) -> Finding {
         Finding { class: Class::Note, ..self }
     }
 }

@@ -73,7 +73,8 @@ fn no_example_names_a_file_that_is_not_shipped() {
             .split([' ', '`', '(', ')', '\n', '"'])
             .filter(|w| w.starts_with("fixtures/") && !w.contains(['<', '…', '*']))
         {
-            let place = Path::new(env!("CARGO_MANIFEST_DIR")).join(path.trim_end_matches(['.', ',', ';', ':']));
+            let place =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join(path.trim_end_matches(['.', ',', ';', ':']));
             let evidence = path.contains(".evidence");
             assert!(evidence || place.exists(), "{} names {path}", page.display());
         }

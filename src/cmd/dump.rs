@@ -97,10 +97,10 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 /// When no log could be opened at all, or standard output fails.
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let (logs, failed) = open_all(&opts.input)?;
-    if let Some(name) = &opts.file {
-        if !logs.iter().any(|l| l.log.files.iter().any(|f| f.name == *name)) {
-            bail!("--file {name}: no such file in this log");
-        }
+    if let Some(name) = &opts.file
+        && !logs.iter().any(|l| l.log.files.iter().any(|f| f.name == *name))
+    {
+        bail!("--file {name}: no such file in this log");
     }
     let reports = analyse_all(&logs, &opts.input, global);
     let mut printer = Printer {

@@ -288,7 +288,8 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
         let repeat =
             |kind| Repeat { first: run.first, last: run.next - 1, place, len: run.end - run.at, kind };
         let starts_file = fa != file;
-        let back_in_line = runs.get(i + 1).is_some_and(|(_, b)| b.first == due);
+        // A run inside a file that the next one takes no notice of is not this log's.
+        let passing = !starts_file && runs.get(i + 1).is_some_and(|(_, b)| b.first == due);
         let restarts = files[file].survey.rules.numbering == (Numbering::Contiguous { restarts: true });
         if run.first == due || (restarts && run.first == 1) {
             expected = Some(run.next);
@@ -296,7 +297,7 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
             // Counting began again, and the records from 1 on are gone.
             push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), 1), &mut out.unlisted);
             expected = Some(run.next);
-        } else if run.first > due && !(back_in_line && !starts_file) {
+        } else if run.first > due && !passing {
             push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), due), &mut out.unlisted);
             expected = Some(run.next);
         } else if run.first < due && starts_file && fill_gap(&mut out.gaps, &run) {

@@ -619,10 +619,10 @@ impl Sink for Surveyor {
 
     fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
         self.settle();
-        if let Some(at) = recovery.embedded {
-            if self.survey.embedded.len() < MAX_LISTED {
-                self.survey.embedded.push(at);
-            }
+        if let Some(at) = recovery.embedded
+            && self.survey.embedded.len() < MAX_LISTED
+        {
+            self.survey.embedded.push(at);
         }
         if let Some((record, fix)) = recovery.record {
             self.recovered(&record, recovery.cause, fix, recovery.trust);

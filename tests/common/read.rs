@@ -199,7 +199,10 @@ fn wrong_number<'a>(file: &'a File, at: usize, rest: &[u8]) -> Option<&'a Vec<u8
     file.originals.iter().find(|original| {
         let Some(found) = rest.get(..original.len()) else { return false };
         let mut found = found.to_vec();
-        file.fields.iter().filter(|f| !f.length && f.in_record(original)).for_each(|f| f.set(&mut found, f.get(original)));
+        file.fields
+            .iter()
+            .filter(|f| !f.length && f.in_record(original))
+            .for_each(|f| f.set(&mut found, f.get(original)));
         found == **original
     })
 }

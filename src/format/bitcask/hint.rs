@@ -343,7 +343,7 @@ impl<'a> Comparison<'a> {
                 self.postpone(file, record, hashed, known.contains(&hashed), &mut unseen);
             }
         });
-        while let Some(p) = next.next() {
+        for p in next {
             self.nowhere(file, hint, p);
         }
         self.unseen.insert(file, unseen);

@@ -272,7 +272,7 @@ impl<const SUM: bool> Framing for LogFraming<SUM> {
             return true;
         }
         let walk = self.walk(b, record.at);
-        if walk.to == b.end() { walk.strings % 2 == 0 } else { !walk.values_fit() }
+        if walk.to == b.end() { walk.strings.is_multiple_of(2) } else { !walk.values_fit() }
     }
 
     fn misled<B: Bytes>(&self, b: &mut B, at: u64, next: u64) -> bool {

@@ -196,15 +196,17 @@ impl Framing for WalFraming {
         let key_len = u64::try_from(head.key_len).ok().filter(|k| at + FIXED + k <= b.end());
         if let Some(k) = key_len {
             let val_len = i32::from_le_bytes(b.array(at + KEY + k).ok()?);
-            if let Some(v) = u64::try_from(val_len).ok().filter(|v| at + FIXED + k + v <= b.end()) {
-                if Some(k + v) != room && proves(b, k, v) {
-                    return fixed(k, v, "record_length", head.length, FIXED - 4 + k + v);
-                }
+            if let Some(v) = u64::try_from(val_len).ok().filter(|v| at + FIXED + k + v <= b.end())
+                && Some(k + v) != room
+                && proves(b, k, v)
+            {
+                return fixed(k, v, "record_length", head.length, FIXED - 4 + k + v);
             }
-            if let Some(v) = room.and_then(|room| room.checked_sub(k)) {
-                if v != u64::from(val_len as u32) && proves(b, k, v) {
-                    return fixed(k, v, "val_len", u64::from(val_len as u32), v);
-                }
+            if let Some(v) = room.and_then(|room| room.checked_sub(k))
+                && v != u64::from(val_len as u32)
+                && proves(b, k, v)
+            {
+                return fixed(k, v, "val_len", u64::from(val_len as u32), v);
             }
         }
         // The key length that makes the value length fit is searched for; a longer record would cost too much.
@@ -247,10 +249,10 @@ fn partial<B: Bytes>(b: &mut B, at: u64, short: Fault) -> Fault {
             return Fault { at, cause: Cause::Length { found: length, expected: u64::MAX } };
         }
     }
-    if let Ok([op]) = b.array::<1>(at + OP) {
-        if !(1..=5).contains(&op) {
-            return Fault { at, cause: Cause::Kind(op) };
-        }
+    if let Ok([op]) = b.array::<1>(at + OP)
+        && !(1..=5).contains(&op)
+    {
+        return Fault { at, cause: Cause::Kind(op) };
     }
     Fault { at, cause: Cause::Short { need: at + FIXED } }
 }
