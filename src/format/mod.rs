@@ -18,14 +18,13 @@ pub mod ddia_lsm;
 pub mod ddia_wal;
 
 /// Every format that is understood. A new one is a line here.
-pub static ALL: &[&dyn Format] =
-    &[
-        &ddia_wal::DdiaWal,
-        &ddia_btree::DdiaBtree,
-        &ddia_lsm::DdiaLsm,
-        &bitcask_hash::BitcaskHash,
-        &bitcask_log::BitcaskLog,
-    ];
+pub static ALL: &[&dyn Format] = &[
+    &ddia_wal::DdiaWal,
+    &ddia_btree::DdiaBtree,
+    &ddia_lsm::DdiaLsm,
+    &bitcask_hash::BitcaskHash,
+    &bitcask_log::BitcaskLog,
+];
 
 /// The part a file plays in its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
