@@ -37,6 +37,9 @@ pub trait Framing: Send {
     /// Numbers begin at 1 again behind a commit.
     const RESTARTS: bool = false;
 
+    /// A record without checksum is believed behind damage when this many more follow it.
+    const LINKS: u32 = 3;
+
     /// Lengths, kind and number of the record at `at`, checked against each other and against the end of the file.
     ///
     /// # Errors
@@ -80,6 +83,12 @@ pub trait Framing: Send {
     /// nothing is found in any stretch of zeros.
     fn sought<B: Bytes>(&self, _b: &mut B, _record: &Record) -> bool {
         true
+    }
+
+    /// A damaged record leads to `own_end`, and a perfect one lies inside it at `inner`: whether that one is the next of
+    /// this log, swallowed by a wrong length, and not part of the contents. Asked where numbers do not tell.
+    fn swallowed<B: Bytes>(&self, _b: &mut B, _at: u64, _inner: u64, _own_end: u64) -> bool {
+        false
     }
 
     /// Where no checksum proves records: whether all signs are that the record at `at` reaches to the next one at `next`
@@ -137,9 +146,7 @@ impl Budget {
     }
 }
 
-/// A record without checksum is believed when this many more follow it.
-const UNPROVED_CHAIN: u32 = 3;
-/// And by so many, even if they do not lead past the damage.
+/// A record without checksum is believed when so many more follow it, even if they do not lead past the damage.
 const UNPROVED_MANY: u32 = 16;
 /// Checksum bytes allowed per byte searched, so that hostile lengths cannot make the search quadratic.
 const BUDGET_PER_BYTE: u64 = 1;
@@ -317,12 +324,16 @@ impl<F: Framing> Chain<F> {
     /// followed.
     fn leads_far(&self, reader: &mut Reader<'_>, record: &Record, damage: u64) -> (bool, u64) {
         let (mut at, mut links) = (record.end(), 0);
-        while at < reader.end() && (links < UNPROVED_CHAIN || at <= damage) {
+        while at < reader.end() && (links < F::LINKS || at <= damage) {
             match self.decode(reader, at) {
                 Ok(next) => (at, links) = (next.end(), links + 1),
                 Err(_) if self.framing.framing(reader, at).is_some() => return (true, at),
-                // A long chain that breaks before the damage met other damage; one that ends with it is a value's contents.
-                Err(_) => return (links >= UNPROVED_MANY && at < damage, at),
+                Err(fault) => {
+                    // The last record of a file may be torn.
+                    let torn = links > 0 && at > damage && matches!(fault.cause, Cause::Short { .. });
+                    // A long chain that breaks before the damage met other damage; one that ends with it is a value's contents.
+                    return (torn || links >= UNPROVED_MANY && at < damage, at);
+                }
             }
         }
         (at > damage, at)
@@ -421,6 +432,9 @@ impl<F: Framing> Decoder for Chain<F> {
                 return self.mended(recovery, record, fix, proved.and(Trust::CHAIN));
             }
         }
+        let inner = hit.map(|h| h.0);
+        let own_end =
+            own_end.filter(|&own| !inner.is_some_and(|i| self.framing.swallowed(reader, at, i, own)));
         match (own_end, hit) {
             (Some(own), hit) => {
                 (recovery.resume, recovery.trust) = (own, proved.and(Trust::LENGTHS).and(Trust::CHAIN));

@@ -190,11 +190,18 @@ impl<'a> Comparison<'a> {
             .filter(|(_, f)| f.claim.role.counts())
             .filter_map(|(i, f)| Some((number(f.name)?, i)))
             .collect();
+        let stem = |f: &LogFile<'a>| f.name.rsplit_once('.').map_or(f.name, |(stem, _)| stem);
+        let data: HashMap<&str, usize> = files
+            .iter()
+            .enumerate()
+            .filter(|(_, f)| f.claim.role.counts())
+            .map(|(i, f)| (stem(f), i))
+            .collect();
         let hints: HashMap<usize, usize> = files
             .iter()
             .enumerate()
             .filter(|(_, f)| f.claim.role == Role::Hint)
-            .filter_map(|(i, f)| Some((*numbers.get(&number(f.name)?)?, i)))
+            .filter_map(|(i, f)| Some((*data.get(stem(f))?, i)))
             .collect();
         if files.len() == surveys.len() && files.iter().any(|f| f.claim.role == Role::Hint) {
             comparison.orphans(&hints);

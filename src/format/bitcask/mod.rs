@@ -249,6 +249,8 @@ impl<D: Data> Framing for Records<D> {
     const LANES: &'static [Lane] = D::LANES;
     const MIN: u64 = Self::HEADER;
     const PROVED: bool = D::LAYOUT.checksum.is_some();
+    /// Few bytes are a plausible timestamp, two sizes that fit, and text.
+    const LINKS: u32 = 1;
 
     #[inline]
     fn frame<B: Bytes>(&self, b: &mut B, at: u64) -> Result<Record, Fault> {
@@ -315,12 +317,13 @@ impl<D: Data> Framing for Records<D> {
         Self::resized(b, at, n)
     }
 
-    /// Nowhere, if the header is garbage or the value it spans cannot be one: then a size is wrong.
+    /// Nowhere, if the header is garbage, or what it spans is no text where it has to be: then a size may be wrong.
     fn leads_to<B: Bytes>(&self, b: &mut B, at: u64) -> [Option<u64>; 2] {
         let garbage = D::TIME.is_some() && !Self::time(b, at).is_ok_and(plausible);
         let sizes = Self::sizes(b, at).ok().filter(|(k, v)| k + v > 0 && *k < LONG_KEY && !garbage);
-        let spans = sizes.map(|(k, v)| (at + Self::HEADER + k, at + Self::HEADER + k + v));
-        [spans.filter(|s| !D::TEXT || b.utf8(s.0..s.1) != Ok(false)).map(|s| s.1), None]
+        let payload = at + Self::HEADER;
+        let end = sizes.map(|(k, v)| payload + k + v);
+        [end.filter(|&end| !D::TEXT || b.utf8(payload..end) != Ok(false)), None]
     }
 
     /// Behind damage a record of nothing is believed only in front of one that is proved by its contents.
@@ -333,6 +336,20 @@ impl<D: Data> Framing for Records<D> {
             && self
                 .frame(b, r.end())
                 .is_ok_and(|next| next.len > Self::HEADER && self.prove(b, &next).is_ok())
+    }
+
+    /// A value that holds a log holds nothing else, mostly; a wrong size reaches to the end of a record, and what lies
+    /// before the one swallowed is the rest of a value.
+    fn swallowed<B: Bytes>(&self, b: &mut B, at: u64, inner: u64, own_end: u64) -> bool {
+        let value = Self::sizes(b, at).map_or(inner, |(k, _)| at + Self::HEADER + k);
+        let mut next = inner;
+        while next < own_end {
+            match self.frame(b, next).and_then(|r| self.prove(b, &r).map(|()| r)) {
+                Ok(r) => next = r.end(),
+                Err(_) => return false,
+            }
+        }
+        next == own_end && inner != value
     }
 
     /// One bit of a size is wrong, and what lies up to the next record goes on as the text that values are here.
@@ -357,15 +374,19 @@ pub fn plausible(bits: u64) -> bool {
     (TIME_TOP.0..=TIME_TOP.1).contains(&top)
 }
 
-/// The number in a name, if all of `stem` is one; numbers past 64 bits come last.
+/// The number that `stem` is; past 64 bits it counts as none.
 pub fn number(stem: &str) -> Option<u64> {
-    let digits = !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| stem.parse().unwrap_or(u64::MAX))
+    if digits(stem) { stem.parse().ok() } else { None }
 }
 
-/// Places the data file of this number, and right behind it its hint.
-pub fn order(number: u64, hint: bool) -> u64 {
-    number.checked_mul(2).and_then(|n| n.checked_add(u64::from(hint))).unwrap_or(u64::MAX)
+/// Whether `stem` is a number of whatever length.
+pub fn digits(stem: &str) -> bool {
+    !stem.is_empty() && stem.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Places the data file of this number, and right behind it its hint; numbers that are none come last.
+pub fn order(number: Option<u64>, hint: bool) -> u64 {
+    number.and_then(|n| n.checked_mul(2)?.checked_add(u64::from(hint))).unwrap_or(u64::MAX)
 }
 
 /// Numbers that are not there between files that are. A note, for compaction leaves numbers out too.

@@ -173,11 +173,15 @@ impl Format for BitcaskHash {
     fn claim(&self, name: &str) -> Option<Claim> {
         let claim = |role, order| Some(Claim { role, order, exact: false, read: true });
         if let Some(stem) = name.strip_suffix(".hint") {
-            return claim(Role::Hint, bitcask::order(bitcask::number(stem)?, true));
+            return if bitcask::digits(stem) {
+                claim(Role::Hint, bitcask::order(number(name), true))
+            } else {
+                None
+            };
         }
         // The engine takes every such name for one of its own, and fails where it is no number.
-        let n = bitcask::number(name.strip_suffix(".data").filter(|stem| !stem.is_empty())?);
-        claim(Role::Log, n.map_or(u64::MAX, |n| bitcask::order(n, false)))
+        name.strip_suffix(".data").filter(|stem| !stem.is_empty())?;
+        claim(Role::Log, bitcask::order(number(name), false))
     }
 
     fn recognise(&self, head: &[u8]) -> u64 {
@@ -303,7 +307,7 @@ fn told(files: &[LogFile<'_>]) -> Revision {
             let head = &window.bytes[..window.bytes.len().min(each.min(all))];
             all -= head.len();
             proved += proved_bytes(Records::<R2>::new(), head);
-            plain += plain_bytes(head);
+            plain += proved_bytes(Records::<R1>::new(), head);
         }
         if proved > 0 && proved >= plain {
             return Revision { name: Some("r2"), reason: "checksums hold".into() };

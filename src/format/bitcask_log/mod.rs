@@ -116,12 +116,16 @@ impl Format for BitcaskLog {
     fn claim(&self, name: &str) -> Option<Claim> {
         let claim = |role, order| Some(Claim { role, order, exact: true, read: true });
         let rest = name.strip_prefix("segment_")?;
-        if rest.ends_with(".hint") {
-            return claim(Role::Hint, bitcask::order(number(name)?, true));
+        if let Some(stem) = rest.strip_suffix(".hint") {
+            return if bitcask::digits(stem) {
+                claim(Role::Hint, bitcask::order(number(name), true))
+            } else {
+                None
+            };
         }
         // The engine takes every such name for one of its own, and fails where it is no number.
         rest.strip_suffix(".dat")?;
-        claim(Role::Log, number(name).map_or(u64::MAX, |n| bitcask::order(n, false)))
+        claim(Role::Log, bitcask::order(number(name), false))
     }
 
     fn recognise(&self, head: &[u8]) -> u64 {
