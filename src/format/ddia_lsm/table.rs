@@ -27,7 +27,7 @@ use crate::log::survey::Survey;
 const FOOTER: u64 = 12;
 /// Keys are compared by this many bytes; longer ones that agree in them count as ascending.
 const KEY_MAX: u64 = 1024;
-/// Index entries kept for the search behind damage: 4 MiB, and tables of millions of entries.
+/// Index entries kept for the search behind damage: 6 MiB, and tables of millions of entries.
 const ANCHORS_MAX: usize = 1 << 18;
 /// Anchors inside an entry that are looked at; one that is right shows that the entry is too long.
 const PROBES: usize = 8;
@@ -49,7 +49,8 @@ pub struct Shape {
 #[derive(Clone, Copy)]
 struct Anchor {
     at: u64,
-    /// CRC-32 of its key with length.
+    /// Length and CRC-32 of its key.
+    key_len: u64,
     key: u32,
 }
 
@@ -78,8 +79,8 @@ impl Shape {
             let Some(p) = pointer(reader, at, footer) else { return none };
             at = p.end;
             let rises = anchors.last().is_none_or(|last: &Anchor| last.at < p.offset) && p.offset < start;
-            if let (true, Ok(key)) = (rises && anchors.len() < ANCHORS_MAX, reader.crc32(0, p.key)) {
-                anchors.push(Anchor { at: p.offset, key });
+            if rises && anchors.len() < ANCHORS_MAX {
+                anchors.extend(Anchor::of(reader, &p));
             }
         }
         if at != footer {
@@ -154,7 +155,10 @@ impl TableDecoder {
         if self.known > 0 && !rises(&self.keys[0], &self.scratch) {
             return fault(ORDER);
         }
-        while self.shape.anchors.get(self.anchor).is_some_and(|a| a.at <= at) {
+        while let Some(&anchor) = self.shape.anchors.get(self.anchor).filter(|a| a.at <= at) {
+            if anchor.at == at && anchor.key_len != own.key && has_key(b, anchor)? {
+                return fault(Cause::Length { found: own.key, expected: anchor.key_len });
+            }
             self.anchor += 1;
         }
         // Damage may have hit the first of them, too.
@@ -187,11 +191,23 @@ fn rises(a: &[u8], b: &[u8]) -> bool {
     a < b || (a == b && a.len() as u64 == KEY_MAX)
 }
 
+impl Anchor {
+    fn of<B: Bytes>(b: &mut B, p: &Pointer) -> Option<Anchor> {
+        let key = p.key.start + KEY..p.key.end;
+        Some(Anchor { at: p.offset, key_len: key.end - key.start, key: b.crc32(0, key).ok()? })
+    }
+}
+
 /// Whether an entry with the key that the index names stands where it says.
 fn anchored<B: Bytes>(b: &mut B, anchor: Anchor) -> Result<bool, Fault> {
-    let stands = word(b, anchor.at).and_then(|len| b.crc32(0, anchor.at..anchor.at + KEY + len));
-    match stands {
-        Ok(key) => Ok(key == anchor.key),
+    Ok(has_key(b, anchor)? && word(b, anchor.at)? == anchor.key_len)
+}
+
+/// Whether the key that the index names stands where it says, perhaps with a wrong length before it.
+fn has_key<B: Bytes>(b: &mut B, anchor: Anchor) -> Result<bool, Fault> {
+    let key = anchor.at + KEY;
+    match b.crc32(0, key..key + anchor.key_len) {
+        Ok(crc) => Ok(crc == anchor.key),
         Err(Fault { cause: Cause::Short { need }, .. }) if need > b.end() => Ok(false),
         Err(short) => Err(short),
     }
@@ -248,14 +264,17 @@ impl Decoder for TableDecoder {
             recovery.cause = Cause::Zeros;
         }
         let last = self.last.filter(|last| last.end() == at);
+        let target = self.next_anchor(reader, at).or(self.shape.entries_end);
         if let Some(last) = last.filter(|last| fault.cause == ORDER && self.order_blames(reader, last)) {
             self.forget_last();
-            return Recovery { from: last.at, resume: at, trust: LINKED, ..recovery };
+            // Most likely it has a wrong key only; but it may never have been an entry.
+            let right = target.is_none() || self.leads(reader, at, last.at, target).is_ok();
+            let next = if right { None } else { self.search_to(reader, last.at + 1, u64::MAX, last.at, target) };
+            return Recovery { from: last.at, resume: next.unwrap_or(at), trust: LINKED, ..recovery };
         }
         // A length that leads past an anchor is this entry's; any other fault may be that of the length before.
         let suspect =
             last.filter(|_| !matches!(fault.cause, Cause::Length { .. }) || fault_of_limit(self, reader, at));
-        let target = self.next_anchor(reader, at).or(self.shape.entries_end);
         let refuted = self.refutes_last(reader, target);
         if refuted {
             let next = self
@@ -333,8 +352,7 @@ fn index_at(reader: &mut Reader<'_>, start: u64) -> Index {
             return if cut { Index::Cut(anchors) } else { Index::Broken };
         };
         let due = offset.map_or(p.offset == 0, |before| before < p.offset);
-        let Ok(key) = reader.crc32(0, p.key) else { return Index::Broken };
-        let anchor = Anchor { at: p.offset, key };
+        let Some(anchor) = Anchor::of(reader, &p) else { return Index::Broken };
         // An entry that it names may be damaged, but the order of the offsets is its own.
         if !due || p.offset >= start {
             return Index::Broken;
@@ -415,8 +433,12 @@ impl TableDecoder {
 
     /// Whether the index names the entry at `at`, and with its key.
     fn is_anchor(&self, reader: &mut Reader<'_>, at: u64) -> Option<bool> {
+        self.anchor_at(at).map(|anchor| anchored(reader, anchor) == Ok(true))
+    }
+
+    fn anchor_at(&self, at: u64) -> Option<Anchor> {
         let i = self.shape.anchors.binary_search_by_key(&at, |a| a.at).ok()?;
-        Some(anchored(reader, *self.shape.anchors.get(i)?) == Ok(true))
+        self.shape.anchors.get(i).copied()
     }
 
     /// Where the entry at `at` ends if it is one with a key greater than `floor`; its key is left in `key`.
@@ -445,7 +467,11 @@ impl TableDecoder {
         if blank(reader, at) {
             return None;
         }
-        let to = at + lengths(reader, at).ok()?.total();
+        let to = match self.anchor_at(at).filter(|&anchor| has_key(reader, anchor) == Ok(true)) {
+            // The index knows how long the key is.
+            Some(anchor) => at + FIXED + anchor.key_len + word(reader, at + KEY + anchor.key_len).ok()?,
+            None => at + lengths(reader, at).ok()?.total(),
+        };
         let right = target.is_none_or(|target| to <= target)
             && (Some(to) == target || to == reader.end() || self.leads(reader, to, at, target).is_ok());
         right.then_some(to)
@@ -609,8 +635,7 @@ fn contradictions(
     }
     while let Some(p) = pointer(reader, at, limit) {
         at = p.end;
-        let Ok(key) = reader.crc32(0, p.key.clone()) else { break };
-        let anchor = Anchor { at: p.offset, key };
+        let Some(anchor) = Anchor::of(reader, &p) else { break };
         let due = before.map_or(p.offset == 0, |before| before < p.offset) && p.offset < start;
         if due && anchored(&mut entries, anchor) == Ok(true) {
             good = p.offset;
