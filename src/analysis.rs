@@ -423,11 +423,7 @@ impl Report {
         let holds_anything = self.files.iter().any(|f| f.bytes > 0 && f.role.counts());
         let undecided = self.conclusions.undecided;
         if self.revision.is_none() && profile.revisions.len() > 1 && holds_anything {
-            let revisions = profile.revisions.join(" or ");
-            let message = format!(
-                "{}: {revisions} cannot be told apart here; say --revision if you know",
-                self.revision_reason
-            );
+            let message = format!("{}; say --revision if you know", self.revision_reason);
             out.push(note(Code::RevisionUndecided, message));
         }
         if undecided > 0 {

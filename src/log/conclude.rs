@@ -385,6 +385,7 @@ fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
     for (file, f) in files.iter().enumerate().filter(|(_, f)| f.counts) {
         let survey = &*f.survey;
         let mut lost = 0;
+        let single = survey.rules.grouping == Grouping::BeginCommit;
         for &batch in survey.batches.iter().chain(&survey.open) {
             let why = match batch.state {
                 BatchState::LostMember if survey.rules.grouping == Grouping::CommitOnly => {
@@ -393,6 +394,13 @@ fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
                 BatchState::LostMember => "a record between its BEGIN and its COMMIT is missing",
                 BatchState::NoBegin { hole: true } => "its BEGIN lies in the missing range",
                 BatchState::NoBegin { hole: false } => "its BEGIN was cut off, as a truncate does",
+                // Nothing marks where members end and single writes, made after a reopen, begin.
+                BatchState::Orphan(Ended::File) if single => {
+                    "the file ends before its COMMIT; single writes after a reopen would look the same"
+                }
+                BatchState::Orphan(Ended::Begin) if single => {
+                    "another BEGIN comes before its COMMIT; single writes after a reopen would look the same"
+                }
                 BatchState::Orphan(Ended::File) => {
                     "the file ends before its COMMIT; single writes after a reopen would look the same"
                 }

@@ -449,7 +449,7 @@ impl Tally {
             ),
             _ if self.worst.is_none() => return None,
             _ => format!(
-                "On its next open the engine would keep {}: nothing is at stake.",
+                "On its next open the engine would apply {}, as many as are intact and committed.",
                 plural(keeps, "write")
             ),
         })

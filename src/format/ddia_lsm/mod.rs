@@ -434,9 +434,10 @@ impl Format for DdiaLsm {
     fn revision(&self, files: &[LogFile<'_>]) -> Revision {
         match files.iter().find(|f| f.claim.role == Role::Log && f.src.size() > 0) {
             Some(log) => revision_of(log),
-            None => {
-                Revision { name: None, reason: "the log is empty, and tables are the same in both".into() }
-            }
+            None => Revision {
+                name: None,
+                reason: "the log is empty, and tables are the same in r1 and r2".into(),
+            },
         }
     }
 

@@ -269,7 +269,8 @@ impl Decoder for TableDecoder {
             self.forget_last();
             // Most likely it has a wrong key only; but it may never have been an entry.
             let right = target.is_none() || self.leads(reader, at, last.at, target).is_ok();
-            let next = if right { None } else { self.search_to(reader, last.at + 1, u64::MAX, last.at, target) };
+            let next =
+                if right { None } else { self.search_to(reader, last.at + 1, u64::MAX, last.at, target) };
             return Recovery { from: last.at, resume: next.unwrap_or(at), trust: LINKED, ..recovery };
         }
         // A length that leads past an anchor is this entry's; any other fault may be that of the length before.

@@ -299,7 +299,11 @@ impl Format for DdiaWal {
                 return Revision { name: Some("v2"), reason };
             }
         }
-        let reason = if commits { "COMMIT records, but no BEGIN" } else { "no BEGIN and no COMMIT" };
+        let reason = if commits {
+            "COMMIT records, but no BEGIN: v1, or v2 whose BEGINs were truncated away"
+        } else {
+            "no BEGIN and no COMMIT: v1 and v2 look alike"
+        };
         Revision { name: None, reason: reason.into() }
     }
 
