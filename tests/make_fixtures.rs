@@ -25,7 +25,13 @@ pub struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    [fixtures::ddia_wal::cases()].into_iter().flatten().collect()
+    let all = [
+        fixtures::ddia_wal::cases(),
+        fixtures::lsm::cases(),
+        fixtures::bitcask::cases(),
+        fixtures::btree::cases(),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 fn root() -> PathBuf {

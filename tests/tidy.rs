@@ -22,12 +22,14 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::ImpossibleNumber, Fixture("ddia-wal/seq-high")),
     (Code::ZeroFilled, Fixture("ddia-wal/zero-tail")),
     (Code::NotUtf8, Fixture("ddia-wal/not-utf8")),
+    (Code::Malformed, Fixture("ddia-lsm/table-index-wrong")),
     (Code::MissingRange, Fixture("ddia-wal/record-removed")),
     (Code::MissingFile, Fixture("ddia-wal/middle-file-missing")),
     (Code::RepeatedRange, Fixture("ddia-wal/file-copied")),
     (Code::Reset, Fixture("ddia-wal/numbers-start-again")),
     (Code::MisorderedNames, Fixture("ddia-wal/names-overflow")),
     (Code::FirstFileMissing, Fixture("ddia-wal/two-first-files-gone")),
+    (Code::MissingNumber, Fixture("bitcask-hash/middle-file-missing")),
     (Code::OrphanedBatch, Fixture("ddia-wal/crc-in-the-middle")),
     (Code::LostMember, Fixture("ddia-wal/member-damaged")),
     (Code::CommitWithoutBegin, Fixture("ddia-wal/batch-cut-open")),
@@ -36,6 +38,15 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::EmbeddedRecord, Fixture("ddia-wal/record-in-a-value")),
     (Code::ForeignFile, Fixture("ddia-wal/foreign-names")),
     (Code::RevisionUndecided, Fixture("ddia-wal/no-batches")),
+    (Code::StaleHint, Fixture("bitcask-hash/hint-offset-flipped")),
+    (Code::ActiveHint, Fixture("bitcask-log/hint-on-the-active-segment")),
+    (Code::RevisionMismatch, Fixture("bitcask-hash/revisions-mixed")),
+    (Code::TableWithoutFooter, Fixture("ddia-lsm/table-half-written")),
+    (Code::TableIndexMismatch, Fixture("ddia-lsm/table-index-wrong")),
+    (Code::PageDamaged, Fixture("ddia-btree/page-wiped")),
+    (Code::TreeInconsistent, Fixture("ddia-btree/tree-contradicts-itself")),
+    (Code::PageOverflow, Fixture("ddia-btree/page-overflow-r3")),
+    (Code::UnfinishedOperation, Fixture("ddia-btree/split-committed-r3")),
     (Code::UnreadableRange, Test("tests/findings.rs", "bytes_that_cannot_be_read_are_named")),
     (Code::TooMuchDamage, Test("tests/findings.rs", "endless_damage_is_bounded")),
     (Code::StillWritten, Test("tests/findings.rs", "a_log_that_grows_is_named")),
@@ -136,7 +147,11 @@ fn text_is_plain() {
             assert!(line.trim_end() == line, "{}:{}: space at the end", path.display(), i + 1);
         }
         assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{}: ends in one newline", path.display());
-        assert!(text.starts_with("//!"), "{}: opens with its reason", path.display());
+        assert!(
+            text.starts_with("//!") || path.ends_with("tests.rs"),
+            "{}: opens with its reason",
+            path.display()
+        );
     }
     for path in sources("src") {
         let lines = read(&path).lines().count();
@@ -178,6 +193,9 @@ fn sources(folder: &str) -> Vec<PathBuf> {
 /// The lines of a file that are code outside its tests, with their numbers; comments are cut off.
 fn code_lines(path: &Path) -> Vec<(usize, String)> {
     let text = read(path);
+    if path.ends_with("tests.rs") {
+        return Vec::new();
+    }
     let before_tests = text.lines().take_while(|line| *line != "#[cfg(test)]");
     let code = before_tests
         .enumerate()

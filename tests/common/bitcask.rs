@@ -69,8 +69,7 @@ pub type Entry = (Vec<u8>, Vec<u8>, f64);
 
 /// `N.data`.
 pub fn hash_file(number: usize, entries: &[Entry], with_crc: bool) -> File {
-    let (promise, fields) =
-        if with_crc { (Promise::Lossless, HASH_R2) } else { (Promise::Beside(1), HASH_R1) };
+    let (promise, fields) = if with_crc { (Promise::Lossless, HASH_R2) } else { (Promise::BESIDE, HASH_R1) };
     let mut file = File::new(format!("{number}.data"), promise, fields);
     for (k, v, t) in entries {
         file.push(&hash_record(*t, k, v, with_crc));

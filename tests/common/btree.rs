@@ -50,7 +50,7 @@ pub fn entry(revision: Revision, seq: u32, page: u32, image: &[u8]) -> Vec<u8> {
 
 /// The log of one operation that changed these pages. `committed`: the mark was written.
 pub fn log_file(revision: Revision, tree: &Tree, pages: &[u32], committed: bool) -> File {
-    let promise = if revision == Revision::R1 { Promise::Beside(1) } else { Promise::Lossless };
+    let promise = if revision == Revision::R1 { Promise::BESIDE } else { Promise::Lossless };
     let mut file = File::new("btree.wal", promise, FIELDS);
     let mut seq = 1;
     for &page in pages {

@@ -60,10 +60,21 @@ pub enum Promise {
     Proved,
     /// The checksum leaves out so much that damage may look like a record; still none that it did not touch is lost.
     Lossless,
-    /// Only structure speaks for a record: this many beside damaged ones may be lost with them.
-    Beside(usize),
+    /// Only structure speaks for a record: it is believed behind damage where so many are chained, and some beside the
+    /// damage may be lost with it.
+    Beside {
+        /// Neighbours.
+        lost: usize,
+        /// Links.
+        chain: usize,
+    },
     /// Not a log: only tiled.
     Tiled,
+}
+
+impl Promise {
+    /// That of logs without a checksum.
+    pub const BESIDE: Promise = Promise::Beside { lost: 1, chain: 5 };
 }
 
 /// A numeric field outside the checksum.

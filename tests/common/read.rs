@@ -97,9 +97,13 @@ pub fn assert_keeps(log: &Log, report: &Report) {
         let regions = read.survey.regions.as_slice();
         // A wrong number or length beside other damage may fit better than the right ones behind it,
         // and without a checksum nothing speaks against a wrong length that leads to a record.
-        let unproved = matches!(file.promise, Promise::Beside(_));
-        let misleading =
-            file.copied || (file.changed_field && file.damages > 1) || (unproved && file.leads_astray);
+        let unproved = matches!(file.promise, Promise::Beside { .. });
+        // A table's index says where entries stand: shifted, they and it contradict each other.
+        let indexed = file.shifted && file.name.ends_with(".sst");
+        let misleading = file.copied
+            || indexed
+            || (file.changed_field && file.damages > 1)
+            || (unproved && file.leads_astray);
         if misleading {
             continue;
         }
@@ -118,7 +122,7 @@ pub fn assert_keeps(log: &Log, report: &Report) {
 fn lost(file: &File, regions: &[Region]) -> Vec<usize> {
     let promised = |i: usize| match file.promise {
         Promise::Proved | Promise::Lossless => file.records[i].whole,
-        Promise::Beside(beside) => unproved_but_promised(file, i, beside),
+        Promise::Beside { lost, chain } => unproved_but_promised(file, i, lost, chain),
         Promise::Tiled => false,
     };
     // Numbered records that stand alone, and whose number does not fit the place, could as well be a value's contents.
@@ -130,9 +134,8 @@ fn lost(file: &File, regions: &[Region]) -> Vec<usize> {
 }
 
 /// Without a checksum a record is believed where the chain from the start of the file leads to it, or in a chain of
-/// several behind damage; `beside` records next to the damage may be taken for part of it.
-fn unproved_but_promised(file: &File, i: usize, beside: usize) -> bool {
-    const CHAIN: usize = 5;
+/// several behind damage; `lost` records next to the damage may be taken for part of it.
+fn unproved_but_promised(file: &File, i: usize, lost: usize, chain: usize) -> bool {
     let linked =
         |a: usize| file.records[a].whole && file.records[a].span.end == file.records[a + 1].span.start;
     let before = (0..i).rev().take_while(|&a| linked(a)).count();
@@ -142,8 +145,8 @@ fn unproved_but_promised(file: &File, i: usize, beside: usize) -> bool {
     let to_end =
         i + behind == file.records.len() && file.records.last().map(|r| r.span.end) == Some(file.bytes.len());
     file.records[i].whole
-        && (from_start || before >= beside && before + behind >= CHAIN)
-        && (to_end || behind > beside)
+        && (from_start || before >= lost && before + behind >= chain)
+        && (to_end || behind > lost)
 }
 
 /// Whether the record, or an exact copy of it, counts. Where damage copied a record, one of the two is the stray.

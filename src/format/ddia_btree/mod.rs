@@ -322,8 +322,8 @@ impl Facts {
         let mut facts = Facts::default();
         if let Some(wal) = files.iter().find(|f| f.claim.role == Role::Log) {
             let (crc, sum) = (Sample::of(wal, Sum::Crc32), Sample::of(wal, Sum::Bytes));
-            let (sample, checksum) =
-                if sum.bytes > crc.bytes { (sum, Sum::Bytes) } else { (crc, Sum::Crc32) };
+            // A byte sum fits by chance, over zeros above all; a CRC-32 does not.
+            let (sample, checksum) = if crc.bytes > 0 { (crc, Sum::Crc32) } else { (sum, Sum::Bytes) };
             facts.checksum = (sample.bytes > 0).then_some(checksum);
             facts.wal_size = sample.shortest;
             facts.commit = sample.commit && checksum == Sum::Crc32;
