@@ -174,7 +174,7 @@ fn a_file_without_permission_does_not_hide_the_others() {
     use std::os::unix::fs::PermissionsExt;
     let (_dir, log) = stored(&small_log());
     let file = log.join("000002.wal");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).expect("mode");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o000)).expect("mode");
     if std::fs::read(&file).is_ok() {
         println!("not tried: this user may read everything");
         return;

@@ -55,12 +55,15 @@ pub fn internal(first: u32, rest: &[(Vec<u8>, u32)], size: usize) -> Vec<u8> {
     padded(page, size)
 }
 
+/// Key and value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
 /// A tree of one root over some leaves.
 #[derive(Clone, Debug)]
 pub struct Tree {
     pub page_bytes: usize,
     /// Page number and pairs of each leaf, in key order.
-    pub leaves: Vec<(u32, Vec<(Vec<u8>, Vec<u8>)>)>,
+    pub leaves: Vec<(u32, Vec<Pair>)>,
     pub root: u32,
     pub next_free: u32,
 }
