@@ -87,9 +87,9 @@ mod short {
         quotient
     };
 
-    /// POWERS[k] = x^(8k - 33) mod P. Multiplying a qword that is followed by n more bytes by
-    /// POWERS[n + 8] lines it up for `finish`; the CRC so far, half a qword at the front of n
-    /// bytes, takes POWERS[n].
+    /// `POWERS[k]` = x^(8k - 33) mod P. Multiplying a qword that is followed by n more bytes by
+    /// `POWERS[n + 8]` lines it up for `finish`; the CRC so far, half a qword at the front of n
+    /// bytes, takes `POWERS[n]`.
     static POWERS: [u32; MAX + XMM + 1] = {
         let mut table = [0; MAX + XMM + 1];
         let mut power = 1 << 31; // x^0
@@ -112,7 +112,7 @@ mod short {
         table
     };
 
-    /// FOLD[i]: the powers for the eight qwords of the i-th 64-byte block from the end.
+    /// `FOLD[i]`: the powers for the eight qwords of the i-th 64-byte block from the end.
     static FOLD: [[u64; 8]; MAX / 64] = {
         let mut table = [[0; 8]; MAX / 64];
         let mut q = 0;
