@@ -208,7 +208,7 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
     Explanation {
         code: Code::TooMuchDamage,
         meaning: "There are more damaged places, or more breaks in the numbers, than are listed one by one. \
-                  Lists end at 65,536 entries.",
+                  Lists end at 32,768 entries.",
         causes: &[
             "The log was read as the wrong format or revision.",
             "A large part was overwritten or encrypted.",

@@ -78,7 +78,7 @@ impl Region {
 }
 
 /// More regions than this per file are merged into one `Mixed` at the end: memory stays bounded on any input.
-pub const MAX_REGIONS: usize = 1 << 16;
+pub const MAX_REGIONS: usize = 1 << 15;
 
 /// The regions of one file, in order and without holes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -83,7 +83,7 @@ pub enum Ended {
 }
 
 /// Anomalies of one kind are counted, not listed, past this.
-pub const MAX_LISTED: usize = 1 << 16;
+pub const MAX_LISTED: usize = 1 << 15;
 
 /// The survey of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
