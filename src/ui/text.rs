@@ -55,13 +55,8 @@ impl<'a> View<'a> {
         let profile = report.format.profile();
         let revision = report.revision.map_or(String::new(), |r| format!(" {r}"));
         let path = printable(&report.path);
-        writeln!(
-            out,
-            "{} {path}  ({}{revision}, {})",
-            self.paint.strong(self.paint.hue(hue, word)),
-            profile.title,
-            tally.size()
-        )?;
+        writeln!(out, "{} {path}", self.paint.strong(self.paint.hue(hue, word)))?;
+        writeln!(out, "  {}{revision}, {}", profile.title, tally.size())?;
         for line in tally.sentences(report) {
             for piece in wrap(&line, 78) {
                 writeln!(out, "  {piece}")?;
@@ -206,7 +201,7 @@ impl<'a> View<'a> {
         let head = format!("{} {}{place}", f.code.text(), f.code.title());
         let note = if class == Class::Note { " (note)" } else { "" };
         writeln!(out, "  {}", self.paint.hue(hue, format!("{head}{note}")))?;
-        for line in wrap(&printable(&f.message), 72) {
+        for line in wrap(&printable(&f.message), 70) {
             writeln!(out, "         {line}")?;
         }
         Ok(())
@@ -495,11 +490,21 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
     steps
 }
 
+fn escaped(c: char) -> String {
+    if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
+}
+
 /// A shell word.
 fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
+    } else if text.chars().any(char::is_control) {
+        // The form in which bash, zsh and ksh take escapes.
+        format!(
+            "$'{}'",
+            text.replace('\\', "\\\\").replace('\'', "\\'").chars().map(escaped).collect::<String>()
+        )
     } else {
         format!("'{}'", printable(text).replace('\'', "'\\''"))
     }
