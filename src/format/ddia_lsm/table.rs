@@ -40,7 +40,7 @@ pub struct Shape {
     pub entries_end: Option<u64>,
     /// The footer is usable: index and footer behind `entries_end` are sound as far as they go.
     footer: bool,
-    /// What the last 12 bytes say as a footer, if it lies in the file.
+    /// What the last 12 bytes say as a footer.
     claimed: Option<u64>,
     anchors: Vec<Anchor>,
 }
@@ -67,11 +67,9 @@ impl Shape {
     /// Looks at footer and index.
     pub fn of(reader: &mut Reader<'_>) -> Shape {
         let none = Shape { entries_end: None, footer: false, claimed: None, anchors: Vec::new() };
-        let Some((start, count, footer)) = footer(reader).filter(|(start, _, footer)| start <= footer) else {
-            return none;
-        };
+        let Some((start, count, footer)) = footer(reader) else { return none };
         let none = Shape { claimed: Some(start), ..none };
-        if count > (footer - start) / (FIXED + 4) {
+        if footer.checked_sub(start).is_none_or(|room| count > room / (FIXED + 4)) {
             return none;
         }
         let (mut at, mut anchors) = (start, Vec::new());
@@ -156,7 +154,7 @@ impl TableDecoder {
             return fault(ORDER);
         }
         while let Some(&anchor) = self.shape.anchors.get(self.anchor).filter(|a| a.at <= at) {
-            if anchor.at == at && anchor.key_len != own.key && has_key(b, anchor)? {
+            if anchor.at == at && anchor.key_len > 0 && anchor.key_len != own.key && has_key(b, anchor)? {
                 return fault(Cause::Length { found: own.key, expected: anchor.key_len });
             }
             self.anchor += 1;
@@ -268,9 +266,8 @@ impl Decoder for TableDecoder {
         if let Some(last) = last.filter(|last| fault.cause == ORDER && self.order_blames(reader, last)) {
             self.forget_last();
             // Most likely it has a wrong key only; but it may never have been an entry.
-            let right = target.is_none() || self.leads(reader, at, last.at, target).is_ok();
-            let next =
-                if right { None } else { self.search_to(reader, last.at + 1, u64::MAX, last.at, target) };
+            let right = target.is_none() || self.leads(reader, at, last.at, target) != Lead::No;
+            let next = if right { None } else { self.search_to(reader, last.at + 1, u64::MAX, last.at, target) };
             return Recovery { from: last.at, resume: next.unwrap_or(at), trust: LINKED, ..recovery };
         }
         // A length that leads past an anchor is this entry's; any other fault may be that of the length before.
@@ -285,14 +282,18 @@ impl Decoder for TableDecoder {
             return Recovery { from, resume: next.unwrap_or(reader.end()), trust: LINKED, ..recovery };
         }
         let early = suspect.and_then(|last| self.inside(reader, &last, target));
-        if let (None, Some(own)) = (early, self.own_end(reader, at, target)) {
+        let own = if early.is_none() { self.own_end(reader, at, target) } else { None };
+        // Entries inside it that lead to the target tell that it has come to reach over them.
+        let over = own.and_then(|own| self.search_to(reader, at + 1, own, at, target));
+        let over = over.filter(|&over| self.leads(reader, over, at, target) == Lead::Target);
+        if let (None, Some(own)) = (over, own) {
             return Recovery { resume: own, trust: LINKED.and(Trust::LENGTHS), ..recovery };
         }
         match early.or_else(|| self.search(reader, at, target)) {
             Some(next) => {
                 (recovery.resume, recovery.trust) = (next, LINKED);
                 let refuted = self.refutes_last(reader, Some(next));
-                if let Some(last) = suspect.filter(|last| refuted || misled(reader, last.at, next)) {
+                if let Some(last) = suspect.filter(|last| refuted || next < at || misled(reader, last.at, next)) {
                     recovery.from = last.at;
                     recovery.cause =
                         Cause::Malformed("entry: the next one does not stand where its length leads");
@@ -372,10 +373,14 @@ impl TableDecoder {
         if self.shape.entries_end.is_some() {
             return;
         }
+        if self.shape.claimed == Some(at) {
+            self.shape.entries_end = Some(at);
+            return;
+        }
         let Some(needle) = needle(reader) else { return };
         let mut found = Vec::new();
         let here = reader.copy(at..at + needle.len() as u64, &mut found).is_ok() && found == needle;
-        if here || self.shape.claimed == Some(at) {
+        if here {
             self.shape.entries_end = Some(at);
             return;
         }
@@ -390,6 +395,16 @@ impl TableDecoder {
             }
             // A table inside a value has an index, too.
             from = start + 1;
+        }
+        // Bytes put in or taken out before it: it stands near the place where the footer says.
+        const NEAR: u64 = 1 << 16;
+        let Some(claimed) = self.shape.claimed else { return };
+        for start in claimed.saturating_sub(NEAR).max(at)..claimed.saturating_add(NEAR).min(reader.end()) {
+            let first = pointer(reader, start, reader.end()).is_some_and(|p| p.offset == 0 && p.key.end > start + KEY);
+            if let (true, Index::Whole(anchors)) = (first, index_at(reader, start)) {
+                (self.shape.entries_end, self.shape.anchors) = (Some(start), anchors);
+                return;
+            }
         }
     }
 
@@ -468,13 +483,13 @@ impl TableDecoder {
         if blank(reader, at) {
             return None;
         }
-        let to = match self.anchor_at(at).filter(|&anchor| has_key(reader, anchor) == Ok(true)) {
+        let to = match self.anchor_at(at).filter(|&a| a.key_len > 0 && has_key(reader, a) == Ok(true)) {
             // The index knows how long the key is.
             Some(anchor) => at + FIXED + anchor.key_len + word(reader, at + KEY + anchor.key_len).ok()?,
             None => at + lengths(reader, at).ok()?.total(),
         };
         let right = target.is_none_or(|target| to <= target)
-            && (Some(to) == target || to == reader.end() || self.leads(reader, to, at, target).is_ok());
+            && (Some(to) == target || to == reader.end() || self.leads(reader, to, at, target) != Lead::No);
         right.then_some(to)
     }
 
@@ -489,31 +504,49 @@ impl TableDecoder {
     /// there, or else that place itself; without, one that several others follow.
     fn search(&mut self, reader: &mut Reader<'_>, at: u64, target: Option<u64>) -> Option<u64> {
         let end = reader.end();
-        let claimed = self.shape.claimed.filter(|&claimed| claimed > at);
+        let claimed = self.shape.claimed.filter(|&claimed| claimed > at && claimed <= end.saturating_sub(FOOTER));
         if let (None, Some(claimed)) = (target, claimed) {
             let next = self.search_to(reader, at + 1, end, at, Some(claimed));
-            if next.is_some() {
+            let leads = next.is_some_and(|next| self.leads(reader, next, at, Some(claimed)) == Lead::Target);
+            // Where bytes were put in or taken out, entries go on there.
+            if leads && !matches!(index_at(reader, claimed), Index::Broken) {
                 self.shape.entries_end = Some(claimed);
                 return next;
             }
         }
-        self.search_to(reader, at + 1, end, at, target).or(target)
+        if self.next_anchor(reader, at).is_some() {
+            return self.search_to(reader, at + 1, end, at, target).or(target);
+        }
+        // Nothing vouches for the key of the last entry, and it may be all that stands against what follows.
+        let known = std::mem::take(&mut self.known);
+        let free = self.search_to(reader, at + 1, end, at, target);
+        if free.is_some_and(|free| self.leads(reader, free, at, target) == Lead::Target) {
+            return free;
+        }
+        self.known = known;
+        let next = self.search_to(reader, at + 1, end, at, target);
+        self.known = if next.is_some() { known } else { 0 };
+        next.or(free).or(target)
     }
 
-    /// The first place inside `last` from which entries step over its end, where they break, and lead to `target`.
+    /// The first place inside `last` from which entries step over its end, where they break, and lead to `target`. One
+    /// where its value may end is preferred.
     fn inside(&mut self, reader: &mut Reader<'_>, last: &Record, target: Option<u64>) -> Option<u64> {
-        let mut from = last.at + 1;
-        loop {
-            let at = last.end();
-            let place = self.search_to(reader, from, at + FIXED - 1, at, target)?;
+        let (at, mut from, mut other) = (last.end(), last.at + 1, None);
+        while let Some(place) = self.search_to(reader, from, at + FIXED - 1, at, target) {
             if spans(reader, last.at, place) {
                 return Some(place);
             }
+            if other.is_none() && self.leads(reader, place, at, target) == Lead::Target {
+                other = Some(place);
+            }
             from = place + 1;
         }
+        other
     }
 
-    /// The first place in `from..to` from which entries lead to `target`; `at`: the fault.
+    /// The first place in `from..to` from which entries lead to `target`, or so many follow each other before other damage
+    /// that they are no accident; `at`: the fault.
     fn search_to(
         &mut self,
         reader: &mut Reader<'_>,
@@ -522,8 +555,10 @@ impl TableDecoder {
         at: u64,
         target: Option<u64>,
     ) -> Option<u64> {
-        let to = target.map_or(to, |target| target.min(to));
+        let limit = target.unwrap_or(reader.end());
+        let to = limit.min(to);
         let mut place = from;
+        let mut run: Option<Run> = None;
         while place + FIXED <= to && self.steps > 0 {
             self.steps -= 1;
             // Entries begin with a zero byte, as no key has 16 MiB.
@@ -534,45 +569,71 @@ impl TableDecoder {
                 continue;
             };
             place += skip as u64;
-            let limit = target.unwrap_or(reader.end());
-            let fits = lengths(reader, place).is_ok_and(|own| place + own.total() <= limit);
-            match if fits { self.leads(reader, place, at, target) } else { Err(place) } {
-                Ok(()) => return Some(place),
-                // Entries that lead to more damage are not tried one by one.
-                Err(broken) => place = broken.max(place + 1),
+            // A run that begins with a value in place of a key soon breaks; the right one begins inside its first entry.
+            if let Some(run) = run.filter(|run| place > run.first_end) {
+                return Some(run.begin);
             }
+            let own = lengths(reader, place).ok().filter(|own| place + own.total() <= limit);
+            match own.map(|own| (self.leads(reader, place, at, target), place + own.total())) {
+                Some((Lead::Target, _)) => return Some(place),
+                Some((Lead::Run(end), first_end)) if run.is_none_or(|run| run.end < end) => {
+                    let first_end = run.map_or(first_end, |run| run.first_end);
+                    run = Some(Run { begin: place, first_end, end });
+                }
+                _ => {}
+            }
+            place += 1;
         }
-        None
+        run.map(|run| run.begin)
     }
 
-    /// Whether entries lead from `place` to `target`, or without one far enough; else where to go on searching.
-    fn leads(
-        &mut self,
-        reader: &mut Reader<'_>,
-        place: u64,
-        at: u64,
-        target: Option<u64>,
-    ) -> Result<(), u64> {
-        /// Entries believed without an anchor.
-        const LINKS: u32 = 3;
-        /// So many are no accident, even if they do not lead to the target.
-        const MANY: u32 = 64;
+    /// Where the entries from `place` on lead.
+    fn leads(&mut self, reader: &mut Reader<'_>, place: u64, at: u64, target: Option<u64>) -> Lead {
+        /// More ascending entries than this are believed.
+        const RUN: u32 = 3;
+        /// So many are followed; an anchor is hardly further away.
+        const FAR: u32 = 4096;
         // Without an anchor nothing vouches for the key of the last entry.
         let mut floor = self.floor(place < at || target.is_none()).to_vec();
         let (mut to, mut links, mut key) = (place, 0, Vec::new());
-        while target.is_none_or(|target| to < target) {
-            if target.is_none() && (links > LINKS || (links > 1 && to == reader.end())) {
-                return Ok(());
+        while target.is_none_or(|target| to < target) && links < FAR {
+            if target.is_none() && links > 1 && to == reader.end() {
+                return Lead::Target;
             }
             // An early place counts only if the entries from it on step over the fault.
             let next = if to == at { None } else { self.entry(reader, to, &floor, &mut key) };
-            let Some(end) = next else { return Err(if links > MANY { to } else { place }) };
+            let Some(end) = next else { break };
             self.steps = self.steps.saturating_sub(1 + key.len() as u64 / 64);
             std::mem::swap(&mut floor, &mut key);
             (to, links) = (end, links + 1);
         }
-        if target == Some(to) { Ok(()) } else { Err(place) }
+        if target == Some(to) {
+            Lead::Target
+        } else if links > RUN && (place >= at || to > at) {
+            Lead::Run(to)
+        } else {
+            Lead::No
+        }
     }
+}
+
+/// Entries that follow each other and then break off.
+#[derive(Clone, Copy)]
+struct Run {
+    begin: u64,
+    first_end: u64,
+    end: u64,
+}
+
+/// See [`TableDecoder::leads`].
+#[derive(PartialEq, Eq)]
+enum Lead {
+    /// Exactly to the target.
+    Target,
+    /// Over several entries, up to here.
+    Run(u64),
+    /// Nowhere.
+    No,
 }
 
 /// What the index must begin with: the first entry's key with length, and eight zero bytes.
