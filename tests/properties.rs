@@ -6,7 +6,7 @@
 mod common;
 
 use common::damage::Damage;
-use common::log::{File, Log, Promise};
+use common::log::{Log, Promise};
 use common::random::{Random, Watch};
 use common::read::{assert_keeps, assert_tiles, format, open, report, survey, survey_in_pieces};
 use common::{Sample, known_samples, samples, wal};

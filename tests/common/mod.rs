@@ -46,6 +46,6 @@ pub fn samples() -> Vec<Sample> {
 
 /// The samples of the formats that are registered; encoders may be ahead of the decoders.
 pub fn known_samples() -> Vec<Sample> {
-    let known = |s: &Sample| s.format == "ddia-lsm" && walmedic::format::ALL.iter().any(|f| f.profile().name == s.format);
+    let known = |s: &Sample| walmedic::format::ALL.iter().any(|f| f.profile().name == s.format);
     samples().into_iter().filter(known).collect()
 }

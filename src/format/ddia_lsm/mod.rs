@@ -29,7 +29,10 @@ use crate::log::scan::scan;
 use crate::log::survey::{Grouping, Rules, Survey, Surveyor};
 
 mod engine;
+mod index;
 mod table;
+#[cfg(test)]
+mod tests;
 
 /// The fields of a record of r1, and of a table's entry in both revisions.
 pub const PLAIN: Layout = Layout {
@@ -494,7 +497,7 @@ impl Format for DdiaLsm {
         for (i, (file, survey)) in files.iter().zip(surveys).enumerate() {
             match file.claim.role {
                 Role::Table => {
-                    remarks.extend(table::inspect(i, file, survey));
+                    remarks.extend(index::inspect(i, file, survey));
                     if !file.claim.exact {
                         let message =
                             format!("{} does not end in a number, and yet the engine reads it", file.name);

@@ -11,98 +11,20 @@
 //! footer; its entries are then read as far as they go. The index is what makes up for the missing checksum: behind damage
 //! it says where entries stand, and a length that leads past such a place is wrong.
 
-use std::cmp::Ordering;
-use std::ops::Range;
-
-use super::{FIXED, KEY, blank, lengths, misled, record, spans, word};
-use crate::format::{LogFile, Remark};
+use super::index::{
+    Anchor, FOOTER, Index, KEY_MAX, Shape, anchored, has_key, index_at, needle, pointer, position, rises,
+};
+use super::{FIXED, KEY, blank, lengths, lone_blank, misled, record, spans, word};
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::decoder::{BATCH, Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
-use crate::log::finding::Code;
 use crate::log::record::{Record, Trust};
 use crate::log::region::Kind;
-use crate::log::survey::Survey;
 
-const FOOTER: u64 = 12;
-/// Keys are compared by this many bytes; longer ones that agree in them count as ascending.
-const KEY_MAX: u64 = 1024;
-/// Index entries kept for the search behind damage: 6 MiB, and tables of millions of entries.
-const ANCHORS_MAX: usize = 1 << 18;
 /// Anchors inside an entry that are looked at; one that is right shows that the entry is too long.
 const PROBES: usize = 8;
 const ORDER: Cause = Cause::Malformed("key order");
 const LINKED: Trust = Trust::STRUCTURE.and(Trust::CHAIN);
-
-/// What the end of a table says about it.
-pub struct Shape {
-    /// Where the entries end, if that can be told.
-    pub entries_end: Option<u64>,
-    /// The footer is usable: index and footer behind `entries_end` are sound as far as they go.
-    footer: bool,
-    /// What the last 12 bytes say as a footer.
-    claimed: Option<u64>,
-    anchors: Vec<Anchor>,
-}
-
-/// A place where an entry stands, says the index.
-#[derive(Clone, Copy)]
-struct Anchor {
-    at: u64,
-    /// Length and CRC-32 of its key.
-    key_len: u64,
-    key: u32,
-}
-
-/// One entry of the index.
-struct Pointer {
-    at: u64,
-    /// Its key with length.
-    key: Range<u64>,
-    offset: u64,
-    end: u64,
-}
-
-impl Shape {
-    /// Looks at footer and index.
-    pub fn of(reader: &mut Reader<'_>) -> Shape {
-        let none = Shape { entries_end: None, footer: false, claimed: None, anchors: Vec::new() };
-        let Some((start, count, footer)) = footer(reader) else { return none };
-        let none = Shape { claimed: Some(start), ..none };
-        if footer.checked_sub(start).is_none_or(|room| count > room / (FIXED + 4)) {
-            return none;
-        }
-        let (mut at, mut anchors) = (start, Vec::new());
-        for _ in 0..count {
-            let Some(p) = pointer(reader, at, footer) else { return none };
-            at = p.end;
-            let rises = anchors.last().is_none_or(|last: &Anchor| last.at < p.offset) && p.offset < start;
-            if rises && anchors.len() < ANCHORS_MAX {
-                anchors.extend(Anchor::of(reader, &p));
-            }
-        }
-        if at != footer {
-            return none;
-        }
-        Shape { entries_end: Some(start), footer: true, anchors, ..none }
-    }
-}
-
-/// The numbers in the last 12 bytes, and where these begin.
-fn footer(reader: &mut Reader<'_>) -> Option<(u64, u64, u64)> {
-    let at = reader.end().checked_sub(FOOTER)?;
-    Some((u64::from_be_bytes(reader.array(at).ok()?), word(reader, at + 8).ok()?, at))
-}
-
-fn pointer<B: Bytes>(b: &mut B, at: u64, limit: u64) -> Option<Pointer> {
-    let key = at..at + KEY + word(b, at).ok()?;
-    let end = key.end + 8;
-    if end > limit {
-        return None;
-    }
-    let offset = u64::from_be_bytes(b.array(key.end).ok()?);
-    Some(Pointer { at, key, offset, end })
-}
 
 /// Decodes one table.
 pub struct TableDecoder {
@@ -145,6 +67,9 @@ impl TableDecoder {
         if entry.end() > self.limit(b) {
             return fault(too_long);
         }
+        if !self.shape.footer && own.total() == FIXED && lone_blank(b, at)? {
+            return fault(Cause::Zeros);
+        }
         let key = at + KEY..at + KEY + own.key;
         if !b.utf8(key.clone())? {
             return fault(Cause::Text);
@@ -182,32 +107,6 @@ impl TableDecoder {
         self.keys.swap(0, 1);
         self.known = self.known.saturating_sub(1).min(1);
         self.last = None;
-    }
-}
-
-fn rises(a: &[u8], b: &[u8]) -> bool {
-    a < b || (a == b && a.len() as u64 == KEY_MAX)
-}
-
-impl Anchor {
-    fn of<B: Bytes>(b: &mut B, p: &Pointer) -> Option<Anchor> {
-        let key = p.key.start + KEY..p.key.end;
-        Some(Anchor { at: p.offset, key_len: key.end - key.start, key: b.crc32(0, key).ok()? })
-    }
-}
-
-/// Whether an entry with the key that the index names stands where it says.
-fn anchored<B: Bytes>(b: &mut B, anchor: Anchor) -> Result<bool, Fault> {
-    Ok(has_key(b, anchor)? && word(b, anchor.at)? == anchor.key_len)
-}
-
-/// Whether the key that the index names stands where it says, perhaps with a wrong length before it.
-fn has_key<B: Bytes>(b: &mut B, anchor: Anchor) -> Result<bool, Fault> {
-    let key = anchor.at + KEY;
-    match b.crc32(0, key..key + anchor.key_len) {
-        Ok(crc) => Ok(crc == anchor.key),
-        Err(Fault { cause: Cause::Short { need }, .. }) if need > b.end() => Ok(false),
-        Err(short) => Err(short),
     }
 }
 
@@ -267,7 +166,8 @@ impl Decoder for TableDecoder {
             self.forget_last();
             // Most likely it has a wrong key only; but it may never have been an entry.
             let right = target.is_none() || self.leads(reader, at, last.at, target) != Lead::No;
-            let next = if right { None } else { self.search_to(reader, last.at + 1, u64::MAX, last.at, target) };
+            let next =
+                if right { None } else { self.search_to(reader, last.at + 1, u64::MAX, last.at, target) };
             return Recovery { from: last.at, resume: next.unwrap_or(at), trust: LINKED, ..recovery };
         }
         // A length that leads past an anchor is this entry's; any other fault may be that of the length before.
@@ -293,7 +193,9 @@ impl Decoder for TableDecoder {
             Some(next) => {
                 (recovery.resume, recovery.trust) = (next, LINKED);
                 let refuted = self.refutes_last(reader, Some(next));
-                if let Some(last) = suspect.filter(|last| refuted || next < at || misled(reader, last.at, next)) {
+                if let Some(last) =
+                    suspect.filter(|last| refuted || next < at || misled(reader, last.at, next))
+                {
                     recovery.from = last.at;
                     recovery.cause =
                         Cause::Malformed("entry: the next one does not stand where its length leads");
@@ -327,45 +229,6 @@ fn tail(reader: &mut Reader<'_>, shape: &Shape, recovery: Recovery) -> Recovery 
     Recovery { kind, cause: Cause::Malformed(what), ..recovery }
 }
 
-/// What an index at some place, taken without a footer, turns out to be.
-enum Index {
-    /// It ends 12 bytes before the file does, and its offsets ascend.
-    Whole(Vec<Anchor>),
-    /// The file ends inside it; what there is of it is right.
-    Cut(Vec<Anchor>),
-    /// Something in it is wrong, or it is no index at all.
-    Broken,
-}
-
-fn index_at(reader: &mut Reader<'_>, start: u64) -> Index {
-    let (end, mut at, mut anchors) = (reader.end(), start, Vec::new());
-    let mut offset = None;
-    loop {
-        let rest = end - at;
-        if rest < FOOTER {
-            return Index::Cut(anchors);
-        }
-        if rest == FOOTER {
-            return Index::Whole(anchors);
-        }
-        let Some(p) = pointer(reader, at, end) else {
-            // No key has 16 MiB.
-            let cut = reader.array(at) == Ok([0]);
-            return if cut { Index::Cut(anchors) } else { Index::Broken };
-        };
-        let due = offset.map_or(p.offset == 0, |before| before < p.offset);
-        let Some(anchor) = Anchor::of(reader, &p) else { return Index::Broken };
-        // An entry that it names may be damaged, but the order of the offsets is its own.
-        if !due || p.offset >= start {
-            return Index::Broken;
-        }
-        if anchors.len() < ANCHORS_MAX {
-            anchors.push(anchor);
-        }
-        (at, offset) = (p.end, Some(p.offset));
-    }
-}
-
 impl TableDecoder {
     /// Without a usable footer: the index may begin at the fault, or be found behind it by what it begins with, the key of
     /// the table's first entry and the offset 0.
@@ -379,8 +242,8 @@ impl TableDecoder {
         }
         let Some(needle) = needle(reader) else { return };
         let mut found = Vec::new();
-        let here = reader.copy(at..at + needle.len() as u64, &mut found).is_ok() && found == needle;
-        if here {
+        let to = reader.end().min(at + needle.len() as u64);
+        if reader.copy(at..to, &mut found).is_ok() && needle.starts_with(&found) {
             self.shape.entries_end = Some(at);
             return;
         }
@@ -400,7 +263,8 @@ impl TableDecoder {
         const NEAR: u64 = 1 << 16;
         let Some(claimed) = self.shape.claimed else { return };
         for start in claimed.saturating_sub(NEAR).max(at)..claimed.saturating_add(NEAR).min(reader.end()) {
-            let first = pointer(reader, start, reader.end()).is_some_and(|p| p.offset == 0 && p.key.end > start + KEY);
+            let first = pointer(reader, start, reader.end())
+                .is_some_and(|p| p.offset == 0 && p.key.end > start + KEY);
             if let (true, Index::Whole(anchors)) = (first, index_at(reader, start)) {
                 (self.shape.entries_end, self.shape.anchors) = (Some(start), anchors);
                 return;
@@ -504,7 +368,8 @@ impl TableDecoder {
     /// there, or else that place itself; without, one that several others follow.
     fn search(&mut self, reader: &mut Reader<'_>, at: u64, target: Option<u64>) -> Option<u64> {
         let end = reader.end();
-        let claimed = self.shape.claimed.filter(|&claimed| claimed > at && claimed <= end.saturating_sub(FOOTER));
+        let claimed =
+            self.shape.claimed.filter(|&claimed| claimed > at && claimed <= end.saturating_sub(FOOTER));
         if let (None, Some(claimed)) = (target, claimed) {
             let next = self.search_to(reader, at + 1, end, at, Some(claimed));
             let leads = next.is_some_and(|next| self.leads(reader, next, at, Some(claimed)) == Lead::Target);
@@ -634,113 +499,4 @@ enum Lead {
     Run(u64),
     /// Nowhere.
     No,
-}
-
-/// What the index must begin with: the first entry's key with length, and eight zero bytes.
-fn needle(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
-    let len = word(reader, 0).ok().filter(|&len| len <= KEY_MAX)?;
-    let mut needle = Vec::new();
-    reader.copy(0..KEY + len, &mut needle).ok()?;
-    needle.extend([0; 8]);
-    Some(needle)
-}
-
-/// Offset of the first occurrence of `needle` at or behind `from`.
-fn position(reader: &mut Reader<'_>, needle: &[u8], mut from: u64) -> Option<u64> {
-    while from + needle.len() as u64 <= reader.end() {
-        let window = reader.forward(from, needle.len());
-        let bytes = window.slice(from..window.base + window.bytes.len() as u64).ok()?;
-        if let Some(i) = bytes.windows(needle.len()).position(|w| w == needle) {
-            return Some(from + i as u64);
-        }
-        from += (bytes.len() + 1).checked_sub(needle.len()).filter(|&n| n > 0)? as u64;
-    }
-    None
-}
-
-/// What is wrong with footer or index. An index that cannot be right makes its region damage.
-pub fn inspect(file: usize, log: &LogFile<'_>, survey: &mut Survey) -> Option<Remark> {
-    let mut reader = Reader::new(log.src);
-    let shape = Shape::of(&mut reader);
-    let end = reader.end();
-    let Some(start) = shape.entries_end else {
-        let at = end.saturating_sub(FOOTER);
-        let message = match footer(&mut reader) {
-            None => format!("{end} bytes cannot hold the footer of a table: its writing was cut off"),
-            Some((start, count, _)) => format!(
-                "the last 12 bytes are no footer (entries up to {start}, {count} index entries); the entries are read without"
-            ),
-        };
-        return Some(Remark { code: Code::TableWithoutFooter, file, at, len: end - at, message });
-    };
-    let (first, wrong) = contradictions(&mut reader, log.src, start, survey)?;
-    let more = if wrong > 1 { format!(", and {} others do not either", wrong - 1) } else { String::new() };
-    let message = format!("the index entry at {first} does not agree with the entries{more}");
-    Some(Remark { code: Code::TableIndexMismatch, file, at: first, len: 0, message })
-}
-
-/// Offset of the first entry of the index that does not fit the table's entries, and how many do not.
-fn contradictions(
-    reader: &mut Reader<'_>,
-    src: &dyn ReadAt,
-    start: u64,
-    survey: &mut Survey,
-) -> Option<(u64, u64)> {
-    let sound = survey.regions.as_slice().iter().all(|r| r.kind.sound());
-    // A second reader, so that index and entries each have a window of their own.
-    let mut entries = Reader::new(src);
-    let limit = reader.end().saturating_sub(FOOTER);
-    let (mut at, mut good, mut before) = (start, 0, None);
-    let (mut first, mut wrong, mut impossible) = (None, 0, false);
-    if start == limit && start > 0 {
-        (first, wrong, impossible) = (Some(start), 1, true);
-    }
-    while let Some(p) = pointer(reader, at, limit) {
-        at = p.end;
-        let Some(anchor) = Anchor::of(reader, &p) else { break };
-        let due = before.map_or(p.offset == 0, |before| before < p.offset) && p.offset < start;
-        if due && anchored(&mut entries, anchor) == Ok(true) {
-            good = p.offset;
-        } else if !due || survey.regions.find(p.offset).is_none_or(|r| r.kind.sound()) {
-            first = first.or(Some(p.at));
-            wrong += 1;
-            impossible |= !due || sound && !may_be(reader, &mut entries, good, &p, start);
-        }
-        before = if due { Some(p.offset) } else { before };
-    }
-    if impossible {
-        survey.regions.condemn(start, Cause::Malformed("index"));
-    }
-    first.map(|first| (first, wrong))
-}
-
-/// Whether the index may be right and the entry it points to be the one with a wrong key: an entry does begin there, and
-/// the index's key lies between those of its neighbours. `good`: an entry before it.
-fn may_be(reader: &mut Reader<'_>, entries: &mut Reader<'_>, good: u64, p: &Pointer, limit: u64) -> bool {
-    /// Entries walked over; an index entry stands for fewer.
-    const STEPS: usize = 4096;
-    let (mut key, mut other) = (Vec::new(), Vec::new());
-    let key_end = p.key.end.min(p.key.start + KEY + KEY_MAX);
-    if reader.copy(p.key.start + KEY..key_end, &mut key).is_err() {
-        return true;
-    }
-    let (mut at, mut begins) = (good, false);
-    for _ in 0..STEPS {
-        if at >= limit {
-            return begins;
-        }
-        let Ok(own) = lengths(entries, at) else { return true };
-        let from = at + KEY;
-        if entries.copy(from..from + own.key.min(KEY_MAX), &mut other).is_err() {
-            return true;
-        }
-        match at.cmp(&p.offset) {
-            Ordering::Less if !rises(&other, &key) => return false,
-            Ordering::Less => {}
-            Ordering::Equal => begins = true,
-            Ordering::Greater => return begins && rises(&key, &other),
-        }
-        at += own.total();
-    }
-    true
 }
