@@ -134,8 +134,8 @@ pub fn index_at(reader: &mut Reader<'_>, start: u64) -> Index {
         }
         if rest == FOOTER {
             // The footer, if it is right in one of its numbers; else this may be an entry of the index that was cut off.
-            let right =
-                footer(reader).is_some_and(|(to, count, _)| to == start || count == anchors.len() as u64);
+            let right = footer(reader)
+                .is_some_and(|(to, count, _)| to == start || (count > 0 && count == anchors.len() as u64));
             let cut = !right && reader.array(at) == Ok([0]) && word(reader, at) != Ok(0);
             return if cut { Index::Cut(anchors) } else { Index::Whole(anchors) };
         }
