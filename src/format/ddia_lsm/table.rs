@@ -166,8 +166,8 @@ impl Decoder for TableDecoder {
             self.forget_last();
             // Most likely it has a wrong key only; but it may never have been an entry.
             let right = target.is_none() || self.leads(reader, at, last.at, target) != Lead::No;
-            let next =
-                if right { None } else { self.search_to(reader, last.at + 1, u64::MAX, last.at, target) };
+            let next = if right { None } else { self.search(reader, last.at, target) };
+            let next = next.filter(|_| next != target);
             return Recovery { from: last.at, resume: next.unwrap_or(at), trust: LINKED, ..recovery };
         }
         // A length that leads past an anchor is this entry's; any other fault may be that of the length before.
@@ -243,7 +243,7 @@ impl TableDecoder {
         let Some(needle) = needle(reader) else { return };
         let mut found = Vec::new();
         let to = reader.end().min(at + needle.len() as u64);
-        if reader.copy(at..to, &mut found).is_ok() && needle.starts_with(&found) {
+        if reader.copy(at..to, &mut found).is_ok() && found.len() as u64 > KEY && needle.starts_with(&found) {
             self.shape.entries_end = Some(at);
             return;
         }
