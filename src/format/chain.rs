@@ -7,7 +7,7 @@
 //! another record. So a log stored inside a value is stepped over, and random bytes never turn into records.
 
 use crate::log::bytes::{Bytes, CHUNK, Reader, Window};
-use crate::log::decoder::{BATCH, Decoder, Recovery, Stop};
+use crate::log::decoder::{BATCH, Decoder, HELD, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
 use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Record, Trust};
@@ -117,6 +117,8 @@ pub trait Framing: Send {
 pub struct Chain<F> {
     framing: F,
     last: Option<Record>,
+    /// Without a checksum: the last records, which may still be taken back.
+    recent: Vec<Record>,
     /// The number due behind `last`, should its own number be the wrong one.
     due_otherwise: Option<u64>,
     /// A search found no record whose number fits; from then on the chain alone decides.
@@ -179,6 +181,7 @@ impl<F: Framing> Chain<F> {
         Chain {
             framing,
             last: None,
+            recent: Vec::new(),
             due_otherwise: None,
             number_lost: false,
             budget: Budget(BUDGET),
@@ -373,6 +376,10 @@ impl<F: Framing> Decoder for Chain<F> {
             let before = out.len().checked_sub(2).map(|i| out[i]).or(self.last);
             self.remember(before, last);
         }
+        if !F::PROVED {
+            self.recent.clear();
+            self.recent.extend_from_slice(&out[out.len().saturating_sub(HELD)..]);
+        }
         match stop {
             Stop::Fault(fault) => match self.framing.framing(&mut window, *at) {
                 Some(to) => Stop::Framing(to),
@@ -386,6 +393,9 @@ impl<F: Framing> Decoder for Chain<F> {
         let record = self.decode(reader, at)?;
         self.framing.follows(reader, &record)?;
         self.remember(self.last, record);
+        self.recent.push(record);
+        let old = self.recent.len().saturating_sub(HELD);
+        self.recent.drain(..old);
         Ok(record)
     }
 
@@ -414,7 +424,11 @@ impl<F: Framing> Decoder for Chain<F> {
         // Where no checksum proved the record before the fault, its length may be the one that is wrong.
         let suspect = self.last.filter(|l| !F::PROVED && l.end() == at);
         // A record inside the one before tells that its length is wrong, and the bytes here are part of another.
-        let early = suspect.and_then(|last| self.inside(reader, &last));
+        let (suspect, early) = match suspect.and_then(|_| self.earlier(reader)) {
+            Some((record, hit)) => (Some(record), Some(hit)),
+            None => (suspect, suspect.and_then(|last| self.inside(reader, &last))),
+        };
+        self.recent.clear();
         let own_end = if early.is_none() { self.own_end(reader, at) } else { None };
         let hit = early.or_else(|| {
             let from = (at + 1).max(zeros.saturating_sub(F::MIN - 1));
@@ -481,6 +495,30 @@ impl<F: Framing> Chain<F> {
             kind: Kind::Recovered,
             ..recovery
         }
+    }
+
+    /// A wrong length that leads to something record-like makes the chain go on with nonsense for a while. The record that
+    /// has it is the first of the last ones from inside which another chain leads exactly to the end of the file.
+    fn earlier(&mut self, reader: &mut Reader<'_>) -> Option<(Record, (u64, Trust))> {
+        let mut found = None;
+        for record in std::mem::take(&mut self.recent).iter().rev() {
+            match self.inside(reader, record).filter(|hit| self.leads_to_end(reader, hit.0)) {
+                Some(hit) => found = Some((*record, hit)),
+                None => break,
+            }
+        }
+        found
+    }
+
+    fn leads_to_end(&mut self, reader: &mut Reader<'_>, from: u64) -> bool {
+        let mut at = from;
+        while at < reader.end() {
+            match self.decode(reader, at) {
+                Ok(record) if self.budget.spend(record.len) => at = record.end(),
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// The first place inside `last` from which a chain steps over its end, where the chain breaks.

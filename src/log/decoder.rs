@@ -8,6 +8,9 @@ use super::region::Kind;
 /// A batch is handed on at this many records: 40 KiB, so it stays in the first-level cache with the code around it.
 pub const BATCH: usize = 1024;
 
+/// So many records in front of a fault may be taken back by [`Decoder::recover`]; few enough to stay in that cache.
+pub const HELD: usize = 64;
+
 /// Why a decoder stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -39,7 +42,7 @@ pub trait Decoder: Send {
 /// What a decoder makes of a damaged place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// Where the damage begins: at the fault or, in formats without checksum, at the record before it.
+    /// Where the damage begins: at the fault or, in formats without checksum, at one of the last [`HELD`] records.
     pub from: u64,
     /// A record whose only fault is one field; it spans `from..resume`.
     pub record: Option<(Record, Fix)>,

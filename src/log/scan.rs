@@ -2,7 +2,7 @@
 //! byte is handed to the sink exactly once.
 
 use super::bytes::{Bytes, Reader};
-use super::decoder::{BATCH, Decoder, Recovery, Stop};
+use super::decoder::{BATCH, Decoder, HELD, Recovery, Stop};
 use super::fault::{Cause, Fault};
 use super::record::Record;
 
@@ -32,11 +32,11 @@ pub fn scan(reader: &mut Reader<'_>, decoder: &mut dyn Decoder, start: u64, sink
         let began = at;
         let window = reader.forward(at, want);
         let stop = decoder.fill(window, &mut at, &mut batch);
-        // The last record is held back: in a format without checksum the fault behind it may turn out to be its own.
-        let held = if stop == Stop::End { None } else { batch.pop() };
-        sink.records(&batch, reader);
-        batch.clear();
-        batch.extend(held);
+        // The last records are held back: in a format without checksum the fault behind them may turn out to be theirs.
+        let held = if stop == Stop::End { 0 } else { HELD.min(batch.len()) };
+        let settled = batch.len() - held;
+        sink.records(&batch[..settled], reader);
+        batch.drain(..settled);
         let asked = if at == began { want as u64 } else { 0 };
         want = 1;
         match stop {
@@ -81,10 +81,9 @@ fn give_up(
 ) -> u64 {
     let mut recovery = decoder.recover(reader, Fault { at, ..fault });
     debug_assert!(recovery.from <= at && recovery.resume > recovery.from);
-    if recovery.from < at && held.last().is_some_and(|r| r.at == recovery.from) {
-        held.pop();
-    } else {
-        recovery.from = at;
+    match held.iter().rposition(|r| r.at == recovery.from) {
+        Some(first) => held.truncate(first),
+        None => recovery.from = at,
     }
     recovery.resume = recovery.resume.clamp(recovery.from + 1, reader.end().max(recovery.from + 1));
     sink.records(held, reader);

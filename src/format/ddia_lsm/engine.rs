@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use super::table::Shape;
+use super::index::Shape;
 use super::word;
 use crate::format::{Halt, LogFile, Outcome, Role};
 use crate::log::bytes::{Bytes, Reader};

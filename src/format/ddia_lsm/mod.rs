@@ -29,7 +29,10 @@ use crate::log::scan::scan;
 use crate::log::survey::{Grouping, Rules, Survey, Surveyor};
 
 mod engine;
+mod index;
 mod table;
+#[cfg(test)]
+mod tests;
 
 /// The fields of a record of r1, and of a table's entry in both revisions.
 pub const PLAIN: Layout = Layout {
@@ -111,6 +114,8 @@ struct Walk {
     to: u64,
     /// Of the first strings: how many look like keys, among those where keys should be and where values should be.
     fits: [u32; 2],
+    /// Of the first [`NEAR`] of them.
+    near: [u32; 2],
     /// The bytes at hand end there; bytes up to here are wanted.
     wanted: Option<u64>,
 }
@@ -119,17 +124,23 @@ impl Walk {
     fn values_fit(&self) -> bool {
         self.fits[1] > self.fits[0]
     }
+
+    /// Of the very next strings only those look like keys that should be values: the shift lies here, not further on.
+    fn only_values_fit(&self) -> bool {
+        self.near[1] >= 3 && self.near[0] == 0
+    }
 }
 
 impl<const SUM: bool> LogFraming<SUM> {
     fn walk<B: Bytes>(&self, b: &mut B, from: u64) -> Walk {
         let most = self.walk.get().max(SAMPLE);
-        let mut walk = Walk { strings: 0, to: from, fits: [0; 2], wanted: None };
+        let mut walk = Walk { strings: 0, to: from, fits: [0; 2], near: [0; 2], wanted: None };
         while walk.strings < most {
             match self.string(b, walk.to, walk.strings < SAMPLE) {
                 Ok((to, _)) if to > b.end() => break,
                 Ok((to, fits)) => {
                     walk.fits[(walk.strings % 2) as usize] += u32::from(fits);
+                    walk.near[(walk.strings % 2) as usize] += u32::from(fits && walk.strings < NEAR);
                     (walk.to, walk.strings) = (to, walk.strings + 1);
                 }
                 Err(Fault { cause: Cause::Short { need }, .. }) => {
@@ -159,13 +170,19 @@ impl<const SUM: bool> LogFraming<SUM> {
         match walk.wanted {
             Some(need) if walk.strings < SAMPLE => Err(Fault { at: record.at, cause: Cause::Short { need } }),
             // Only the end of the file is proof.
-            Some(_) if walk.values_fit() => {
+            Some(_) if walk.only_values_fit() => {
                 Err(Fault { at: record.at, cause: Cause::Short { need: b.end() } })
             }
-            _ => Ok(walk.values_fit() && walk.to == b.end() && walk.strings % 2 == 1),
+            _ => Ok(walk.only_values_fit() && walk.to == b.end() && walk.strings % 2 == 1),
         }
     }
 }
+
+/// From so many keys on the model is good enough to doubt a key.
+const KEYS: u64 = 4;
+
+/// Strings that tell where a shift begins.
+const NEAR: u64 = 8;
 
 /// Strings by which it is judged what looks like a key.
 const SAMPLE: u64 = 256;
@@ -173,6 +190,7 @@ const SAMPLE: u64 = 256;
 /// What the keys in the unbroken part of a log look like.
 #[derive(Default)]
 struct KeyModel {
+    known: u64,
     lens: Option<(u64, u64)>,
     /// First bytes, one bit each.
     heads: [u64; 4],
@@ -252,7 +270,7 @@ impl<const SUM: bool> Framing for LogFraming<SUM> {
         if SUM {
             return Ok(());
         }
-        if self.keys.lens.is_some() && !self.keys.fits(b, record.at)? && self.shifted(b, record)? {
+        if self.keys.known >= KEYS && !self.keys.fits(b, record.at)? && self.shifted(b, record)? {
             return Err(Fault {
                 at: record.at,
                 cause: Cause::Malformed("record: its key looks like a value"),
@@ -280,7 +298,7 @@ impl<const SUM: bool> Framing for LogFraming<SUM> {
     }
 
     fn spans<B: Bytes>(&self, b: &mut B, at: u64, next: u64) -> bool {
-        spans(b, at, next)
+        spans(b, at, next) || (!SUM && self.keys.known > 1 && self.keys.fits(b, next) == Ok(true))
     }
 }
 
@@ -305,6 +323,7 @@ fn lone_blank<B: Bytes>(b: &mut B, at: u64) -> Result<bool, Fault> {
 impl KeyModel {
     #[inline]
     fn learn(&mut self, len: u64, head: u8) {
+        self.known += 1;
         self.lens = Some(self.lens.map_or((len, len), |(min, max)| (min.min(len), max.max(len))));
         self.heads[usize::from(head >> 6)] |= 1 << (head & 63);
     }
@@ -478,7 +497,7 @@ impl Format for DdiaLsm {
         for (i, (file, survey)) in files.iter().zip(surveys).enumerate() {
             match file.claim.role {
                 Role::Table => {
-                    remarks.extend(table::inspect(i, file, survey));
+                    remarks.extend(index::inspect(i, file, survey));
                     if !file.claim.exact {
                         let message =
                             format!("{} does not end in a number, and yet the engine reads it", file.name);

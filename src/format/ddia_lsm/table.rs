@@ -11,100 +11,20 @@
 //! footer; its entries are then read as far as they go. The index is what makes up for the missing checksum: behind damage
 //! it says where entries stand, and a length that leads past such a place is wrong.
 
-use std::cmp::Ordering;
-use std::ops::Range;
-
-use super::{FIXED, KEY, blank, lengths, misled, record, spans, word};
-use crate::format::{LogFile, Remark};
+use super::index::{
+    Anchor, FOOTER, Index, KEY_MAX, Shape, anchored, has_key, index_at, needle, pointer, position, rises,
+};
+use super::{FIXED, KEY, blank, lengths, lone_blank, misled, record, spans, word};
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::decoder::{BATCH, Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
-use crate::log::finding::Code;
 use crate::log::record::{Record, Trust};
 use crate::log::region::Kind;
-use crate::log::survey::Survey;
 
-const FOOTER: u64 = 12;
-/// Keys are compared by this many bytes; longer ones that agree in them count as ascending.
-const KEY_MAX: u64 = 1024;
-/// Index entries kept for the search behind damage: 6 MiB, and tables of millions of entries.
-const ANCHORS_MAX: usize = 1 << 18;
 /// Anchors inside an entry that are looked at; one that is right shows that the entry is too long.
 const PROBES: usize = 8;
 const ORDER: Cause = Cause::Malformed("key order");
 const LINKED: Trust = Trust::STRUCTURE.and(Trust::CHAIN);
-
-/// What the end of a table says about it.
-pub struct Shape {
-    /// Where the entries end, if that can be told.
-    pub entries_end: Option<u64>,
-    /// The footer is usable: index and footer behind `entries_end` are sound as far as they go.
-    footer: bool,
-    /// What the last 12 bytes say as a footer, if it lies in the file.
-    claimed: Option<u64>,
-    anchors: Vec<Anchor>,
-}
-
-/// A place where an entry stands, says the index.
-#[derive(Clone, Copy)]
-struct Anchor {
-    at: u64,
-    /// Length and CRC-32 of its key.
-    key_len: u64,
-    key: u32,
-}
-
-/// One entry of the index.
-struct Pointer {
-    at: u64,
-    /// Its key with length.
-    key: Range<u64>,
-    offset: u64,
-    end: u64,
-}
-
-impl Shape {
-    /// Looks at footer and index.
-    pub fn of(reader: &mut Reader<'_>) -> Shape {
-        let none = Shape { entries_end: None, footer: false, claimed: None, anchors: Vec::new() };
-        let Some((start, count, footer)) = footer(reader).filter(|(start, _, footer)| start <= footer) else {
-            return none;
-        };
-        let none = Shape { claimed: Some(start), ..none };
-        if count > (footer - start) / (FIXED + 4) {
-            return none;
-        }
-        let (mut at, mut anchors) = (start, Vec::new());
-        for _ in 0..count {
-            let Some(p) = pointer(reader, at, footer) else { return none };
-            at = p.end;
-            let rises = anchors.last().is_none_or(|last: &Anchor| last.at < p.offset) && p.offset < start;
-            if rises && anchors.len() < ANCHORS_MAX {
-                anchors.extend(Anchor::of(reader, &p));
-            }
-        }
-        if at != footer {
-            return none;
-        }
-        Shape { entries_end: Some(start), footer: true, anchors, ..none }
-    }
-}
-
-/// The numbers in the last 12 bytes, and where these begin.
-fn footer(reader: &mut Reader<'_>) -> Option<(u64, u64, u64)> {
-    let at = reader.end().checked_sub(FOOTER)?;
-    Some((u64::from_be_bytes(reader.array(at).ok()?), word(reader, at + 8).ok()?, at))
-}
-
-fn pointer<B: Bytes>(b: &mut B, at: u64, limit: u64) -> Option<Pointer> {
-    let key = at..at + KEY + word(b, at).ok()?;
-    let end = key.end + 8;
-    if end > limit {
-        return None;
-    }
-    let offset = u64::from_be_bytes(b.array(key.end).ok()?);
-    Some(Pointer { at, key, offset, end })
-}
 
 /// Decodes one table.
 pub struct TableDecoder {
@@ -147,6 +67,9 @@ impl TableDecoder {
         if entry.end() > self.limit(b) {
             return fault(too_long);
         }
+        if !self.shape.footer && own.total() == FIXED && lone_blank(b, at)? {
+            return fault(Cause::Zeros);
+        }
         let key = at + KEY..at + KEY + own.key;
         if !b.utf8(key.clone())? {
             return fault(Cause::Text);
@@ -156,7 +79,7 @@ impl TableDecoder {
             return fault(ORDER);
         }
         while let Some(&anchor) = self.shape.anchors.get(self.anchor).filter(|a| a.at <= at) {
-            if anchor.at == at && anchor.key_len != own.key && has_key(b, anchor)? {
+            if anchor.at == at && anchor.key_len > 0 && anchor.key_len != own.key && has_key(b, anchor)? {
                 return fault(Cause::Length { found: own.key, expected: anchor.key_len });
             }
             self.anchor += 1;
@@ -184,32 +107,6 @@ impl TableDecoder {
         self.keys.swap(0, 1);
         self.known = self.known.saturating_sub(1).min(1);
         self.last = None;
-    }
-}
-
-fn rises(a: &[u8], b: &[u8]) -> bool {
-    a < b || (a == b && a.len() as u64 == KEY_MAX)
-}
-
-impl Anchor {
-    fn of<B: Bytes>(b: &mut B, p: &Pointer) -> Option<Anchor> {
-        let key = p.key.start + KEY..p.key.end;
-        Some(Anchor { at: p.offset, key_len: key.end - key.start, key: b.crc32(0, key).ok()? })
-    }
-}
-
-/// Whether an entry with the key that the index names stands where it says.
-fn anchored<B: Bytes>(b: &mut B, anchor: Anchor) -> Result<bool, Fault> {
-    Ok(has_key(b, anchor)? && word(b, anchor.at)? == anchor.key_len)
-}
-
-/// Whether the key that the index names stands where it says, perhaps with a wrong length before it.
-fn has_key<B: Bytes>(b: &mut B, anchor: Anchor) -> Result<bool, Fault> {
-    let key = anchor.at + KEY;
-    match b.crc32(0, key..key + anchor.key_len) {
-        Ok(crc) => Ok(crc == anchor.key),
-        Err(Fault { cause: Cause::Short { need }, .. }) if need > b.end() => Ok(false),
-        Err(short) => Err(short),
     }
 }
 
@@ -268,9 +165,9 @@ impl Decoder for TableDecoder {
         if let Some(last) = last.filter(|last| fault.cause == ORDER && self.order_blames(reader, last)) {
             self.forget_last();
             // Most likely it has a wrong key only; but it may never have been an entry.
-            let right = target.is_none() || self.leads(reader, at, last.at, target).is_ok();
-            let next =
-                if right { None } else { self.search_to(reader, last.at + 1, u64::MAX, last.at, target) };
+            let right = target.is_none() || self.leads(reader, at, last.at, target) != Lead::No;
+            let next = if right { None } else { self.search(reader, last.at, target) };
+            let next = next.filter(|_| next != target);
             return Recovery { from: last.at, resume: next.unwrap_or(at), trust: LINKED, ..recovery };
         }
         // A length that leads past an anchor is this entry's; any other fault may be that of the length before.
@@ -285,14 +182,20 @@ impl Decoder for TableDecoder {
             return Recovery { from, resume: next.unwrap_or(reader.end()), trust: LINKED, ..recovery };
         }
         let early = suspect.and_then(|last| self.inside(reader, &last, target));
-        if let (None, Some(own)) = (early, self.own_end(reader, at, target)) {
+        let own = if early.is_none() { self.own_end(reader, at, target) } else { None };
+        // Entries inside it that lead to the target tell that it has come to reach over them.
+        let over = own.and_then(|own| self.search_to(reader, at + 1, own, at, target));
+        let over = over.filter(|&over| self.leads(reader, over, at, target) == Lead::Target);
+        if let (None, Some(own)) = (over, own) {
             return Recovery { resume: own, trust: LINKED.and(Trust::LENGTHS), ..recovery };
         }
         match early.or_else(|| self.search(reader, at, target)) {
             Some(next) => {
                 (recovery.resume, recovery.trust) = (next, LINKED);
                 let refuted = self.refutes_last(reader, Some(next));
-                if let Some(last) = suspect.filter(|last| refuted || misled(reader, last.at, next)) {
+                if let Some(last) =
+                    suspect.filter(|last| refuted || next < at || misled(reader, last.at, next))
+                {
                     recovery.from = last.at;
                     recovery.cause =
                         Cause::Malformed("entry: the next one does not stand where its length leads");
@@ -326,45 +229,6 @@ fn tail(reader: &mut Reader<'_>, shape: &Shape, recovery: Recovery) -> Recovery 
     Recovery { kind, cause: Cause::Malformed(what), ..recovery }
 }
 
-/// What an index at some place, taken without a footer, turns out to be.
-enum Index {
-    /// It ends 12 bytes before the file does, and its offsets ascend.
-    Whole(Vec<Anchor>),
-    /// The file ends inside it; what there is of it is right.
-    Cut(Vec<Anchor>),
-    /// Something in it is wrong, or it is no index at all.
-    Broken,
-}
-
-fn index_at(reader: &mut Reader<'_>, start: u64) -> Index {
-    let (end, mut at, mut anchors) = (reader.end(), start, Vec::new());
-    let mut offset = None;
-    loop {
-        let rest = end - at;
-        if rest < FOOTER {
-            return Index::Cut(anchors);
-        }
-        if rest == FOOTER {
-            return Index::Whole(anchors);
-        }
-        let Some(p) = pointer(reader, at, end) else {
-            // No key has 16 MiB.
-            let cut = reader.array(at) == Ok([0]);
-            return if cut { Index::Cut(anchors) } else { Index::Broken };
-        };
-        let due = offset.map_or(p.offset == 0, |before| before < p.offset);
-        let Some(anchor) = Anchor::of(reader, &p) else { return Index::Broken };
-        // An entry that it names may be damaged, but the order of the offsets is its own.
-        if !due || p.offset >= start {
-            return Index::Broken;
-        }
-        if anchors.len() < ANCHORS_MAX {
-            anchors.push(anchor);
-        }
-        (at, offset) = (p.end, Some(p.offset));
-    }
-}
-
 impl TableDecoder {
     /// Without a usable footer: the index may begin at the fault, or be found behind it by what it begins with, the key of
     /// the table's first entry and the offset 0.
@@ -372,10 +236,14 @@ impl TableDecoder {
         if self.shape.entries_end.is_some() {
             return;
         }
+        if self.shape.claimed == Some(at) {
+            self.shape.entries_end = Some(at);
+            return;
+        }
         let Some(needle) = needle(reader) else { return };
         let mut found = Vec::new();
-        let here = reader.copy(at..at + needle.len() as u64, &mut found).is_ok() && found == needle;
-        if here || self.shape.claimed == Some(at) {
+        let to = reader.end().min(at + needle.len() as u64);
+        if reader.copy(at..to, &mut found).is_ok() && found.len() as u64 > KEY && needle.starts_with(&found) {
             self.shape.entries_end = Some(at);
             return;
         }
@@ -390,6 +258,17 @@ impl TableDecoder {
             }
             // A table inside a value has an index, too.
             from = start + 1;
+        }
+        // Bytes put in or taken out before it: it stands near the place where the footer says.
+        const NEAR: u64 = 1 << 16;
+        let Some(claimed) = self.shape.claimed else { return };
+        for start in claimed.saturating_sub(NEAR).max(at)..claimed.saturating_add(NEAR).min(reader.end()) {
+            let first = pointer(reader, start, reader.end())
+                .is_some_and(|p| p.offset == 0 && p.key.end > start + KEY);
+            if let (true, Index::Whole(anchors)) = (first, index_at(reader, start)) {
+                (self.shape.entries_end, self.shape.anchors) = (Some(start), anchors);
+                return;
+            }
         }
     }
 
@@ -468,13 +347,13 @@ impl TableDecoder {
         if blank(reader, at) {
             return None;
         }
-        let to = match self.anchor_at(at).filter(|&anchor| has_key(reader, anchor) == Ok(true)) {
+        let to = match self.anchor_at(at).filter(|&a| a.key_len > 0 && has_key(reader, a) == Ok(true)) {
             // The index knows how long the key is.
             Some(anchor) => at + FIXED + anchor.key_len + word(reader, at + KEY + anchor.key_len).ok()?,
             None => at + lengths(reader, at).ok()?.total(),
         };
         let right = target.is_none_or(|target| to <= target)
-            && (Some(to) == target || to == reader.end() || self.leads(reader, to, at, target).is_ok());
+            && (Some(to) == target || to == reader.end() || self.leads(reader, to, at, target) != Lead::No);
         right.then_some(to)
     }
 
@@ -489,31 +368,50 @@ impl TableDecoder {
     /// there, or else that place itself; without, one that several others follow.
     fn search(&mut self, reader: &mut Reader<'_>, at: u64, target: Option<u64>) -> Option<u64> {
         let end = reader.end();
-        let claimed = self.shape.claimed.filter(|&claimed| claimed > at);
+        let claimed =
+            self.shape.claimed.filter(|&claimed| claimed > at && claimed <= end.saturating_sub(FOOTER));
         if let (None, Some(claimed)) = (target, claimed) {
             let next = self.search_to(reader, at + 1, end, at, Some(claimed));
-            if next.is_some() {
+            let leads = next.is_some_and(|next| self.leads(reader, next, at, Some(claimed)) == Lead::Target);
+            // Where bytes were put in or taken out, entries go on there.
+            if leads && !matches!(index_at(reader, claimed), Index::Broken) {
                 self.shape.entries_end = Some(claimed);
                 return next;
             }
         }
-        self.search_to(reader, at + 1, end, at, target).or(target)
+        if self.next_anchor(reader, at).is_some() {
+            return self.search_to(reader, at + 1, end, at, target).or(target);
+        }
+        // Nothing vouches for the key of the last entry, and it may be all that stands against what follows.
+        let known = std::mem::take(&mut self.known);
+        let free = self.search_to(reader, at + 1, end, at, target);
+        if free.is_some_and(|free| self.leads(reader, free, at, target) == Lead::Target) {
+            return free;
+        }
+        self.known = known;
+        let next = self.search_to(reader, at + 1, end, at, target);
+        self.known = if next.is_some() { known } else { 0 };
+        next.or(free).or(target)
     }
 
-    /// The first place inside `last` from which entries step over its end, where they break, and lead to `target`.
+    /// The first place inside `last` from which entries step over its end, where they break, and lead to `target`. One
+    /// where its value may end is preferred.
     fn inside(&mut self, reader: &mut Reader<'_>, last: &Record, target: Option<u64>) -> Option<u64> {
-        let mut from = last.at + 1;
-        loop {
-            let at = last.end();
-            let place = self.search_to(reader, from, at + FIXED - 1, at, target)?;
+        let (at, mut from, mut other) = (last.end(), last.at + 1, None);
+        while let Some(place) = self.search_to(reader, from, at + FIXED - 1, at, target) {
             if spans(reader, last.at, place) {
                 return Some(place);
             }
+            if other.is_none() && self.leads(reader, place, at, target) == Lead::Target {
+                other = Some(place);
+            }
             from = place + 1;
         }
+        other
     }
 
-    /// The first place in `from..to` from which entries lead to `target`; `at`: the fault.
+    /// The first place in `from..to` from which entries lead to `target`, or so many follow each other before other damage
+    /// that they are no accident; `at`: the fault.
     fn search_to(
         &mut self,
         reader: &mut Reader<'_>,
@@ -522,8 +420,10 @@ impl TableDecoder {
         at: u64,
         target: Option<u64>,
     ) -> Option<u64> {
-        let to = target.map_or(to, |target| target.min(to));
+        let limit = target.unwrap_or(reader.end());
+        let to = limit.min(to);
         let mut place = from;
+        let mut run: Option<Run> = None;
         while place + FIXED <= to && self.steps > 0 {
             self.steps -= 1;
             // Entries begin with a zero byte, as no key has 16 MiB.
@@ -534,152 +434,69 @@ impl TableDecoder {
                 continue;
             };
             place += skip as u64;
-            let limit = target.unwrap_or(reader.end());
-            let fits = lengths(reader, place).is_ok_and(|own| place + own.total() <= limit);
-            match if fits { self.leads(reader, place, at, target) } else { Err(place) } {
-                Ok(()) => return Some(place),
-                // Entries that lead to more damage are not tried one by one.
-                Err(broken) => place = broken.max(place + 1),
+            // A run that begins with a value in place of a key soon breaks; the right one begins inside its first entry.
+            if let Some(run) = run.filter(|run| place > run.first_end) {
+                return Some(run.begin);
             }
+            let own = lengths(reader, place).ok().filter(|own| place + own.total() <= limit);
+            match own.map(|own| (self.leads(reader, place, at, target), place + own.total())) {
+                Some((Lead::Target, _)) => return Some(place),
+                Some((Lead::Run(end), first_end)) if run.is_none_or(|run| run.end < end) => {
+                    let first_end = run.map_or(first_end, |run| run.first_end);
+                    run = Some(Run { begin: place, first_end, end });
+                }
+                _ => {}
+            }
+            place += 1;
         }
-        None
+        run.map(|run| run.begin)
     }
 
-    /// Whether entries lead from `place` to `target`, or without one far enough; else where to go on searching.
-    fn leads(
-        &mut self,
-        reader: &mut Reader<'_>,
-        place: u64,
-        at: u64,
-        target: Option<u64>,
-    ) -> Result<(), u64> {
-        /// Entries believed without an anchor.
-        const LINKS: u32 = 3;
-        /// So many are no accident, even if they do not lead to the target.
-        const MANY: u32 = 64;
+    /// Where the entries from `place` on lead.
+    fn leads(&mut self, reader: &mut Reader<'_>, place: u64, at: u64, target: Option<u64>) -> Lead {
+        /// More ascending entries than this are believed.
+        const RUN: u32 = 3;
+        /// So many are followed; an anchor is hardly further away.
+        const FAR: u32 = 4096;
         // Without an anchor nothing vouches for the key of the last entry.
         let mut floor = self.floor(place < at || target.is_none()).to_vec();
         let (mut to, mut links, mut key) = (place, 0, Vec::new());
-        while target.is_none_or(|target| to < target) {
-            if target.is_none() && (links > LINKS || (links > 1 && to == reader.end())) {
-                return Ok(());
+        while target.is_none_or(|target| to < target) && links < FAR {
+            if target.is_none() && links > 1 && to == reader.end() {
+                return Lead::Target;
             }
             // An early place counts only if the entries from it on step over the fault.
             let next = if to == at { None } else { self.entry(reader, to, &floor, &mut key) };
-            let Some(end) = next else { return Err(if links > MANY { to } else { place }) };
+            let Some(end) = next else { break };
             self.steps = self.steps.saturating_sub(1 + key.len() as u64 / 64);
             std::mem::swap(&mut floor, &mut key);
             (to, links) = (end, links + 1);
         }
-        if target == Some(to) { Ok(()) } else { Err(place) }
+        if target == Some(to) {
+            Lead::Target
+        } else if links > RUN && (place >= at || to > at) {
+            Lead::Run(to)
+        } else {
+            Lead::No
+        }
     }
 }
 
-/// What the index must begin with: the first entry's key with length, and eight zero bytes.
-fn needle(reader: &mut Reader<'_>) -> Option<Vec<u8>> {
-    let len = word(reader, 0).ok().filter(|&len| len <= KEY_MAX)?;
-    let mut needle = Vec::new();
-    reader.copy(0..KEY + len, &mut needle).ok()?;
-    needle.extend([0; 8]);
-    Some(needle)
+/// Entries that follow each other and then break off.
+#[derive(Clone, Copy)]
+struct Run {
+    begin: u64,
+    first_end: u64,
+    end: u64,
 }
 
-/// Offset of the first occurrence of `needle` at or behind `from`.
-fn position(reader: &mut Reader<'_>, needle: &[u8], mut from: u64) -> Option<u64> {
-    while from + needle.len() as u64 <= reader.end() {
-        let window = reader.forward(from, needle.len());
-        let bytes = window.slice(from..window.base + window.bytes.len() as u64).ok()?;
-        if let Some(i) = bytes.windows(needle.len()).position(|w| w == needle) {
-            return Some(from + i as u64);
-        }
-        from += (bytes.len() + 1).checked_sub(needle.len()).filter(|&n| n > 0)? as u64;
-    }
-    None
-}
-
-/// What is wrong with footer or index. An index that cannot be right makes its region damage.
-pub fn inspect(file: usize, log: &LogFile<'_>, survey: &mut Survey) -> Option<Remark> {
-    let mut reader = Reader::new(log.src);
-    let shape = Shape::of(&mut reader);
-    let end = reader.end();
-    let Some(start) = shape.entries_end else {
-        let at = end.saturating_sub(FOOTER);
-        let message = match footer(&mut reader) {
-            None => format!("{end} bytes cannot hold the footer of a table: its writing was cut off"),
-            Some((start, count, _)) => format!(
-                "the last 12 bytes are no footer (entries up to {start}, {count} index entries); the entries are read without"
-            ),
-        };
-        return Some(Remark { code: Code::TableWithoutFooter, file, at, len: end - at, message });
-    };
-    let (first, wrong) = contradictions(&mut reader, log.src, start, survey)?;
-    let more = if wrong > 1 { format!(", and {} others do not either", wrong - 1) } else { String::new() };
-    let message = format!("the index entry at {first} does not agree with the entries{more}");
-    Some(Remark { code: Code::TableIndexMismatch, file, at: first, len: 0, message })
-}
-
-/// Offset of the first entry of the index that does not fit the table's entries, and how many do not.
-fn contradictions(
-    reader: &mut Reader<'_>,
-    src: &dyn ReadAt,
-    start: u64,
-    survey: &mut Survey,
-) -> Option<(u64, u64)> {
-    let sound = survey.regions.as_slice().iter().all(|r| r.kind.sound());
-    // A second reader, so that index and entries each have a window of their own.
-    let mut entries = Reader::new(src);
-    let limit = reader.end().saturating_sub(FOOTER);
-    let (mut at, mut good, mut before) = (start, 0, None);
-    let (mut first, mut wrong, mut impossible) = (None, 0, false);
-    if start == limit && start > 0 {
-        (first, wrong, impossible) = (Some(start), 1, true);
-    }
-    while let Some(p) = pointer(reader, at, limit) {
-        at = p.end;
-        let Some(anchor) = Anchor::of(reader, &p) else { break };
-        let due = before.map_or(p.offset == 0, |before| before < p.offset) && p.offset < start;
-        if due && anchored(&mut entries, anchor) == Ok(true) {
-            good = p.offset;
-        } else if !due || survey.regions.find(p.offset).is_none_or(|r| r.kind.sound()) {
-            first = first.or(Some(p.at));
-            wrong += 1;
-            impossible |= !due || sound && !may_be(reader, &mut entries, good, &p, start);
-        }
-        before = if due { Some(p.offset) } else { before };
-    }
-    if impossible {
-        survey.regions.condemn(start, Cause::Malformed("index"));
-    }
-    first.map(|first| (first, wrong))
-}
-
-/// Whether the index may be right and the entry it points to be the one with a wrong key: an entry does begin there, and
-/// the index's key lies between those of its neighbours. `good`: an entry before it.
-fn may_be(reader: &mut Reader<'_>, entries: &mut Reader<'_>, good: u64, p: &Pointer, limit: u64) -> bool {
-    /// Entries walked over; an index entry stands for fewer.
-    const STEPS: usize = 4096;
-    let (mut key, mut other) = (Vec::new(), Vec::new());
-    let key_end = p.key.end.min(p.key.start + KEY + KEY_MAX);
-    if reader.copy(p.key.start + KEY..key_end, &mut key).is_err() {
-        return true;
-    }
-    let (mut at, mut begins) = (good, false);
-    for _ in 0..STEPS {
-        if at >= limit {
-            return begins;
-        }
-        let Ok(own) = lengths(entries, at) else { return true };
-        let from = at + KEY;
-        if entries.copy(from..from + own.key.min(KEY_MAX), &mut other).is_err() {
-            return true;
-        }
-        match at.cmp(&p.offset) {
-            Ordering::Less if !rises(&other, &key) => return false,
-            Ordering::Less => {}
-            Ordering::Equal => begins = true,
-            Ordering::Greater => return begins && rises(&key, &other),
-        }
-        at += own.total();
-    }
-    true
+/// See [`TableDecoder::leads`].
+#[derive(PartialEq, Eq)]
+enum Lead {
+    /// Exactly to the target.
+    Target,
+    /// Over several entries, up to here.
+    Run(u64),
+    /// Nowhere.
+    No,
 }
