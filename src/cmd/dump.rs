@@ -167,13 +167,8 @@ fn backwards(log: &OpenLog, file: usize, fates: &mut Fates<'_>, printer: &mut Pr
         if printer.full() {
             break;
         }
-        let mut sink = Forward {
-            fates: &mut *fates,
-            printer: &mut *printer,
-            to: 0,
-            rows: Some(Vec::new()),
-            error: None,
-        };
+        let rows = matches!(block, Block::Records { .. }).then(Vec::new);
+        let mut sink = Forward { fates: &mut *fates, printer: &mut *printer, to: 0, rows, error: None };
         match block {
             Block::Records { from, to } => {
                 sink.to = to;
@@ -312,6 +307,10 @@ impl Sink for Forward<'_, '_, '_> {
     fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
 
     fn damage(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
+        if self.rows.is_some() {
+            // A block of records is being collected; damage has blocks of its own.
+            return;
+        }
         match recovery.record {
             Some((record, fix)) => self.record(&record, Some(fix), reader),
             None => self.range(recovery, reader),

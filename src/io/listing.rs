@@ -90,7 +90,7 @@ pub fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Log>> {
     let mut logs = Vec::new();
     let entries = search(path, &formats, DEPTH, &mut logs)?;
     if logs.is_empty() {
-        if wanted.format.is_some() {
+        if wanted.format.is_some() && entries == 0 {
             // With --as an empty directory is an empty log.
             let recognised_by = format!("--as {}, no files", wanted.format.as_deref().unwrap_or_default());
             let path = path.display().to_string();
@@ -131,17 +131,19 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
         if path.is_dir() {
             continue;
         }
-        let at = found.iter().position(|l| std::ptr::addr_eq(l.format, format)).unwrap_or_else(|| {
-            let recognised_by = String::new();
-            found.push(Log {
-                path: dir.display().to_string(),
-                format,
-                recognised_by,
-                files: Vec::new(),
-                ignored: Vec::new(),
-            });
-            found.len() - 1
-        });
+        let at = found.iter().position(|l| l.format.profile().name == format.profile().name).unwrap_or_else(
+            || {
+                let recognised_by = String::new();
+                found.push(Log {
+                    path: dir.display().to_string(),
+                    format,
+                    recognised_by,
+                    files: Vec::new(),
+                    ignored: Vec::new(),
+                });
+                found.len() - 1
+            },
+        );
         if claim.read {
             found[at].files.push(LogPath { name, path: Some(path.clone()), claim });
         } else {

@@ -2,7 +2,7 @@
 //! of files, records of another log, gaps and their causes, repeats, resets, batches that are not whole.
 
 use super::fault::Cause;
-use super::numbering::{Judgement, Numbering, Run, judge, room};
+use super::numbering::{Judgement, Numbering, Run, judge, looks_damaged, room};
 use super::record::Fix;
 use super::region::{Kind, Region};
 use super::survey::{Batch, BatchState, Ended, Grouping, MAX_LISTED, Survey};
@@ -215,7 +215,7 @@ fn lone_number(
     let Some((fa, a)) = before else {
         let &(fb, b) = behind.first()?;
         let lower = b.first < run.first && room_between(files, (file, run.end), (fb, b.at)) == 0;
-        return lower.then(|| b.first.checked_sub(1));
+        return lower.then(|| b.first.checked_sub(1).filter(|&n| n > 0));
     };
     let restarts = files[file].survey.rules.numbering == (Numbering::Contiguous { restarts: true });
     if run.first == a.next || (restarts && run.first == 1) {
@@ -235,7 +235,8 @@ fn lone_number(
     }
     // At the end of the log: where nothing lies between, nothing explains a jump.
     let fits = run.first.checked_sub(a.next).is_some_and(|missing| missing <= left);
-    (behind.is_empty() && !fits && fa == file).then_some((left == 0).then_some(a.next))
+    let wrong = behind.is_empty() && !fits && fa == file && looks_damaged(run.first, a.next);
+    wrong.then_some((left == 0).then_some(a.next))
 }
 
 /// How many records can be missing between two places: by the damage there; any number where a file is missing or ends
@@ -289,7 +290,10 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
             |kind| Repeat { first: run.first, last: run.next - 1, place, len: run.end - run.at, kind };
         let starts_file = fa != file;
         // A run inside a file that the next one takes no notice of is not this log's.
-        let passing = !starts_file && runs.get(i + 1).is_some_and(|(_, b)| b.first == due);
+        let next_fits = runs.get(i + 1).is_some_and(|(_, b)| b.first == due);
+        let explained =
+            run.first.checked_sub(due).is_some_and(|n| n <= room_between(files, (fa, a.end), (file, run.at)));
+        let passing = !starts_file && next_fits && !explained;
         let restarts = files[file].survey.rules.numbering == (Numbering::Contiguous { restarts: true });
         if run.first == due || (restarts && run.first == 1) {
             expected = Some(run.next);
@@ -300,6 +304,9 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
         } else if run.first > due && !passing {
             push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), due), &mut out.unlisted);
             expected = Some(run.next);
+        } else if run.first < due && reused(files, &kept, &run) {
+            push_bounded(&mut out.repeats, repeat(RepeatKind::Reused), &mut out.unlisted);
+            expected = Some(due.max(run.next));
         } else if run.first < due && starts_file && fill_gap(&mut out.gaps, &run) {
             push_bounded(&mut out.repeats, repeat(RepeatKind::OutOfOrder), &mut out.unlisted);
         } else if run.first < due && starts_file && run.first == 1 && run.next <= due {
@@ -308,8 +315,10 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
         } else if run.first < due && starts_file {
             push_bounded(&mut out.repeats, repeat(RepeatKind::Repeated), &mut out.unlisted);
             expected = Some(due.max(run.next));
-        } else if run.first < due && reused(files, &kept, &run) {
-            push_bounded(&mut out.repeats, repeat(RepeatKind::Reused), &mut out.unlisted);
+        } else if run.first < due && run.next >= due && !passing {
+            // It overlaps what lies in front of it and goes on from there: records that are there twice.
+            let twice = Repeat { last: due - 1, ..repeat(RepeatKind::Repeated) };
+            push_bounded(&mut out.repeats, twice, &mut out.unlisted);
             expected = Some(run.next);
         } else {
             let cause = Cause::Number { found: run.first, expected: due };

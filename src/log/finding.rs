@@ -121,6 +121,25 @@ impl Code {
         Code::ALL.iter().copied().find(|c| c.text().eq_ignore_ascii_case(text))
     }
 
+    /// Whether an engine can be trusted to read a log with such a note as it is.
+    pub fn harmless(self) -> bool {
+        use Code::{
+            CommitWithoutBegin, FirstFileMissing, MissingNumber, Preallocated, RevisionUndecided,
+            StaleGeneration, StillWritten, UndecidedTail,
+        };
+        matches!(
+            self,
+            CommitWithoutBegin
+                | FirstFileMissing
+                | MissingNumber
+                | Preallocated
+                | RevisionUndecided
+                | StaleGeneration
+                | StillWritten
+                | UndecidedTail
+        )
+    }
+
     /// The code of a region that is not sound.
     pub fn of_region(kind: Kind, cause: Cause) -> Code {
         match (kind, cause) {

@@ -46,13 +46,21 @@ pub fn room(bytes: u64) -> u64 {
     bytes / SHORTEST
 }
 
+/// Whether `found` looks like a damaged `truth` and not like the number of another record: 0, one bit off, or far off.
+/// Where nothing else decides, a small step is a record that is missing or there twice.
+pub fn looks_damaged(found: u64, truth: u64) -> bool {
+    const FAR: u64 = 1 << 16;
+    found == 0 || (found ^ truth).count_ones() == 1 || found.abs_diff(truth) > FAR
+}
+
 /// Judges a record that covers `seq..next` where `expected` was due and `following` came after it.
 ///
 /// A number that jumps out and *back* is wrong; one that the record behind it follows is right. In between, what counts
 /// is whether a hole of that size fits the damage at the spot: `before` and `behind` say how many records can be missing
 /// on each side.
 pub fn judge(expected: u64, seq: u64, next: u64, following: u64, before: u64, behind: u64) -> Judgement {
-    let width = next.saturating_sub(seq);
+    // A record at the very top of the numbers covers one, although `next` cannot say so.
+    let width = next.saturating_sub(seq).max(1);
     let fits = |from: u64, to: u64, room: u64| to.checked_sub(from).is_some_and(|missing| missing <= room);
     if expected.checked_add(width) == Some(following) {
         return Judgement::Wrong(Some(expected));

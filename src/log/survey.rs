@@ -7,7 +7,9 @@
 use super::bytes::Reader;
 use super::decoder::Recovery;
 use super::fault::Cause;
-use super::numbering::{Judgement, Numbering, Run, judge, room, time_is_wrong, time_is_wrong_at_edge};
+use super::numbering::{
+    Judgement, Numbering, Run, judge, looks_damaged, room, time_is_wrong, time_is_wrong_at_edge,
+};
 use super::record::{Fix, Mark, Record, Trust};
 use super::region::{Kind, MAX_REGIONS, Region, Regions};
 use super::scan::Sink;
@@ -343,8 +345,13 @@ impl Surveyor {
         let mut lone = Vec::new();
         while let Some(run) = kept.checked_sub(1).map(|i| self.survey.runs[i]) {
             if run.records > 0 {
-                let truth = seq.checked_sub(run.next.saturating_sub(run.first));
+                let truth = seq.checked_sub(run.next.saturating_sub(run.first).max(1)).filter(|&n| n > 0);
                 let Some(truth) = truth.filter(|_| run.records == 1 && run.end == at) else { break };
+                let rises = run.first < truth
+                    && self.survey.runs[..kept - 1].last().is_none_or(|b| b.next <= run.first);
+                if rises && !looks_damaged(run.first, truth) {
+                    break;
+                }
                 (at, seq) = (run.at, truth);
                 lone.push((run, truth));
             }
@@ -674,7 +681,8 @@ impl Surveyor {
             // alone in a file only the other files tell which is wrong.
             let counted =
                 self.survey.runs.len() > 1 || self.survey.runs.last().is_some_and(|run| run.records > 1);
-            match self.expected.filter(|_| self.broken == 0 && counted) {
+            let slipped = |&due: &u64| self.broken == 0 && counted && looks_damaged(held.seq, due);
+            match self.expected.filter(slipped) {
                 Some(expected) => self.wrong_number(held, Some(expected)),
                 None => self.jump(held, false),
             }

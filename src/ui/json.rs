@@ -10,7 +10,7 @@ use crate::analysis::{FileReport, Finding, Report};
 use crate::log::conclude::Place;
 use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
-use crate::log::region::Region;
+use crate::log::region::{Kind, Region};
 use crate::log::survey::BatchState;
 
 /// A sequence that is made while it is written.
@@ -34,6 +34,15 @@ fn place(report: &Report, p: Place) -> serde_json::Value {
     json!({ "file": report.files[p.file].name, "offset": p.at })
 }
 
+/// The value of a field that was put right: sequence numbers as strings, times in seconds, lengths as numbers.
+fn fixed(field: &str, value: u64) -> serde_json::Value {
+    match field {
+        "seq" => json!(number(value)),
+        "timestamp" => json!(f64::from_bits(value)),
+        _ => json!(value),
+    }
+}
+
 /// A region as in `verify`.
 fn region(r: &Region) -> serde_json::Value {
     let mut v = json!({ "offset": r.at, "len": r.len, "kind": r.kind.word() });
@@ -50,10 +59,10 @@ fn region(r: &Region) -> serde_json::Value {
         }
     }
     if let Some(fix) = r.fix {
-        let inferred = (fix.inferred != u64::MAX).then(|| number(fix.inferred));
+        let inferred = (fix.inferred != u64::MAX).then_some(fix.inferred);
         v["field"] = json!(fix.field);
-        v["found"] = json!(number(fix.found));
-        v["inferred"] = json!(inferred);
+        v["found"] = fixed(fix.field, fix.found);
+        v["inferred"] = inferred.map_or(serde_json::Value::Null, |n| fixed(fix.field, n));
     }
     v
 }
@@ -74,7 +83,9 @@ struct FileDoc<'a, R: Serialize> {
 fn file<'a>(report: &Report, f: &'a FileReport) -> FileDoc<'a, impl Serialize + 'a> {
     let (before, after, recovered) = f.survey.counts();
     let numbered = report.format.profile().numbered;
-    let runs = f.survey.runs.iter().filter(|r| r.records > 0);
+    let sound =
+        |at: u64| f.survey.regions.find(at).is_some_and(|r| matches!(r.kind, Kind::Records | Kind::Mixed));
+    let runs = f.survey.runs.iter().filter(|r| r.records > 0 && sound(r.at));
     let seq = runs.map(|r| (r.first, r.next.saturating_sub(1))).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     FileDoc {
         path: &f.name,

@@ -78,14 +78,27 @@ pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
         );
     }
     if let Some(fix) = row.fix {
-        put(out, format_args!(",\"field\":\"{}\",\"found\":\"{}\"", fix.field, fix.found));
-        if fix.inferred == u64::MAX {
-            out.extend_from_slice(b",\"inferred\":null");
-        } else {
-            put(out, format_args!(",\"inferred\":\"{}\"", fix.inferred));
+        put(out, format_args!(",\"field\":\"{}\",\"found\":", fix.field));
+        fixed(out, fix.field, fix.found);
+        out.extend_from_slice(b",\"inferred\":");
+        match fix.inferred {
+            u64::MAX => out.extend_from_slice(b"null"),
+            inferred => fixed(out, fix.field, inferred),
         }
     }
     out.extend_from_slice(b"}\n");
+}
+
+/// Sequence numbers as strings, times in seconds, lengths as numbers.
+fn fixed(out: &mut Vec<u8>, field: &str, value: u64) {
+    match field {
+        "seq" => put(out, format_args!("\"{value}\"")),
+        "timestamp" => match f64::from_bits(value) {
+            time if time.is_finite() => put(out, format_args!("{time:e}")),
+            _ => out.extend_from_slice(b"null"),
+        },
+        _ => put(out, format_args!("{value}")),
+    }
 }
 
 fn put(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {

@@ -318,6 +318,8 @@ struct Tally {
     findings: usize,
     notes: usize,
     incomplete: bool,
+    /// There are findings, and `--allow` names all of them.
+    allowed: bool,
     codes: BTreeMap<Code, (u64, Option<(usize, u64)>)>,
     worst: Option<Class>,
 }
@@ -333,6 +335,7 @@ impl Tally {
             findings: 0,
             notes: 0,
             incomplete: false,
+            allowed: false,
             codes: BTreeMap::new(),
             worst: None,
         };
@@ -350,6 +353,7 @@ impl Tally {
         for f in report.findings() {
             match judgement.class(&f) {
                 Class::Note => {
+                    t.allowed |= f.class != Class::Note;
                     t.notes += 1;
                     continue;
                 }
@@ -366,6 +370,7 @@ impl Tally {
     fn verdict(&self) -> (&'static str, Hue) {
         match self.worst {
             _ if self.incomplete => ("INCOMPLETE", Hue::Bad),
+            None if self.allowed => ("ALLOWED", Hue::Torn),
             None => ("CLEAN", Hue::Good),
             Some(_) if self.codes.keys().all(|c| c.class() == Class::TornTail) => ("TORN TAIL", Hue::Torn),
             Some(_) if self.codes.keys().all(|c| c.class() == Class::Orphan) => ("UNCOMMITTED", Hue::Odd),
@@ -406,8 +411,8 @@ impl Tally {
         lines.push(match (self.worst.is_some(), self.intact) {
             (_, 0) if self.bytes == 0 => "There is nothing in it.".to_owned(),
             (_, 0) => format!("No intact {record} was found."),
-            (false, n) => format!("{} intact, nothing missing.", plural(n, record)),
-            (true, n) => {
+            (false, n) if !self.allowed => format!("{} intact, nothing missing.", plural(n, record)),
+            (_, n) => {
                 let behind = match self.behind {
                     0 => String::new(),
                     behind => format!(", {behind} of them behind the damage"),
@@ -442,7 +447,7 @@ impl Tally {
                 plural(keeps, "write"),
                 keeps - intact
             ),
-            _ if self.worst.is_none() => return None,
+            _ if self.worst.is_none() && !self.allowed => return None,
             _ => format!(
                 "On its next open the engine would apply {}, as many as are intact and committed.",
                 plural(keeps, "write")
@@ -459,7 +464,14 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
     }
     let log = Path::new(&report.path);
     if report.forecast.as_ref().is_some_and(|f| f.at_stake() > 0) && report.path != "-" {
-        let copy = format!("{}.evidence", report.path.trim_end_matches('/'));
+        // `.` and `..` have no name that a copy could be called after.
+        let whole = std::path::absolute(log).map_or(report.path.clone(), |p| p.display().to_string());
+        let named =
+            log.file_name().is_some_and(|name| name != "." && name != "..") && !report.path.ends_with("/.");
+        let copy = format!(
+            "{}.evidence",
+            if named { report.path.trim_end_matches('/') } else { whole.trim_end_matches("/.") }
+        );
         steps.push((
             format!("cp -a {} {}", quote(&report.path), quote(&copy)),
             "keep the evidence before any engine opens it".into(),

@@ -329,9 +329,13 @@ impl Format for DdiaWal {
         }
     }
 
-    fn inspect(&self, files: &[LogFile<'_>], _: &mut [Survey], _: Option<&str>) -> Vec<Remark> {
+    fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], revision: Option<&str>) -> Vec<Remark> {
         let mut remarks = Vec::new();
         let remark = |code, file, message| Remark { code, file, at: 0, len: 0, message };
+        if let Some(file) = surveys.iter().position(|s| s.begins > 0).filter(|_| revision == Some("v1")) {
+            let message = String::from("read as v1, but it holds BEGIN records, which only v2 writes");
+            remarks.push(remark(Code::RevisionMismatch, file, message));
+        }
         for (i, file) in files.iter().enumerate() {
             if i > 0 && file.name < files[i - 1].name {
                 let message = format!(
