@@ -130,8 +130,15 @@ fn overwrite(file: &mut File, at: usize, bytes: &[u8]) {
             file.changed_field |= from != to;
             // A wrong length may by chance lead to where another record starts.
             let lead = (was.span.end as u64).wrapping_add(to).wrapping_sub(from);
-            let start = before.records.iter().any(|other| other.span.start as u64 == lead);
-            file.leads_astray |= field.length && from != to && (start || lead == before.bytes.len() as u64);
+            let stands = |other: &Written| {
+                let bytes = &before.bytes[other.span.clone()];
+                let fields = before.fields.iter().filter(|f| f.length && other.whole && f.in_record(bytes));
+                // Without a checksum what follows a length there may be read as a record, too.
+                let mut places = fields.map(|f| other.span.start + (f.offset)(bytes));
+                other.span.start as u64 == lead || places.any(|place| place as u64 == lead)
+            };
+            let astray = lead == before.bytes.len() as u64 || before.records.iter().any(stands);
+            file.leads_astray |= field.length && from != to && astray;
         }
         r.whole = false;
     }

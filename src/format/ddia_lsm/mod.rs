@@ -263,6 +263,20 @@ impl<const SUM: bool> Framing for LogFraming<SUM> {
         [own.filter(|_| !blank(b, at)), None]
     }
 
+    /// Records that follow each other up to the place where the damaged one's lengths lead, and that do not begin where its
+    /// value does: a wrong length leads past them. A log stored as a value begins with the value.
+    fn swallowed<B: Bytes>(&self, b: &mut B, at: u64, inner: u64, own_end: u64) -> bool {
+        let value = lengths(b, at + Self::START).map_or(inner, |own| at + Self::START + FIXED + own.key);
+        let mut next = inner;
+        while SUM && next < own_end {
+            match self.frame(b, next).and_then(|r| self.prove(b, &r).map(|()| r)) {
+                Ok(r) => next = r.end(),
+                Err(_) => return false,
+            }
+        }
+        next == own_end && inner != value
+    }
+
     /// A length that is wrong by just a key makes the chain go on with a value in place of it, and nothing breaks until
     /// the end of the file.
     #[inline]
