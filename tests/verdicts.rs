@@ -104,14 +104,23 @@ fn every_log_of_a_directory_is_read_as_its_own() {
         std::fs::copy(fixtures.join(from), dir.path().join(to)).expect("copied");
     }
     let run = |args: &[&str]| {
-        let out = Command::new(env!("CARGO_BIN_EXE_walmedic")).args(args).arg(dir.path()).output().expect("runs");
-        (out.status.code(), String::from_utf8(out.stdout).expect("text"), String::from_utf8(out.stderr).expect("text"))
+        let out =
+            Command::new(env!("CARGO_BIN_EXE_walmedic")).args(args).arg(dir.path()).output().expect("runs");
+        (
+            out.status.code(),
+            String::from_utf8(out.stdout).expect("text"),
+            String::from_utf8(out.stderr).expect("text"),
+        )
     };
     let (code, out, _) = run(&["verify", "--format", "json"]);
     assert_eq!(code, Some(0), "{out}");
     let doc: serde_json::Value = serde_json::from_str(&out).expect("JSON");
-    let mut formats: Vec<_> =
-        doc["logs"].as_array().expect("logs").iter().map(|l| l["format"].as_str().expect("a name").to_owned()).collect();
+    let mut formats: Vec<_> = doc["logs"]
+        .as_array()
+        .expect("logs")
+        .iter()
+        .map(|l| l["format"].as_str().expect("a name").to_owned())
+        .collect();
     formats.sort();
     assert_eq!(formats, ["bitcask-hash", "ddia-lsm", "ddia-wal"]);
     // A format none of whose files is there is no empty log.
@@ -140,8 +149,18 @@ fn last_first_is_first_last_the_other_way_round() {
             let input = case.expect("a case").path().join("input");
             let rows = |reverse: &[&str]| {
                 let mut dump = Command::new(env!("CARGO_BIN_EXE_walmedic"));
-                let out = dump.args(["dump", "-q", "--format", "csv"]).args(reverse).arg(&input).output().expect("runs");
-                String::from_utf8(out.stdout).expect("text").lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+                let out = dump
+                    .args(["dump", "-q", "--format", "csv"])
+                    .args(reverse)
+                    .arg(&input)
+                    .output()
+                    .expect("runs");
+                String::from_utf8(out.stdout)
+                    .expect("text")
+                    .lines()
+                    .skip(1)
+                    .map(str::to_owned)
+                    .collect::<Vec<_>>()
             };
             let mut backwards = rows(&["--reverse"]);
             backwards.reverse();
