@@ -164,7 +164,9 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
             search(path, formats, depth - 1, logs).ok();
         }
     }
-    Ok(entries.len())
+    // What version control leaves to keep a directory is nothing of a log's.
+    let hidden = |p: &&PathBuf| p.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    Ok(entries.len() - entries.iter().filter(hidden).count())
 }
 
 /// One file is one log; its name tells the format, or else its bytes.
