@@ -12,7 +12,7 @@
 
 use crate::format::chain::{Budget, Chain, Framing, Lane};
 use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
-use crate::log::bytes::{Bytes, Reader, Window};
+use crate::log::bytes::{Bytes, Prefix, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
 use crate::log::finding::Code;
@@ -321,9 +321,10 @@ impl Facts {
     fn of(files: &[LogFile<'_>]) -> Facts {
         let mut facts = Facts::default();
         if let Some(wal) = files.iter().find(|f| f.claim.role == Role::Log) {
-            let (crc, sum) = (Sample::of(wal, Sum::Crc32), Sample::of(wal, Sum::Bytes));
             // A byte sum fits by chance, over zeros above all; a CRC-32 does not.
-            let (sample, checksum) = if crc.bytes > 0 { (crc, Sum::Crc32) } else { (sum, Sum::Bytes) };
+            let crc = Sample::of(wal, Sum::Crc32);
+            let (sample, checksum) =
+                if crc.bytes > 0 { (crc, Sum::Crc32) } else { (Sample::of(wal, Sum::Bytes), Sum::Bytes) };
             facts.checksum = (sample.bytes > 0).then_some(checksum);
             facts.wal_size = sample.shortest;
             facts.commit = sample.commit && checksum == Sum::Crc32;
@@ -360,11 +361,14 @@ struct Sample {
 impl Sample {
     /// A WAL holds one operation; what a thousand entries do not tell, more will not.
     const ENOUGH: usize = 1024;
+    /// And where there are none in so many bytes, none are looked for in the rest.
+    const LOOK: u64 = 8 << 20;
 
     fn of(wal: &LogFile<'_>, checksum: Sum) -> Sample {
         let mut sample = Sample::default();
         let mut decoder = WalDecoder::new(EntryFraming { size: None, checksum });
-        scan(&mut Reader::new(wal.src), &mut decoder, 0, &mut sample);
+        let prefix = Prefix { src: wal.src, len: Sample::LOOK };
+        scan(&mut Reader::new(&prefix), &mut decoder, 0, &mut sample);
         sample
     }
 }

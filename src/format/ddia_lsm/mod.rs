@@ -206,8 +206,11 @@ impl<const SUM: bool> LogFraming<SUM> {
 }
 
 impl<const SUM: bool> Framing for LogFraming<SUM> {
-    // Keys of 16 MiB and more are not looked for behind damage.
-    const LANES: &'static [Lane] = &[Lane { offset: if SUM { CRC as usize } else { 0 }, min: 0, max: 0 }];
+    // Keys of 1 MiB and more are not looked for behind damage.
+    const LANES: &'static [Lane] = &[
+        Lane { offset: if SUM { CRC as usize } else { 0 }, min: 0, max: 0 },
+        Lane { offset: if SUM { CRC as usize + 1 } else { 1 }, min: 0, max: 0x0f },
+    ];
     const MIN: u64 = Self::LEAST;
     const PROVED: bool = SUM;
 
