@@ -60,7 +60,7 @@ const CASES: &[Case] = &[
         files: &["btree.wal"],
         make: btree_wal,
         args: VERIFY,
-        floor: 0.5,
+        floor: 0.0,
     },
     Case {
         name: "damaged-1pc",
@@ -68,7 +68,7 @@ const CASES: &[Case] = &[
         files: &["000001.wal"],
         make: wal_damaged,
         args: VERIFY,
-        floor: 0.15,
+        floor: 0.14,
     },
     Case {
         name: "zeros",
@@ -92,7 +92,7 @@ const CASES: &[Case] = &[
         files: &["wal.log"],
         make: lsm_then_random,
         args: VERIFY,
-        floor: 0.15,
+        floor: 0.5,
     },
     Case {
         name: "two-files-1",
