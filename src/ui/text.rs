@@ -230,7 +230,7 @@ impl<'a> View<'a> {
         if !profile.numbered {
             writeln!(
                 out,
-                "{path}: the {} stores no sequence numbers, so nothing can be missing from them",
+                "{path}: no sequence numbers are stored in this format,\n  so none can be missing ({})",
                 profile.title
             )?;
             return Ok(());
