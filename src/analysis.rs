@@ -532,6 +532,15 @@ impl Report {
                 out.push(Finding { code, class: code.class(), file: None, at: 0, len: 0, message });
             }
         }
+        // Said on its own only where no damage says it already.
+        let engine = self.forecast.as_ref().map(|f| &f.engine).filter(|engine| !engine.opens);
+        let damaged = self.files.iter().any(|f| f.survey.regions.first_bad().is_some());
+        let counted = self.remarks.iter().any(|r| r.code.class() != Class::Note);
+        if let (Some(engine), false) = (engine, damaged || counted) {
+            let code = Code::EngineRefuses;
+            let message = engine.error.clone().unwrap_or_else(|| "it gives no reason".into());
+            out.push(Finding { code, class: code.class(), file: None, at: 0, len: 0, message });
+        }
         if self.conclusions.unlisted > 0 {
             let code = Code::TooMuchDamage;
             let message = format!(

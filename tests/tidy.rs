@@ -51,6 +51,7 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::TooMuchDamage, Test("tests/findings.rs", "endless_damage_is_bounded")),
     (Code::StillWritten, Test("tests/findings.rs", "a_log_that_grows_is_named")),
     (Code::ChangedWhileRead, Test("tests/findings.rs", "a_log_that_shrinks_is_named")),
+    (Code::EngineRefuses, Test("tests/verdicts.rs", "an_engine_that_refuses_sound_records_is_a_finding")),
     (Code::Unopenable, Test("tests/cli.rs", "a_file_that_cannot_be_opened_does_not_hide_the_others")),
     (Code::StaleGeneration, NotYet("no format so far writes over an older generation of itself")),
     (Code::Preallocated, NotYet("no format so far writes zeros ahead")),

@@ -170,3 +170,17 @@ fn last_first_is_first_last_the_other_way_round() {
     }
     assert!(compared > 1000, "only {compared} rows");
 }
+
+#[test]
+fn an_engine_that_refuses_sound_records_is_a_finding() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/bitcask-hash/clean/input/0.data");
+    for name in ["0.data", "x.data"] {
+        std::fs::copy(data, dir.path().join(name)).expect("copied");
+    }
+    let out =
+        Command::new(env!("CARGO_BIN_EXE_walmedic")).arg("verify").arg(dir.path()).output().expect("runs");
+    let text = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(text.starts_with("REFUSED") && text.contains("WM-707") && text.contains("'x'"), "{text}");
+}

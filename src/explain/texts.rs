@@ -627,6 +627,14 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
         ],
     },
     Explanation {
+        code: Code::EngineRefuses,
+        meaning: "No record is damaged, and yet the engine dies when it opens this log. The finding gives its error.",
+        causes: &["A file in the directory has a name that the engine cannot make sense of."],
+        walmedic: "All records are counted as intact. All are at stake, for the engine reads none of them.",
+        risk: "The data is there and cannot be reached. Who deletes it and starts anew loses it.",
+        next: &[Step { say: "Move the file out of the way that the notes name.", run: None }, AGAIN],
+    },
+    Explanation {
         code: Code::StaleGeneration,
         meaning: "Behind the end of the log lie older records, from before the engine began to write this \
                   file again from its start.",

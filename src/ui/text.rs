@@ -372,6 +372,7 @@ impl Tally {
             _ if self.incomplete => ("INCOMPLETE", Hue::Bad),
             None if self.allowed => ("ALLOWED", Hue::Torn),
             None => ("CLEAN", Hue::Good),
+            Some(_) if self.codes.keys().all(|&c| c == Code::EngineRefuses) => ("REFUSED", Hue::Bad),
             Some(_) if self.codes.keys().all(|c| c.class() == Class::TornTail) => ("TORN TAIL", Hue::Torn),
             Some(_) if self.codes.keys().all(|c| c.class() == Class::Orphan) => ("UNCOMMITTED", Hue::Odd),
             Some(_)
