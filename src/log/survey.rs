@@ -319,8 +319,7 @@ impl Surveyor {
         self.survey.runs.is_empty() || (restarts(&self.survey.rules) && self.last_mark == Mark::Commit)
     }
 
-    /// A hole or a step back in the numbers lies before `r`.
-    /// `confirmed`: the record behind it takes up where it ends.
+    /// A hole or a step back in the numbers lies before `r`; `confirmed`: the record behind it takes up where it ends.
     fn jump(&mut self, r: Record, confirmed: bool) {
         if confirmed && self.lone_were_wrong(&r) {
             self.accept(r);
