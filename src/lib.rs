@@ -7,6 +7,7 @@ pub mod analysis;
 pub mod cli;
 pub mod cmd;
 pub mod codec;
+pub mod engine;
 pub mod explain;
 pub mod format;
 pub mod io;
