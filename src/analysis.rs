@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::format::{Claim, Format, LogFile, Opened, Outcome, Remark, Role};
+use crate::format::{Claim, Format, Job, LogFile, Opened, Outcome, Remark, Role};
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
@@ -211,7 +211,8 @@ impl OpenLog {
             Outcome { opens: true, error: None, records: intact, halts: Vec::new() }
         } else {
             let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
-            self.format().engine(&files, &surveys, self.revision)
+            let job = Job { files: &files, surveys: &surveys, revision: self.revision, engine: None };
+            self.format().engine(&job, None)
         };
         report.forecast = Some(Forecast { engine, intact });
         report
@@ -555,13 +556,13 @@ impl Report {
         let b = &u.batch;
         let code = match b.state {
             BatchState::Orphan(_) => Code::OrphanedBatch,
-            BatchState::LostMember => Code::LostMember,
-            BatchState::NoBegin { .. } => Code::CommitWithoutBegin,
+            BatchState::LostMember | BatchState::NoBegin { hole: true } => Code::LostMember,
+            BatchState::NoBegin { hole: false } => Code::CommitWithoutBegin,
         };
         let numbers = span(b.first, b.last);
         let record = self.format.profile().record;
         let message = match b.state {
-            BatchState::NoBegin { .. } => format!("COMMIT {numbers} without BEGIN: {}", u.why),
+            BatchState::NoBegin { hole: false } => format!("COMMIT {numbers} without BEGIN: {}", u.why),
             _ => format!("batch of {}, {numbers}: {}", plural(b.records, record), u.why),
         };
         Finding { code, class: code.class(), file: Some(u.file), at: b.at, len: b.end - b.at, message }

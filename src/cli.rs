@@ -41,6 +41,8 @@ pub enum Command {
     Dump(crate::cmd::dump::Opts),
     /// Missing, repeated and overlapping sequence ranges, each with its likely cause
     Gaps(crate::cmd::gaps::Opts),
+    /// The state after recovery: what the engine would hold, what is committed, all that is intact
+    Replay(crate::cmd::replay::Opts),
     /// What a finding code means, and what to do about it
     Explain(crate::cmd::explain::Opts),
     /// Completions for a shell

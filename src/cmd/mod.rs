@@ -5,6 +5,7 @@ pub mod dump;
 pub mod explain;
 pub mod gaps;
 pub mod man;
+pub mod replay;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Verify(opts) => verify::run(opts, &cli.global)?,
         Command::Dump(opts) => dump::run(opts, &cli.global)?,
         Command::Gaps(opts) => gaps::run(opts, &cli.global)?,
+        Command::Replay(opts) => replay::run(opts, &cli.global)?,
         Command::Explain(opts) => explain::run(opts, &cli.global)?,
         Command::Completions(opts) => completions::run(opts)?,
         Command::Man => man::run()?,
@@ -72,6 +74,23 @@ pub fn open_all(input: &Input) -> Result<(Vec<OpenLog>, bool)> {
         }
     }
     Ok((logs, failed))
+}
+
+/// The one log at the one path.
+///
+/// # Errors
+/// When there is none, or more than one.
+pub fn open_one(input: &Input) -> Result<OpenLog> {
+    let (mut logs, _) = open_all(input)?;
+    match (logs.pop(), logs.pop()) {
+        (Some(log), None) => Ok(log),
+        (Some(a), Some(b)) => anyhow::bail!(
+            "more than one log ({} and {}): name one of them, or --as with its format",
+            b.log.path,
+            a.log.path
+        ),
+        _ => anyhow::bail!("no log to replay"),
+    }
 }
 
 /// Analyses logs one after the other, their files in parallel, with progress.

@@ -11,7 +11,9 @@
 //! WAL when it opens, whatever it made of it; see [`engine`].
 
 use crate::format::chain::{Budget, Chain, Framing, Lane};
-use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
+use crate::format::{
+    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+};
 use crate::log::bytes::{Bytes, Prefix, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
@@ -404,6 +406,7 @@ static PROFILE: Profile = Profile {
     family: None,
     files: "btree.wal, btree.dat",
     revisions: &["r1", "r2", "r3"],
+    engines: DDIA_COMMITS,
     record: "entry",
     numbered: false,
 };
@@ -484,8 +487,8 @@ impl Format for DdiaBtree {
         tree::inspect(files, surveys, &Facts::of(files), revision)
     }
 
-    fn engine(&self, files: &[LogFile<'_>], _: &[&Survey], revision: Option<&str>) -> Outcome {
-        engine::outcome(files, &Facts::of(files), revision)
+    fn engine(&self, job: &Job<'_>, _take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(job.files, &Facts::of(job.files), job.revision)
     }
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {

@@ -88,7 +88,8 @@ fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
         .collect();
     conclude(&mut members);
     let all: Vec<&Survey> = surveys.iter().collect();
-    let applied = DdiaBtree.engine(&files, &all, revision).records;
+    let applied =
+        DdiaBtree.engine(&Job { files: &files, surveys: &all, revision, engine: None }, None).records;
     let dat = if surveys.len() > 1 { surveys.pop() } else { None };
     let codes = remarks.iter().map(|r| r.code).collect();
     Seen { wal: surveys.remove(0), dat, codes, applied }

@@ -16,7 +16,9 @@ use std::cell::Cell;
 
 use crate::codec::crc32;
 use crate::format::chain::{Budget, Chain, Framing, Lane, proved_bytes};
-use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
+use crate::format::{
+    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Decoder;
 use crate::log::fault::{Cause, Fault};
@@ -440,6 +442,7 @@ static PROFILE: Profile = Profile {
     family: None,
     files: "wal.log and sst_NNNNNN.sst",
     revisions: &["r1", "r2"],
+    engines: DDIA_COMMITS,
     record: "record",
     numbered: false,
 };
@@ -527,8 +530,8 @@ impl Format for DdiaLsm {
         remarks
     }
 
-    fn engine(&self, files: &[LogFile<'_>], _: &[&Survey], revision: Option<&str>) -> Outcome {
-        engine::outcome(files, revision)
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(job, take)
     }
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {

@@ -10,7 +10,9 @@
 
 use crate::codec::{ascii, crc32};
 use crate::format::chain::{Budget, Chain, Framing, Lane, proved_bytes};
-use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
+use crate::format::{
+    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+};
 use crate::log::bytes::{Bytes, Prefix, Reader};
 use crate::log::decoder::{Decoder, Stop};
 use crate::log::fault::{Cause, Fault};
@@ -266,6 +268,7 @@ static PROFILE: Profile = Profile {
     family: None,
     files: "NNNNNN.wal",
     revisions: &["v1", "v2"],
+    engines: DDIA_COMMITS,
     record: "record",
     numbered: true,
 };
@@ -355,8 +358,8 @@ impl Format for DdiaWal {
         remarks
     }
 
-    fn engine(&self, files: &[LogFile<'_>], _: &[&Survey], revision: Option<&str>) -> Outcome {
-        engine::outcome(files, revision)
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(job, take)
     }
 
     fn reads_before(&self, a: (usize, &str), b: (usize, &str)) -> bool {
