@@ -6,6 +6,7 @@
 //! and on one that loses what was not synced. What the originals do wrong and these do right is said at the top of each.
 
 pub mod crash;
+pub mod lsm;
 pub mod storage;
 pub mod wal;
 
@@ -57,6 +58,27 @@ pub enum Op<'a> {
     Put(&'a [u8], &'a [u8]),
     /// Deletes a key; one that is not there is no error.
     Delete(&'a [u8]),
+}
+
+impl<'a> Op<'a> {
+    /// Key and value; of a deletion the value is empty.
+    pub fn parts(&self) -> (&'a [u8], &'a [u8]) {
+        match *self {
+            Op::Put(key, value) => (key, value),
+            Op::Delete(key) => (key, b""),
+        }
+    }
+}
+
+/// Refuses what the originals, which decode keys and values as UTF-8, could not read, and what is longer than `most` bytes.
+fn text(key: &[u8], value: &[u8], most: usize) -> Result<()> {
+    if key.len().saturating_add(value.len()) > most {
+        return Err(Error::Refused("key and value are too long for one record"));
+    }
+    if std::str::from_utf8(key).is_err() || std::str::from_utf8(value).is_err() {
+        return Err(Error::Refused("this engine holds only keys and values that are UTF-8"));
+    }
+    Ok(())
 }
 
 /// Turns what the system says of a file into an error that names it.

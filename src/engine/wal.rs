@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 
 use super::storage::{SECTOR, Storage, View};
-use super::{Error, Op, Result, bounds, crash_explains, io_error};
+use super::{Error, Op, Result, bounds, crash_explains, io_error, text};
 use crate::format::chain::Chain;
 use crate::format::ddia_wal::encode::{self, PAYLOAD_MAX};
 use crate::format::ddia_wal::{BEGIN, CHECKPOINT, COMMIT, DELETE, LAYOUT, PUT, WalFraming};
@@ -220,8 +220,8 @@ impl WalStore {
     fn write(&mut self, ops: &[Op<'_>], batch: bool) -> Result<()> {
         self.sound()?;
         for op in ops {
-            let (key, value) = parts(op);
-            storable(key, value)?;
+            let (key, value) = op.parts();
+            text(key, value, PAYLOAD_MAX)?;
         }
         let marks = if batch { 2 } else { 0 };
         self.numbers(ops.len() as u64 + marks)?;
@@ -239,7 +239,7 @@ impl WalStore {
         }
         for op in ops {
             let code = if matches!(op, Op::Put(..)) { PUT } else { DELETE };
-            let (key, value) = parts(op);
+            let (key, value) = op.parts();
             add(code, key, value);
         }
         if batch {
@@ -280,24 +280,6 @@ impl WalStore {
         self.end = 0;
         Ok(())
     }
-}
-
-fn parts<'a>(op: &Op<'a>) -> (&'a [u8], &'a [u8]) {
-    match *op {
-        Op::Put(key, value) => (key, value),
-        Op::Delete(key) => (key, b""),
-    }
-}
-
-/// Readers decode both as UTF-8 and take their lengths for signed.
-fn storable(key: &[u8], value: &[u8]) -> Result<()> {
-    if key.len().saturating_add(value.len()) > PAYLOAD_MAX {
-        return Err(Error::Refused("key and value are too long for one record"));
-    }
-    if std::str::from_utf8(key).is_err() || std::str::from_utf8(value).is_err() {
-        return Err(Error::Refused("this log holds only keys and values that are UTF-8"));
-    }
-    Ok(())
 }
 
 fn apply(state: &mut BTreeMap<Vec<u8>, Vec<u8>>, op: &Op<'_>) {
@@ -354,7 +336,7 @@ fn write_snapshot<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     };
     for (key, value) in entries {
         let (key, value) = (key.as_ref(), value.as_ref());
-        storable(key, value)?;
+        text(key, value, PAYLOAD_MAX)?;
         if members == 0 {
             add(&mut out, BEGIN, b"", b"");
         }
