@@ -4,7 +4,8 @@
 //! r1 and r2 skip an entry with a wrong checksum and go on; r3 stops there and applies what a commit entry closed. An
 //! entry that does not fit the file ends the reading in all three. Then the WAL is truncated, whatever happened.
 
-use super::{COMMIT, DATA, Facts, MARK, head, stored, sum_of};
+use super::facts::Facts;
+use super::{COMMIT, DATA, MARK, head, stored, sum_of};
 use crate::format::chain::zeros_end;
 use crate::format::{Halt, LogFile, Outcome, Role};
 use crate::log::bytes::{Bytes, ReadAt, Reader};

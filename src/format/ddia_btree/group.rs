@@ -11,7 +11,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::page::{self, Node};
-use super::tree::{Image, View};
+use super::view::{Image, View};
 use super::{COMMIT, DATA, EntryFraming, FIXED, KIND_PAGE};
 use crate::format::chain::Framing;
 use crate::log::bytes::Reader;

@@ -4,9 +4,11 @@ use super::page::NONE;
 use super::page::tests::{internal, leaf, metadata};
 use super::*;
 use crate::codec::crc32;
+use crate::format::Memo;
 use crate::log::conclude::{Member, conclude};
 use crate::log::finding::Code;
 use crate::log::region::Kind;
+use crate::log::scan::scan;
 use crate::log::survey::Surveyor;
 
 const SIZE: usize = 128;
@@ -62,13 +64,18 @@ impl Seen {
 }
 
 fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
-    let mut files =
-        vec![LogFile { name: "btree.wal", claim: DdiaBtree.claim("btree.wal").unwrap(), src: &wal }];
+    let mut files = vec![LogFile {
+        name: "btree.wal",
+        claim: DdiaBtree.claim("btree.wal").unwrap(),
+        src: &wal,
+        memo: None,
+    }];
     let dat = dat.as_ref();
     files.extend(dat.map(|src| LogFile {
         name: "btree.dat",
         claim: DdiaBtree.claim("btree.dat").unwrap(),
         src,
+        memo: None,
     }));
     let told = DdiaBtree.revision(&files).name;
     let revision = revision.or(told);
@@ -255,4 +262,15 @@ fn every_cut_and_every_flip_is_survived() {
     for to in (0..dat.len()).step_by(7) {
         see(&wal, Some(&dat[..to]), None);
     }
+}
+
+#[test]
+fn the_bytes_are_looked_at_once() {
+    let wal = split(false).concat();
+    let memo = Memo::default();
+    let claim = DdiaBtree.claim("btree.wal").unwrap();
+    let files = |src| [LogFile { name: "btree.wal", claim, src, memo: Some(&memo) }];
+    assert_eq!(DdiaBtree.revision(&files(&&wal[..])).name, Some("r3"));
+    let nothing: &[u8] = &[];
+    assert_eq!(DdiaBtree.revision(&files(&nothing)).name, Some("r3"), "what was found out is kept");
 }

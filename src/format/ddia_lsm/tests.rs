@@ -35,7 +35,7 @@ fn table(entries: &[(&str, &str)]) -> Vec<u8> {
 
 fn read(name: &str, bytes: &[u8], revision: &str) -> (Survey, Vec<Remark>) {
     let claim = DdiaLsm.claim(name).expect("a name of the format");
-    let files = [LogFile { name, claim, src: &bytes }];
+    let files = [LogFile { name, claim, src: &bytes, memo: None }];
     let mut opened = DdiaLsm.open(&files, 0, Some(revision));
     let mut surveyor = Surveyor::new(opened.rules);
     scan(&mut Reader::new(&bytes), &mut *opened.decoder, 0, &mut surveyor);
@@ -173,7 +173,7 @@ fn the_engine_believes_every_footer() {
     let outcome = |bytes: &[u8]| {
         let claim = DdiaLsm.claim("sst_000000.sst").expect("a table");
         assert_eq!(claim.role, Role::Table);
-        DdiaLsm.engine(&[LogFile { name: "sst_000000.sst", claim, src: &bytes }], &[], Some("r2"))
+        DdiaLsm.engine(&[LogFile { name: "sst_000000.sst", claim, src: &bytes, memo: None }], &[], Some("r2"))
     };
     let bytes = table(&ENTRIES);
     assert_eq!(outcome(&bytes).records, 6);
