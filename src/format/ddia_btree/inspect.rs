@@ -14,6 +14,10 @@ use crate::log::finding::Code;
 use crate::log::layout::Sum;
 use crate::log::survey::Survey;
 
+/// Said where the WAL has entries and nothing to redo them in.
+const NO_DATA_FILE: &str = "btree.dat, whose pages these are, is not among the files: without it the engine makes a new \
+                            tree and redoes them in that; name the directory that has both, or put it back first";
+
 /// Judges the entries of the WAL by the tree, and the tree as it is with them redone.
 pub fn inspect(
     files: &[LogFile<'_>],
@@ -26,7 +30,7 @@ pub fn inspect(
     let framing = facts.framing(revision);
     let pages = dat.zip(framing.size).map(|(dat, size)| Pages::new(files[dat].src, size));
     let reader = wal.map(|wal| Reader::with_chunk(files[wal].src, 64 << 10));
-    let mut view = View { pages, wal: reader, group: HashMap::new(), base: HashMap::new() };
+    let mut view = View { pages, wal: reader, group: HashMap::new(), base: HashMap::new(), file_meta: true };
     let mut remarks = Vec::new();
     if let Some(wal) = wal {
         let commits = framing.checksum == Sum::Crc32 && revision != Some("r2");
@@ -42,12 +46,13 @@ pub fn inspect(
             );
             say(Code::PageOverflow, at, len, message);
         }
-        if groups.entries > 0 {
+        let entries = groups.entries;
+        if entries > 0 {
             let dropped = framing.checksum == Sum::Bytes && engine::holds_mark(files[wal].src);
-            let redone = engine::outcome(files, facts, revision).records;
+            let redone = engine::outcome(files, facts, Some(&surveys[wal]), revision).records;
             let message = format!(
                 "the WAL holds {}; {} redoes {redone} when it opens and truncates the WAL",
-                images(groups.entries),
+                images(entries),
                 engine::revision(facts, revision)
             );
             say(Code::UnfinishedOperation, 0, 0, message);
@@ -59,6 +64,15 @@ pub fn inspect(
                 );
                 say(Code::TreeInconsistent, 0, 0, message);
             }
+        }
+        match dat {
+            None if entries > 0 => say(Code::UnfinishedOperation, 0, 0, NO_DATA_FILE.into()),
+            Some(file) if entries > 0 && files[file].src.size() == 0 => {
+                let message = "btree.dat is empty: of the tree only the images in the WAL are left".into();
+                remarks.push(Remark { code: Code::PageDamaged, file, at: 0, len: 0, message });
+                return remarks;
+            }
+            _ => {}
         }
     }
     if let (Some(dat), Some(size), true) = (dat, framing.size, view.pages.is_some()) {

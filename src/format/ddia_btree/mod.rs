@@ -395,8 +395,9 @@ impl Format for DdiaBtree {
         inspect::inspect(files, surveys, &Facts::of(files), revision)
     }
 
-    fn engine(&self, files: &[LogFile<'_>], _: &[&Survey], revision: Option<&str>) -> Outcome {
-        engine::outcome(files, &Facts::of(files), revision)
+    fn engine(&self, files: &[LogFile<'_>], surveys: &[&Survey], revision: Option<&str>) -> Outcome {
+        let wal = files.iter().position(|f| f.claim.role == Role::Log).and_then(|wal| surveys.get(wal));
+        engine::outcome(files, &Facts::of(files), wal.copied(), revision)
     }
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {

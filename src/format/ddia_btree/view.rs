@@ -27,6 +27,8 @@ pub struct View<'s> {
     pub group: HashMap<u32, Image>,
     /// Images of the groups before it.
     pub base: HashMap<u32, Image>,
+    /// Whether the metadata of the data file, which no checksum covers, may speak where the WAL holds none.
+    pub file_meta: bool,
 }
 
 /// A place in the tree: `low <= key < high`.
@@ -58,9 +60,39 @@ impl View<'_> {
         }
     }
 
-    /// The metadata, entry `skip` of the group left aside.
+    /// The newest metadata, entry `skip` of the group left aside: of the group, of the groups before it, of the data file.
     pub fn meta(&mut self, skip: Option<usize>) -> Option<Meta> {
-        page::meta(&self.load(0, skip)?).ok()
+        let group = self.group.get(&0).filter(|i| Some(i.entry) != skip).copied();
+        for image in group.into_iter().chain(self.base.get(&0).copied()) {
+            if let Some(meta) = self.image(image).and_then(|bytes| page::meta(&bytes).ok()) {
+                return Some(meta);
+            }
+        }
+        self.pages.as_mut().filter(|_| self.file_meta)?.meta()
+    }
+
+    /// Believes the metadata of the data file unless the way down from its root has another height, both as the data file
+    /// has it and with the images of the group: one flipped bit there must not speak against intact entries.
+    pub fn weigh_file_meta(&mut self) {
+        let meta = self.pages.as_mut().and_then(Pages::meta);
+        self.file_meta = meta.is_some_and(|meta| {
+            let in_file = |view: &mut Self, no| view.pages.as_mut().and_then(|pages| pages.get(no));
+            self.has_height(meta, in_file) || self.has_height(meta, |view, no| view.load(no, None))
+        });
+    }
+
+    /// Whether nothing on the way down from the root speaks against the height. A page that is lost says nothing.
+    fn has_height(&mut self, meta: Meta, load: impl Fn(&mut Self, u32) -> Option<Vec<u8>>) -> bool {
+        let mut no = meta.root;
+        for level in (1..=meta.height).rev() {
+            let Some(bytes) = load(self, no) else { return true };
+            match page::node(&bytes) {
+                Ok(node) if node.leaf != (level == 1) || node.looks_free() => return false,
+                Ok(node) => no = node.link,
+                Err(_) => return true,
+            }
+        }
+        true
     }
 
     /// Follows `key` from the root to the first page for which `until` holds.
