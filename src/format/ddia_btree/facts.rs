@@ -76,7 +76,7 @@ impl Sample {
     /// A WAL holds one operation; what a thousand entries do not tell, more will not.
     const ENOUGH: usize = 1024;
     /// And where there are none in so many bytes, none are looked for in the rest.
-    const LOOK: u64 = 8 << 20;
+    const LOOK: u64 = 1 << 20;
 
     /// The first entries of a WAL.
     pub fn of(wal: &LogFile<'_>, checksum: Sum) -> Sample {
