@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::format::{Claim, Format, Job, LogFile, Opened, Outcome, Remark, Role};
+use crate::format::{Claim, Format, Job, LogFile, Memo, Opened, Outcome, Remark, Role};
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
@@ -23,6 +23,7 @@ pub struct OpenLog {
     pub log: Log,
     sources: Vec<Source>,
     failures: Vec<Option<String>>,
+    memo: Memo,
     /// Revision to read it by: named by the user, or told by the bytes.
     pub revision: Option<&'static str>,
     /// How the revision was told.
@@ -75,6 +76,7 @@ impl OpenLog {
             log,
             sources,
             failures,
+            memo: Memo::default(),
             revision: named,
             revision_reason: String::from("named by --revision"),
             revision_named: named.is_some(),
@@ -108,6 +110,7 @@ impl OpenLog {
             log,
             sources,
             failures,
+            memo: Memo::default(),
             revision,
             revision_reason: String::from("named by the caller"),
             revision_named: revision.is_some(),
@@ -132,7 +135,7 @@ impl OpenLog {
     /// Its files, as formats see them.
     pub fn files(&self) -> Vec<LogFile<'_>> {
         let pairs = self.log.files.iter().zip(&self.sources);
-        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src }).collect()
+        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src, memo: Some(&self.memo) }).collect()
     }
 
     /// The bytes of one file.

@@ -98,6 +98,12 @@ fn dependencies_point_one_way() {
             }
         }
     }
+    for path in sources("src/ui") {
+        for (line, text) in code_lines(&path) {
+            let up = text.contains("crate::cmd") || text.contains("crate::cli");
+            assert!(!up, "{}:{line}: a command is above it", path.display());
+        }
+    }
     for path in sources("src/log").into_iter().chain(sources("src/codec")) {
         for (line, text) in code_lines(&path) {
             assert!(!text.contains("crate::format"), "{}:{line}: knows a format", path.display());

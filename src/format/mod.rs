@@ -1,7 +1,9 @@
 //! The formats: one file or folder each, and one line in [`ALL`].
 
+use std::any::Any;
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use crate::log::bytes::ReadAt;
 use crate::log::conclude::Place;
@@ -81,6 +83,20 @@ pub struct LogFile<'a> {
     pub claim: Claim,
     /// Its bytes.
     pub src: &'a dyn ReadAt,
+    /// Of the whole log; `None` where nothing is kept.
+    pub memo: Option<&'a Memo>,
+}
+
+/// What a format found out about a log: a log is asked about several times, and its bytes need to be read for it once.
+#[derive(Debug, Default)]
+pub struct Memo(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl Memo {
+    /// What is kept; where nothing is yet, what `make` gives.
+    pub fn get<T: Any + Send + Sync + Copy>(&self, make: impl Fn() -> T) -> T {
+        let kept = self.0.get_or_init(|| Box::new(make()));
+        kept.downcast_ref().copied().unwrap_or_else(make)
+    }
 }
 
 /// A revision of a format, and how it was told.

@@ -58,7 +58,12 @@ impl Store {
             .files
             .iter()
             .zip(&slices)
-            .map(|((name, _), src)| LogFile { name, claim: BitcaskHash.claim(name).expect("claimed"), src })
+            .map(|((name, _), src)| LogFile {
+                name,
+                claim: BitcaskHash.claim(name).expect("claimed"),
+                src,
+                memo: None,
+            })
             .collect();
         let told = BitcaskHash.revision(&files);
         let revision = named.or(told.name);

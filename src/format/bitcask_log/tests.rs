@@ -37,7 +37,12 @@ fn read(named: &[(&str, Vec<u8>)]) -> Read {
     let files: Vec<LogFile<'_>> = named
         .iter()
         .zip(&slices)
-        .map(|((name, _), src)| LogFile { name, claim: BitcaskLog.claim(name).expect("claimed"), src })
+        .map(|((name, _), src)| LogFile {
+            name,
+            claim: BitcaskLog.claim(name).expect("claimed"),
+            src,
+            memo: None,
+        })
         .collect();
     let mut surveys: Vec<Survey> = (0..files.len())
         .map(|i| {
