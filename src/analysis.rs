@@ -475,6 +475,13 @@ impl Report {
                 let message = format!("the system could not read {} bytes here", range.end - range.start);
                 say(Code::UnreadableRange, range.start, range.end - range.start, message);
             }
+            for &(at, first, last) in &f.survey.stated {
+                let message = format!(
+                    "{} missing since a repair, which left this record in their place",
+                    span(first, last)
+                );
+                say(Code::StatedGap, at, 0, message);
+            }
             for &at in &f.survey.embedded {
                 let message = "a perfect record lies inside the damaged one; it is part of its contents and not taken for real";
                 say(Code::EmbeddedRecord, at, 0, message.into());

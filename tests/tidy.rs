@@ -30,6 +30,7 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::MisorderedNames, Fixture("ddia-wal/names-overflow")),
     (Code::FirstFileMissing, Fixture("ddia-wal/two-first-files-gone")),
     (Code::MissingNumber, Fixture("bitcask-hash/middle-file-missing")),
+    (Code::StatedGap, Fixture("ddia-wal/repaired")),
     (Code::OrphanedBatch, Fixture("ddia-wal/crc-in-the-middle")),
     (Code::LostMember, Fixture("ddia-wal/member-damaged")),
     (Code::CommitWithoutBegin, Fixture("ddia-wal/batch-cut-open")),

@@ -428,7 +428,7 @@ impl Replay {
         if r.seq == 0 || self.seq.is_some_and(|last| last.checked_add(1) != Some(r.seq)) {
             return self.refuse(r.at, "a sequence number that does not follow the one before");
         }
-        self.seq = Some(r.seq);
+        self.seq = Some(r.next.saturating_sub(1).max(r.seq));
         match r.mark {
             Mark::Begin => self.batch = Some(Batch { at: r.at, after: r.seq - 1, members: Vec::new() }),
             Mark::Commit => {
@@ -446,7 +446,7 @@ impl Replay {
                     None => self.set(r.kind, key, value),
                 }
             }
-            Mark::Note => {}
+            Mark::Note | Mark::Gap => {}
         }
     }
 

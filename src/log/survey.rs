@@ -120,6 +120,8 @@ pub struct Survey {
     pub damages: u64,
     /// Perfect records inside damage.
     pub embedded: Vec<u64>,
+    /// Gaps that a repair has stated: offset of the statement, first and last number.
+    pub stated: Vec<(u64, u64, u64)>,
 }
 
 impl Survey {
@@ -141,6 +143,7 @@ impl Survey {
             recovered_data: 0,
             damages: 0,
             embedded: Vec::new(),
+            stated: Vec::new(),
         }
     }
 
@@ -462,6 +465,9 @@ impl Surveyor {
             (run.next, run.end) = (r.next, r.end());
             run.records += 1;
             run.data += data;
+        }
+        if r.mark == Mark::Gap && self.survey.stated.len() < MAX_LISTED {
+            self.survey.stated.push((r.at, r.seq, r.next.saturating_sub(1)));
         }
         self.group(&r);
         self.broken = 0;

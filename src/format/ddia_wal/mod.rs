@@ -24,6 +24,7 @@ use crate::log::survey::{Grouping, Rules, Survey};
 
 pub mod encode;
 mod engine;
+pub mod gap;
 
 /// The fields of a record.
 pub const LAYOUT: Layout = Layout {
@@ -152,7 +153,8 @@ impl Framing for WalFraming {
             return fault(Cause::Length { found: head.length, expected });
         }
         b.within(at, at + len)?;
-        Ok(record(at, len, &head))
+        let record = record(at, len, &head);
+        if head.op == CHECKPOINT { gap::read(b, record, key_len) } else { Ok(record) }
     }
 
     #[inline]
@@ -181,6 +183,10 @@ impl Framing for WalFraming {
         let (key, rest) = record.get(KEY as usize..)?.split_at_checked(word(KEY_LEN) as usize)?;
         let (val_len, value) = rest.split_first_chunk()?;
         let op = head[OP as usize];
+        if op == CHECKPOINT {
+            // It may state a gap.
+            return None;
+        }
         let crc = crc32::update2(*OP_CRC.get(usize::from(op)).filter(|_| op > 0)?, key, value);
         let intact = u32::from_le_bytes(*val_len) as usize == value.len()
             && key.len().max(value.len()) <= i32::MAX as usize
