@@ -470,7 +470,7 @@ impl Sink for Replay {
     }
 
     fn damage(&mut self, damage: &Recovery, reader: &mut Reader<'_>) {
-        if self.last_file && damage.record.is_none() && crash_explains(damage, reader) {
+        if self.last_file && crash_explains(damage, reader) {
             self.torn.get_or_insert(damage.from);
         } else {
             self.refuse(damage.from, "damage that no crash explains");
