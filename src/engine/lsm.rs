@@ -403,7 +403,7 @@ impl Sink for Replay {
     fn damage(&mut self, damage: &Recovery, reader: &mut Reader<'_>) {
         if older_revision_at(reader, damage.from) {
             self.refuse(damage.from, "records of the older revision, without checksums");
-        } else if damage.record.is_none() && crash_explains(damage, reader) {
+        } else if crash_explains(damage, reader) {
             self.torn.get_or_insert(damage.from);
         } else {
             self.refuse(damage.from, "damage that no crash explains");

@@ -87,7 +87,8 @@ fn io_error(file: &str) -> impl FnOnce(io::Error) -> Error + '_ {
 }
 
 /// Whether a crash explains damage in a log that is only appended to: the file ends inside the record, or a whole sector of
-/// what was being written never reached the disk and is zeros.
+/// what was being written never reached the disk and is zeros; that may be just the first bytes of a record, and all the rest
+/// of it be there.
 fn crash_explains(damage: &Recovery, reader: &mut Reader<'_>) -> bool {
     let (mut at, end) = (damage.from, damage.resume.min(reader.end()));
     while damage.kind != Kind::Torn && at < end {

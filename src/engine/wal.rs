@@ -8,9 +8,10 @@
 //!
 //! After a crash only the write that was under way can be incomplete, and nothing of it was acknowledged. A sector of it that
 //! was lost reads as zeros, and others behind it may be there. So that such a hole is not mistaken for damage, nor damage for
-//! it, BEGIN is synced on its own before a batch that lies in more than one sector: records behind a hole can then only be
-//! those of the batch that is open. Where the medium loses the sector that holds the last COMMIT, and only single writes
-//! follow, the two still look alike, and those are cut off with the batch.
+//! it, a batch that lies in more than one sector is written in three steps, each synced: BEGIN, members, COMMIT. Records
+//! behind a hole can then only be members of the batch that is open, and where there is a COMMIT its members are there.
+//! Where the medium itself loses the sector that holds the last COMMIT, and only single writes follow, the two still look
+//! alike, and those are cut off with the batch.
 
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
@@ -228,27 +229,24 @@ impl WalStore {
         if self.end >= self.options.max_file_size {
             self.begin_file(LogName::of(self.next_file()))?;
         }
-        let (mut bytes, mut seq, mut first) = (Vec::new(), self.seq, 0);
-        let mut add = |op: u8, key: &[u8], value: &[u8]| {
+        let (mut bytes, mut seq) = (Vec::new(), self.seq);
+        let mut add = |op: u8, (key, value): (&[u8], &[u8])| {
             seq += 1;
             encode::record(&mut bytes, seq, op, key, value);
             bytes.len()
         };
-        if batch {
-            first = add(BEGIN, b"", b"");
-        }
+        let begin = if batch { add(BEGIN, (b"", b"")) } else { 0 };
+        let mut members = begin;
         for op in ops {
-            let code = if matches!(op, Op::Put(..)) { PUT } else { DELETE };
-            let (key, value) = op.parts();
-            add(code, key, value);
+            members = add(if matches!(op, Op::Put(..)) { PUT } else { DELETE }, op.parts());
         }
-        if batch {
-            add(COMMIT, b"", b"");
-        }
-        let last_byte = self.end + bytes.len() as u64 - 1;
-        let first = if self.end / SECTOR == last_byte / SECTOR { 0 } else { first };
-        for piece in [&bytes[..first], &bytes[first..]] {
-            self.append(piece)?;
+        let len = if batch { add(COMMIT, (b"", b"")) } else { members };
+        if !batch || self.end / SECTOR == (self.end + len as u64 - 1) / SECTOR {
+            self.append(&bytes)?;
+        } else {
+            for step in [0..begin, begin..members, members..len] {
+                self.append(&bytes[step])?;
+            }
         }
         self.seq = seq;
         for op in ops {
@@ -418,9 +416,8 @@ impl Replay {
 
     fn record(&mut self, r: &Record, reader: &mut Reader<'_>) {
         if self.torn.is_some() {
-            // Of the batch that was being written, sectors behind a lost one may be there.
-            let rest = r.mark == Mark::Data || (r.mark == Mark::Commit && r.end() == reader.end());
-            if self.batch.is_none() || !rest {
+            // Of the members that were being written, sectors behind a lost one may be there.
+            if self.batch.is_none() || r.mark != Mark::Data {
                 self.refuse(r.at, "a record behind damage");
             }
             return;
@@ -473,7 +470,7 @@ impl Sink for Replay {
     }
 
     fn damage(&mut self, damage: &Recovery, reader: &mut Reader<'_>) {
-        if self.last_file && damage.record.is_none() && crash_explains(damage, reader) {
+        if self.last_file && crash_explains(damage, reader) {
             self.torn.get_or_insert(damage.from);
         } else {
             self.refuse(damage.from, "damage that no crash explains");
@@ -611,7 +608,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_in_a_batch_are_no_damage_but_elsewhere_they_are() {
+    fn holes_in_an_open_batch_are_no_damage_but_elsewhere_they_are() {
         let disk = CrashDisk::new();
         let mut store = WalStore::open(disk.clone(), Options::default()).expect("begun");
         store.put(b"k", b"old").expect("put");
@@ -619,12 +616,18 @@ mod tests {
         let keys: Vec<String> = (0..40).map(|i| format!("k{i:02}")).collect();
         let ops: Vec<Op<'_>> = keys.iter().map(|k| Op::Put(k.as_bytes(), value.as_bytes())).collect();
         store.batch(&ops).expect("batch");
-        let holed = with(&disk, "000001.wal", |bytes| bytes[1024..1536].fill(0));
-        let opened = open(&holed).expect("opened");
+        let hole = |bytes: &mut Vec<u8>| bytes[1024..1536].fill(0);
+        let open_batch = with(&disk, "000001.wal", |bytes| {
+            hole(bytes);
+            bytes.truncate(bytes.len() - 25);
+        });
+        let opened = open(&open_batch).expect("opened");
         assert_eq!((pairs(&opened).len(), opened.sequence()), (1, 1));
-        store.put(b"l", b"acknowledged").expect("put");
-        let holed = with(&disk, "000001.wal", |bytes| bytes[1024..1536].fill(0));
-        assert!(matches!(open(&holed), Err(Error::Damaged { .. })));
+        assert!(matches!(open(&with(&disk, "000001.wal", hole)), Err(Error::Damaged { .. })), "it committed");
+        let singles = CrashDisk::new();
+        let mut store = WalStore::open(singles.clone(), Options::default()).expect("begun");
+        keys.iter().for_each(|k| store.put(k.as_bytes(), value.as_bytes()).expect("put"));
+        assert!(matches!(open(&with(&singles, "000001.wal", hole)), Err(Error::Damaged { .. })));
     }
 
     #[test]
