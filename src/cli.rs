@@ -43,6 +43,8 @@ pub enum Command {
     Gaps(Reporting),
     /// The state after recovery, by policy, and where policies differ
     Replay(crate::cmd::replay::Opts),
+    /// A copy that verifies clean and holds everything intact and committed
+    Repair(crate::cmd::repair::Opts),
     /// What a finding code means, and what to do about it
     Explain(crate::cmd::explain::Opts),
     /// Completions for a shell

@@ -13,7 +13,7 @@ pub const FINDINGS: u8 = 1;
 pub const INCOMPLETE: u8 = 3;
 
 /// Which findings count.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Judgement {
     /// Classes of findings that are notes here, separated by commas
     #[arg(long, value_name = "CLASS,…", value_delimiter = ',', value_parser = allowable())]

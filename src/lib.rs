@@ -14,5 +14,6 @@ pub mod format;
 pub mod io;
 pub mod judgement;
 pub mod log;
+pub mod repair;
 pub mod replay;
 pub mod ui;

@@ -3,16 +3,22 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use walmedic::io::interrupt;
 use walmedic::{cli, cmd};
 
 fn main() -> ExitCode {
-    // Nothing is ever half-written while reading, so there is nothing to undo. Without the handler the signal ends us all the same.
-    ctrlc::set_handler(|| std::process::exit(130)).ok();
+    // Without the handler the signal ends us all the same.
+    let end = || {
+        if interrupt::interrupt() {
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(end).ok();
     match cmd::run(&cli::Cli::parse()) {
         Ok(code) => code,
         Err(e) => {
             cmd::complain(&format!("{e:#}"));
-            ExitCode::from(cmd::FAILED)
+            ExitCode::from(cmd::code_of(&e))
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod dump;
 pub mod explain;
 pub mod gaps;
 pub mod man;
+pub mod repair;
 pub mod replay;
 pub mod verify;
 
@@ -14,7 +15,7 @@ use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
 use crate::cli::{Cli, Command, Global, Input};
-use crate::io::listing;
+use crate::io::{interrupt, listing};
 pub use crate::judgement::{CLEAN, FINDINGS, INCOMPLETE};
 use crate::ui::progress;
 
@@ -31,11 +32,30 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Dump(opts) => dump::run(opts, &cli.global)?,
         Command::Gaps(opts) => gaps::run(opts, &cli.global)?,
         Command::Replay(opts) => replay::run(opts, &cli.global)?,
+        Command::Repair(opts) => repair::run(opts, &cli.global)?,
         Command::Explain(opts) => explain::run(opts, &cli.global)?,
         Command::Completions(opts) => completions::run(opts)?,
         Command::Man => man::run()?,
     };
     Ok(ExitCode::from(code))
+}
+
+/// Refused for safety.
+pub const REFUSED: u8 = 4;
+
+/// Something is not done because it might do harm.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// The exit code of an error.
+pub fn code_of(error: &anyhow::Error) -> u8 {
+    const INTERRUPTED: u8 = 130;
+    match () {
+        () if error.is::<Refused>() => REFUSED,
+        () if error.is::<interrupt::Interrupted>() => INTERRUPTED,
+        () => FAILED,
+    }
 }
 
 /// One line on standard error, never mixed with data.

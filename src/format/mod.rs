@@ -238,6 +238,15 @@ pub struct Remark {
     pub message: String,
 }
 
+/// Makes what stands behind the records of a file: an index, a footer.
+pub trait Seal {
+    /// The next record stands at this offset of the new file.
+    fn record(&mut self, at: u64, entry: &Entry<'_>);
+
+    /// The records end at `end`; appends what follows them.
+    fn finish(self: Box<Self>, end: u64, out: &mut Vec<u8>);
+}
+
 /// The commits of the teaching engines, oldest first: what `--engine` takes for their formats.
 pub const DDIA_COMMITS: &[&str] =
     &["b9cf107", "31199dd", "1de802d", "104c886", "00044be", "134ac85", "3d072fa", "6770e82", "397ea2f"];
@@ -281,6 +290,26 @@ pub trait Format: Sync {
     /// Whether the engine reads the file with index and name `a` before `b`: in log order, unless it has its own idea.
     fn reads_before(&self, a: (usize, &str), b: (usize, &str)) -> bool {
         a.0 < b.0
+    }
+
+    /// The record that states that these numbers are missing, so that their gap is none any more; `None`: there is no such.
+    fn gap(&self, _first: u64, _last: u64) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// What closes a file of this role when its records are written anew.
+    fn seal(&self, _role: Role) -> Option<Box<dyn Seal>> {
+        None
+    }
+
+    /// Whether a repair makes the files anew from the recovered state, as for pages, of which no record can be left out.
+    fn rebuilds(&self) -> bool {
+        false
+    }
+
+    /// The names under which the engine reads files of these names, given in log order, as it should.
+    fn names(&self, names: &[&str]) -> Vec<String> {
+        names.iter().map(|&name| name.to_owned()).collect()
     }
 
     /// What the engine does at a finding of this kind: a sentence or two for `explain`.

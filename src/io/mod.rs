@@ -1,4 +1,6 @@
 //! Files: opening them for reading only, finding the logs among them.
 
+pub mod durable;
+pub mod interrupt;
 pub mod listing;
 pub mod source;

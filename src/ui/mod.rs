@@ -6,6 +6,7 @@ pub mod hex;
 pub mod json;
 pub mod out;
 pub mod paint;
+pub mod plan;
 pub mod progress;
 pub mod row;
 pub mod text;

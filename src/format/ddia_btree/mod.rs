@@ -403,6 +403,10 @@ impl Format for DdiaBtree {
         inspect::inspect(files, surveys, &Facts::of(files), revision)
     }
 
+    fn rebuilds(&self) -> bool {
+        true
+    }
+
     fn engine(&self, job: &Job<'_>, _take: Option<Take<'_>>) -> Outcome {
         let wal = job.files.iter().position(|f| f.claim.role == Role::Log);
         let wal = wal.and_then(|wal| job.surveys.get(wal));

@@ -1,6 +1,7 @@
 //! Writes the files of the LSM tree: records of the log (r2), and tables with their index and footer.
 
 use crate::codec::crc32;
+use crate::format::{Entry, Seal};
 
 /// Key and value have at most so many bytes together: far more than any reader keeps in memory, and all lengths fit.
 pub const PAYLOAD_MAX: usize = i32::MAX as usize;
@@ -26,47 +27,88 @@ fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend(bytes);
 }
 
-/// Writes a table entry by entry; keeps nothing but its index.
+/// Every so many entries the original puts one into its index.
+pub const INTERVAL: u64 = 16;
+
+/// What stands behind the entries of a table: a sparse index, and where it begins.
 #[derive(Debug)]
-pub struct Table {
-    /// Every so many entries one is in the index.
+pub struct Index {
     interval: u64,
     entries: u64,
-    /// Bytes of the entries so far.
-    bytes: u64,
-    index: Vec<u8>,
+    bytes: Vec<u8>,
     indexed: u32,
 }
 
+impl Default for Index {
+    fn default() -> Self {
+        Index::new(INTERVAL)
+    }
+}
+
+impl Index {
+    /// An index with every entry of number `interval`.
+    pub fn new(interval: u64) -> Index {
+        Index { interval: interval.max(1), entries: 0, bytes: Vec::new(), indexed: 0 }
+    }
+
+    /// The next entry stands at `at`.
+    pub fn note(&mut self, at: u64, key: &[u8]) {
+        if self.entries.is_multiple_of(self.interval) {
+            string(&mut self.bytes, key);
+            self.bytes.extend(at.to_be_bytes());
+            self.indexed += 1;
+        }
+        self.entries += 1;
+    }
+
+    /// Appends index and footer to `out`; the entries end at `end`.
+    pub fn close(&self, end: u64, out: &mut Vec<u8>) {
+        out.extend(&self.bytes);
+        out.extend(end.to_be_bytes());
+        out.extend(self.indexed.to_be_bytes());
+    }
+}
+
+impl Seal for Index {
+    fn record(&mut self, at: u64, entry: &Entry<'_>) {
+        self.note(at, entry.key.unwrap_or_default());
+    }
+
+    fn finish(self: Box<Self>, end: u64, out: &mut Vec<u8>) {
+        self.close(end, out);
+    }
+}
+
+/// Writes a table entry by entry; keeps nothing but its index.
+#[derive(Debug)]
+pub struct Table {
+    index: Index,
+    /// Bytes of the entries so far.
+    bytes: u64,
+}
+
 impl Table {
-    /// A table that puts every entry of number `interval` into its index; the original takes 16.
+    /// A table that puts every entry of number `interval` into its index.
     pub fn new(interval: u64) -> Table {
-        Table { interval: interval.max(1), entries: 0, bytes: 0, index: Vec::new(), indexed: 0 }
+        Table { index: Index::new(interval), bytes: 0 }
     }
 
     /// Appends an entry to `out`. Its key must be UTF-8 and greater than the one before; an empty value is the deletion.
     pub fn push(&mut self, out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
-        if self.entries.is_multiple_of(self.interval) {
-            string(&mut self.index, key);
-            self.index.extend(self.bytes.to_be_bytes());
-            self.indexed += 1;
-        }
+        self.index.note(self.bytes, key);
         let at = out.len();
         entry(out, key, value);
         self.bytes += (out.len() - at) as u64;
-        self.entries += 1;
     }
 
     /// Entries so far. The original cannot scan a table without any: do not write one.
     pub fn entries(&self) -> u64 {
-        self.entries
+        self.index.entries
     }
 
     /// Appends index and footer to `out`.
     pub fn finish(self, out: &mut Vec<u8>) {
-        out.extend(&self.index);
-        out.extend(self.bytes.to_be_bytes());
-        out.extend(self.indexed.to_be_bytes());
+        self.index.close(self.bytes, out);
     }
 }
 

@@ -17,7 +17,8 @@ use std::cell::Cell;
 use crate::codec::crc32;
 use crate::format::chain::{Budget, Chain, Framing, Lane, proved_bytes};
 use crate::format::{
-    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Seal,
+    Take,
 };
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Decoder;
@@ -529,6 +530,23 @@ impl Format for DdiaLsm {
             }
         }
         remarks
+    }
+
+    fn seal(&self, role: Role) -> Option<Box<dyn Seal>> {
+        (role == Role::Table).then(|| Box::new(encode::Index::default()) as Box<dyn Seal>)
+    }
+
+    fn names(&self, names: &[&str]) -> Vec<String> {
+        let stem = |name: &str| name.strip_prefix("sst_")?.strip_suffix(".sst")?.parse::<u64>().ok();
+        let mut next = names.iter().filter_map(|name| stem(name)).max().map_or(0, |n| n.saturating_add(1));
+        let named = names.iter().map(|&name| {
+            if name == "wal.log" || stem(name).is_some() {
+                return name.to_owned();
+            }
+            next += 1;
+            format!("sst_{:06}.sst", next - 1)
+        });
+        named.collect()
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {

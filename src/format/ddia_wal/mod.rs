@@ -380,6 +380,27 @@ impl Format for DdiaWal {
         engine::outcome(job, take)
     }
 
+    fn gap(&self, first: u64, last: u64) -> Option<Vec<u8>> {
+        Some(gap::record(first, last))
+    }
+
+    fn names(&self, names: &[&str]) -> Vec<String> {
+        // The engine sorts names as text: all numbers get the width of the longest.
+        let stem = |name: &str| name.trim_end_matches(".wal").parse::<u64>().ok();
+        let highest = names.iter().filter_map(|name| stem(name)).max().unwrap_or(0);
+        let strangers = names.iter().filter(|name| stem(name).is_none()).count() as u64;
+        let width = highest.saturating_add(strangers).to_string().len().max(6);
+        let mut next = highest;
+        let named = names.iter().map(|name| {
+            let number = stem(name).unwrap_or_else(|| {
+                next = next.saturating_add(1);
+                next
+            });
+            format!("{number:0width$}.wal")
+        });
+        named.collect()
+    }
+
     fn reads_before(&self, a: (usize, &str), b: (usize, &str)) -> bool {
         a.1 < b.1
     }

@@ -1,0 +1,350 @@
+//! From records to bytes: what a repair keeps of each file, what it drops, puts right and adds. Told as a stream, so that a
+//! badly damaged gigabyte needs no list of all its edits: the plan counts them, the writer carries them out.
+
+use std::ops::Range;
+
+use anyhow::Result;
+
+use crate::analysis::{OpenLog, Report};
+use crate::fate::Standing;
+use crate::format::Seal;
+use crate::log::conclude::Place;
+use crate::log::finding::{Class, Code};
+use crate::log::layout::Layout;
+use crate::log::record::Fix;
+use crate::log::region::Kind;
+use crate::replay::walk::{Item, walk_file, written_order};
+
+/// One step of writing a file anew, in order of the old one's bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit<'a> {
+    /// These bytes are copied.
+    Keep(Range<u64>),
+    /// These are left out.
+    Drop(Range<u64>, Why),
+    /// These take the place of as many from this offset on.
+    Patch(u64, &'a [u8]),
+    /// These are added.
+    Insert(&'a [u8]),
+}
+
+/// Why bytes are left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// They are damaged, as the code says.
+    Damaged(Code),
+    /// An intact record that does not count.
+    Standing(Standing),
+    /// An index or footer that is made anew.
+    Remade,
+    /// Behind the cut.
+    Cut,
+}
+
+/// Receives the edits of all files, one file after the other.
+pub trait Sink {
+    /// The edits of this file follow.
+    ///
+    /// # Errors
+    /// What keeps it from taking them.
+    fn file(&mut self, file: usize) -> Result<()>;
+    /// The next edit.
+    ///
+    /// # Errors
+    /// What keeps it from taking it.
+    fn edit(&mut self, edit: Edit<'_>) -> Result<()>;
+    /// A record was looked at: what becomes of it.
+    fn record(&mut self, _item: &Item<'_>, _kept: bool) {}
+}
+
+/// Which records are kept.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Those that may belong to an unfinished batch, too.
+    pub undecided: bool,
+    /// Nothing from the first place on that a file has; file and offset, by file.
+    pub halts: Vec<Place>,
+    /// Nothing before this place.
+    pub from: Option<Place>,
+    /// Nothing from this place on.
+    pub to: Option<Place>,
+    /// Everything in between is kept as it is, damage and all: a cut, not a repair.
+    pub verbatim: bool,
+    /// Numbers that do not rise are made to.
+    pub renumber: bool,
+}
+
+/// Streams the edits of every file whose records count.
+///
+/// # Errors
+/// What the sink says.
+pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -> Result<()> {
+    let order = written_order(report);
+    // What the engine counts on from, even where the records of the last numbers are left out.
+    let highest = report.conclusions.numbers.map(|n| n.1).filter(|_| rule.to.is_none());
+    let mut numbers = Numbers { last: None, time: None, renumber: rule.renumber };
+    for (nth, &file) in order.iter().enumerate() {
+        sink.file(file)?;
+        let bound = |place: Option<Place>, none: u64, before: u64, behind: u64| match place {
+            None => none,
+            Some(p) if p.file == file => p.at,
+            Some(p) if order[..nth].contains(&p.file) => before,
+            Some(_) => behind,
+        };
+        let size = report.files[file].bytes;
+        let (from, to) = (bound(rule.from, 0, 0, size), bound(rule.to, size, 0, size));
+        let halt = rule.halts.iter().filter(|h| h.file == file).map(|h| h.at).min().unwrap_or(u64::MAX);
+        let mut editor = Editor::new(log, report, file, sink, &mut numbers, from..to.min(halt).min(size));
+        if rule.verbatim || !editor.needs_a_look() {
+            editor.whole()?;
+        } else {
+            let undecided = rule.undecided;
+            walk_file(log, report, file, u64::MAX, &mut |item| editor.item(item, undecided))?;
+            editor.finish(highest.filter(|_| nth + 1 == order.len()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What has to go on from file to file.
+struct Numbers {
+    /// The last number kept.
+    last: Option<u64>,
+    /// Bits of the last timestamp kept.
+    time: Option<u64>,
+    renumber: bool,
+}
+
+/// Makes the edits of one file.
+struct Editor<'a, 's> {
+    log: &'a OpenLog,
+    report: &'a Report,
+    file: usize,
+    layout: &'static Layout,
+    sink: &'s mut dyn Sink,
+    numbers: &'s mut Numbers,
+    /// Nothing outside is kept.
+    span: Range<u64>,
+    /// Bytes of the old file that are accounted for.
+    at: u64,
+    /// The end of these that is to be kept, not yet told.
+    keep: Range<u64>,
+    /// Bytes of the new file.
+    written: u64,
+    seal: Option<Box<dyn Seal>>,
+}
+
+impl<'a, 's> Editor<'a, 's> {
+    fn new(
+        log: &'a OpenLog,
+        report: &'a Report,
+        file: usize,
+        sink: &'s mut dyn Sink,
+        numbers: &'s mut Numbers,
+        span: Range<u64>,
+    ) -> Self {
+        let role = report.files[file].role;
+        Editor {
+            log,
+            report,
+            file,
+            layout: log.format().layout(role, log.revision),
+            sink,
+            numbers,
+            span,
+            at: 0,
+            keep: 0..0,
+            written: 0,
+            seal: log.format().seal(role),
+        }
+    }
+
+    /// Whether anything in this file may have to change.
+    fn needs_a_look(&self) -> bool {
+        let file = &self.report.files[self.file];
+        let found = |f: crate::analysis::Finding| f.file == Some(self.file) && f.class != Class::Note;
+        self.log.format().profile().numbered
+            || self.span != (0..file.bytes)
+            || file.survey.rules.grouping != crate::log::survey::Grouping::None
+            || file.survey.regions.first_bad().is_some()
+            || self.report.findings().any(found)
+    }
+
+    /// Keeps what lies in the span, as it is.
+    fn whole(&mut self) -> Result<()> {
+        let size = self.report.files[self.file].bytes;
+        self.drop(0..self.span.start, Why::Cut)?;
+        self.keep(self.span.clone())?;
+        self.drop(self.span.end.max(self.span.start)..size, Why::Cut)?;
+        self.flush()
+    }
+
+    fn item(&mut self, item: &Item<'_>, undecided: bool) -> Result<()> {
+        let (at, end) = (item.record.at, item.record.end());
+        self.between(at)?;
+        let counts = match item.standing {
+            Standing::Committed => true,
+            Standing::Undecided => undecided,
+            _ => false,
+        };
+        let inside = self.span.start <= at && end <= self.span.end;
+        self.sink.record(item, counts && inside);
+        self.at = end;
+        if !inside {
+            return self.drop(at..end, Why::Cut);
+        }
+        if !counts {
+            return self.drop(at..end, Why::Standing(item.standing));
+        }
+        let number = self.number(item)?;
+        if let Some(seal) = &mut self.seal {
+            seal.record(self.written, &item.entry());
+        }
+        match number.or(item.fix) {
+            Some(fix) => self.patched(item, fix),
+            None => self.keep(at..end),
+        }
+    }
+
+    /// States a gap in front of the record; gives back what its number or time is to be, if that has to be chosen.
+    fn number(&mut self, item: &Item<'_>) -> Result<Option<Fix>> {
+        let chosen = |field, found, inferred| Some(Fix { field, found, inferred });
+        let unknown = item.fix.filter(|f| f.inferred == u64::MAX);
+        let time = item.entry().time;
+        if unknown.is_some_and(|f| f.field == "timestamp") {
+            let found = item.record.seq;
+            return Ok(chosen("timestamp", found, self.numbers.time.or(self.first_time()?).unwrap_or(0)));
+        }
+        self.numbers.time = time.or(self.numbers.time);
+        if !self.log.format().profile().numbered {
+            return Ok(None);
+        }
+        let due = self.numbers.last.map(|last| last.saturating_add(1));
+        let Some(seq) = item.seq() else {
+            let seq = due.unwrap_or(1);
+            self.numbers.last = Some(seq);
+            return Ok(chosen("seq", item.record.seq, seq));
+        };
+        let width = item.record.next.saturating_sub(item.record.seq).max(1);
+        match due {
+            Some(due) if seq > due => self.state_gap(due, seq - 1)?,
+            Some(due) if seq < due && self.numbers.renumber => {
+                self.numbers.last = Some(due);
+                return Ok(chosen("seq", seq, due));
+            }
+            _ => {}
+        }
+        self.numbers.last = Some(seq.saturating_add(width - 1));
+        Ok(None)
+    }
+
+    /// The time of the first record of this file whose time is believed.
+    fn first_time(&self) -> Result<Option<u64>> {
+        let mut first = None;
+        walk_file(self.log, self.report, self.file, u64::MAX, &mut |item| {
+            if item.fix.is_none() && first.is_none() {
+                first = item.entry().time;
+            }
+            Ok(())
+        })?;
+        Ok(first)
+    }
+
+    fn state_gap(&mut self, first: u64, last: u64) -> Result<()> {
+        match self.log.format().gap(first, last) {
+            Some(record) => self.insert(&record),
+            None => Ok(()),
+        }
+    }
+
+    /// The record with one field put right.
+    fn patched(&mut self, item: &Item<'_>, fix: Fix) -> Result<()> {
+        let (at, end) = (item.record.at, item.record.end());
+        let mut spans = self.layout.spans(item.bytes, Some((fix.field, fix.inferred)));
+        let place = spans.find(|(field, ..)| field.name == fix.field).map(|(_, span, _)| span);
+        let Some(place) = place.filter(|span| span.len() <= 8 && fix.inferred != u64::MAX) else {
+            return self.keep(at..end);
+        };
+        let bytes = match self.layout.big_endian {
+            true => fix.inferred.to_be_bytes()[8 - place.len()..].to_vec(),
+            false => fix.inferred.to_le_bytes()[..place.len()].to_vec(),
+        };
+        let (from, to) = (at + place.start as u64, at + place.end as u64);
+        self.keep(at..from)?;
+        self.flush()?;
+        self.written += bytes.len() as u64;
+        self.sink.edit(Edit::Patch(from, &bytes))?;
+        self.keep(to..end)
+    }
+
+    /// Deals with the bytes up to the next record: framing is kept, unless it is made anew, damage is not.
+    fn between(&mut self, to: u64) -> Result<()> {
+        let regions = self.report.files[self.file].survey.regions.as_slice();
+        let first = regions.partition_point(|r| r.end() <= self.at);
+        for region in regions[first..].iter().take_while(|r| r.at < to) {
+            let span = region.at.max(self.at)..region.end().min(to);
+            match (region.kind, region.cause) {
+                (Kind::Framing, _) if self.seal.is_some() => self.drop(span, Why::Remade)?,
+                (Kind::Framing, _) if self.span.start <= span.start && span.end <= self.span.end => {
+                    self.keep(span)?
+                }
+                (Kind::Framing, _) => self.drop(span, Why::Cut)?,
+                (kind, cause) => {
+                    let code = cause.map_or(Code::TooMuchDamage, |cause| Code::of_region(kind, cause));
+                    self.drop(span, Why::Damaged(code))?;
+                }
+            }
+        }
+        self.at = to;
+        Ok(())
+    }
+
+    /// The rest of the file, and what stands at its end.
+    fn finish(&mut self, highest: Option<u64>) -> Result<()> {
+        self.between(self.report.files[self.file].bytes)?;
+        let last = self.numbers.last.unwrap_or(0);
+        if let Some(highest) = highest.filter(|&highest| last < highest) {
+            self.state_gap(last + 1, highest)?;
+            self.numbers.last = Some(highest);
+        }
+        if let Some(seal) = self.seal.take() {
+            self.flush()?;
+            let mut bytes = Vec::new();
+            seal.finish(self.written, &mut bytes);
+            self.sink.edit(Edit::Insert(&bytes))?;
+        }
+        self.flush()
+    }
+
+    fn keep(&mut self, span: Range<u64>) -> Result<()> {
+        if span.is_empty() {
+            return Ok(());
+        }
+        if self.keep.end != span.start || self.keep.is_empty() {
+            self.flush()?;
+            self.keep = span.start..span.start;
+        }
+        self.written += span.end - span.start;
+        self.keep.end = span.end;
+        Ok(())
+    }
+
+    fn drop(&mut self, span: Range<u64>, why: Why) -> Result<()> {
+        if span.is_empty() {
+            return Ok(());
+        }
+        self.flush()?;
+        self.sink.edit(Edit::Drop(span, why))
+    }
+
+    fn insert(&mut self, bytes: &[u8]) -> Result<()> {
+        self.flush()?;
+        self.written += bytes.len() as u64;
+        self.sink.edit(Edit::Insert(bytes))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let keep = std::mem::replace(&mut self.keep, 0..0);
+        if keep.is_empty() { Ok(()) } else { self.sink.edit(Edit::Keep(keep)) }
+    }
+}

@@ -1,0 +1,364 @@
+//! What a repair or truncate is going to do, as data: file by file, range by range, bound to the hashes of the input.
+
+use std::ops::Range;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::analysis::{OpenLog, Report};
+use crate::codec::hex;
+use crate::fate::Standing;
+use crate::format::Role;
+use crate::log::bytes::{ReadAt, Reader};
+use crate::log::finding::{Class, Code};
+use crate::log::record::Mark;
+use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
+use crate::replay::walk::Item;
+
+/// Edits of one file that the plan lists one by one; the others are counted.
+const LISTED: usize = 4096;
+/// New bytes that the plan spells out.
+const SHOWN: usize = 256;
+
+/// A plan.
+#[derive(Debug)]
+pub struct Plan {
+    /// The files of the log, in its order.
+    pub files: Vec<FilePlan>,
+    /// Records that are kept, and that are left out.
+    pub kept: Tally,
+    /// See `kept`.
+    pub dropped: Tally,
+    /// Damaged bytes that are left out.
+    pub damaged: u64,
+    /// Fields put right.
+    pub patched: u64,
+    /// Gaps stated in place of lost records.
+    pub inserted: u64,
+    /// Something was there that cannot be brought back.
+    pub lost: bool,
+}
+
+/// What becomes of one file.
+#[derive(Debug, Default)]
+pub struct FilePlan {
+    /// Its name as it is, and as it will be; `None`: it is left out.
+    pub name: String,
+    /// See `name`.
+    pub to: Option<String>,
+    /// Bytes it has, and will have.
+    pub bytes: u64,
+    /// See `bytes`.
+    pub new_bytes: u64,
+    /// What the file is made of, by the old one's bytes; empty where it stays as it is.
+    pub edits: Vec<Listed>,
+    /// Edits past the bound.
+    pub unlisted: u64,
+    /// Its contents are made anew from the recovered state.
+    pub rebuilt: bool,
+    /// Nothing is kept but so many bytes from its start.
+    pub prefix: Option<u64>,
+    /// Its contents change.
+    pub changed: bool,
+    /// SHA-256 of the file as it is; filled in by [`Plan::bind`].
+    pub sha256: Option<String>,
+}
+
+impl FilePlan {
+    /// The word for what happens to it.
+    pub fn action(&self) -> &'static str {
+        match (&self.to, self.changed) {
+            (None, _) => "remove",
+            (Some(_), true) if self.rebuilt => "rebuild",
+            (Some(_), true) if self.prefix.is_some() => "cut",
+            (Some(_), true) => "rewrite",
+            (Some(to), false) if *to != self.name => "rename",
+            (Some(_), false) => "keep",
+        }
+    }
+
+    /// Whether anything happens to it.
+    pub fn acts(&self) -> bool {
+        self.action() != "keep"
+    }
+}
+
+/// An edit as the plan tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// `keep`, `drop`, `patch`, `insert`.
+    pub what: &'static str,
+    /// Bytes of the old file.
+    pub span: Range<u64>,
+    /// Bytes of the new file that are not in the old one; left out where they are many.
+    pub bytes: Vec<u8>,
+    /// Their number.
+    pub added: u64,
+    /// Why they are left out.
+    pub why: Option<String>,
+}
+
+/// A number of records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All of them, marks included.
+    pub records: u64,
+    /// Those that change something.
+    pub data: u64,
+    /// Commits among them.
+    pub commits: u64,
+}
+
+impl Tally {
+    fn count(&mut self, item: &Item<'_>) {
+        self.records += 1;
+        self.data += u64::from(item.record.mark == Mark::Data);
+        self.commits += u64::from(item.record.mark == Mark::Commit);
+    }
+}
+
+/// The word for why bytes are left out.
+pub fn why(why: Why) -> String {
+    match why {
+        Why::Damaged(code) => code.text().into(),
+        Why::Remade => "remade".into(),
+        Why::Cut => "cut".into(),
+        Why::Standing(standing) => match standing {
+            Standing::Committed => "committed",
+            Standing::Uncommitted => "uncommitted",
+            Standing::Incomplete => "incomplete-batch",
+            Standing::Undecided => "undecided",
+            Standing::Repeated => "repeated",
+            Standing::Foreign => "foreign",
+            Standing::Stale => "stale",
+            Standing::Damaged => "damaged",
+        }
+        .into(),
+    }
+}
+
+impl Plan {
+    /// The plan for a rule.
+    ///
+    /// # Errors
+    /// None of its own; those of reading.
+    pub fn of(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Plan> {
+        let names: Vec<&str> = report.files.iter().map(|f| f.name.as_str()).collect();
+        let names = if rule.verbatim {
+            names.iter().map(|&n| n.to_owned()).collect()
+        } else {
+            log.format().names(&names)
+        };
+        let files = report.files.iter().zip(names).map(|(f, to)| FilePlan {
+            name: f.name.clone(),
+            to: Some(to),
+            bytes: f.bytes,
+            new_bytes: f.bytes,
+            ..FilePlan::default()
+        });
+        let mut plan = Plan {
+            files: files.collect(),
+            kept: Tally::default(),
+            dropped: Tally::default(),
+            damaged: 0,
+            patched: 0,
+            inserted: 0,
+            lost: false,
+        };
+        if log.format().rebuilds() && !rule.verbatim {
+            plan.rebuild(report);
+            return Ok(plan);
+        }
+        let mut planner = Planner { plan: &mut plan, file: 0 };
+        edits(log, report, rule, &mut planner)?;
+        plan.leave_out(report, rule);
+        plan.hints(report);
+        Ok(plan)
+    }
+
+    /// Pages are made anew from the state, and their log is emptied.
+    fn rebuild(&mut self, report: &Report) {
+        let sound = report.findings().all(|f| f.class == Class::Note && f.code.harmless());
+        for (plan, file) in self.files.iter_mut().zip(&report.files) {
+            let counts = file.role.counts();
+            if counts {
+                (plan.prefix, plan.new_bytes, plan.changed) = (Some(0), 0, plan.bytes > 0);
+            } else if !sound {
+                (plan.rebuilt, plan.changed) = (true, true);
+            }
+        }
+    }
+
+    /// Files of which nothing is left and that would only be in the way.
+    fn leave_out(&mut self, report: &Report, rule: &Rule) {
+        let cut = [rule.from, rule.to].into_iter().flatten().map(|place| place.file);
+        let cut: Vec<usize> = cut.collect();
+        for (i, plan) in self.files.iter_mut().enumerate().filter(|(i, _)| report.files[*i].role.counts()) {
+            let none_kept = plan.changed && plan.edits.iter().all(|e| e.what == "drop") && plan.unlisted == 0;
+            let renamed = plan.to.as_ref() != Some(&plan.name);
+            let remade = report.files[i].role == Role::Table && plan.edits.iter().all(|e| e.what != "keep");
+            let gone = if rule.verbatim { none_kept && !cut.contains(&i) } else { plan.changed && remade };
+            if gone || renamed && (none_kept || plan.bytes == 0) {
+                plan.to = None;
+            }
+        }
+    }
+
+    /// An index beside a data file that changes is wrong afterwards, and one that was wrong before is no better.
+    fn hints(&mut self, report: &Report) {
+        let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
+        let touched: Vec<String> = self.files.iter().filter(|f| f.acts()).map(|f| stem(&f.name)).collect();
+        let found: Vec<usize> =
+            report.findings().filter(|f| !f.code.harmless()).filter_map(|f| f.file).collect();
+        for (i, file) in report.files.iter().enumerate().filter(|(_, f)| f.role == Role::Hint) {
+            if found.contains(&i) || touched.contains(&stem(&file.name)) {
+                self.files[i].to = None;
+            }
+        }
+    }
+
+    /// Whether it would change anything.
+    pub fn acts(&self) -> bool {
+        self.files.iter().any(FilePlan::acts)
+    }
+
+    /// Whether something is lost for good.
+    pub fn loses(&self) -> bool {
+        self.lost || self.inserted > 0
+    }
+
+    /// Takes down the hashes of all files.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn bind(&mut self, log: &OpenLog) -> Result<()> {
+        for (i, file) in self.files.iter_mut().enumerate() {
+            let hash = sha256(log.source(i)).with_context(|| format!("{}: cannot read", file.name))?;
+            file.sha256 = Some(hash);
+        }
+        Ok(())
+    }
+
+    /// The files as data.
+    pub fn json(&self) -> Value {
+        let edit = |e: &Listed| {
+            let mut v = json!({ "what": e.what, "offset": e.span.start, "len": e.span.end - e.span.start });
+            if let Some(why) = &e.why {
+                v["why"] = why.as_str().into();
+            }
+            if e.added > 0 {
+                v["added"] = e.added.into();
+            }
+            if !e.bytes.is_empty() {
+                v["bytes"] = hex::text(&e.bytes).into();
+            }
+            v
+        };
+        let files = self.files.iter().map(|f| {
+            json!({
+                "path": f.name, "to": f.to, "action": f.action(), "bytes": f.bytes, "new_bytes": f.new_bytes,
+                "sha256": f.sha256, "edits": f.edits.iter().map(edit).collect::<Vec<_>>(), "edits_unlisted": f.unlisted,
+            })
+        });
+        let tally = |t: &Tally| json!({ "records": t.records, "data": t.data, "commits": t.commits });
+        json!({
+            "files": files.collect::<Vec<_>>(), "kept": tally(&self.kept), "dropped": tally(&self.dropped),
+            "damaged_bytes": self.damaged, "fields_put_right": self.patched, "gaps_stated": self.inserted,
+        })
+    }
+}
+
+/// SHA-256 of a whole file, in hexadecimal.
+///
+/// # Errors
+/// When it cannot be read to the end that it had when it was opened.
+pub fn sha256(src: &dyn ReadAt) -> Result<String> {
+    let mut reader = Reader::new(src);
+    let (mut hash, mut at) = (Sha256::new(), 0);
+    while at < src.size() {
+        let window = reader.forward(at, 1);
+        let bytes = window.bytes.get((at - window.base) as usize..).unwrap_or_default();
+        if bytes.is_empty() {
+            bail!("it became shorter");
+        }
+        hash.update(bytes);
+        at += bytes.len() as u64;
+    }
+    if !reader.unreadable.is_empty() {
+        bail!("bytes {}.. cannot be read", reader.unreadable[0].start);
+    }
+    Ok(hex::text(&hash.finalize()))
+}
+
+/// Counts edits, and lists as many as the bound allows.
+struct Planner<'p> {
+    plan: &'p mut Plan,
+    file: usize,
+}
+
+impl Sink for Planner<'_> {
+    fn file(&mut self, file: usize) -> Result<()> {
+        self.file = file;
+        let plan = &mut self.plan.files[file];
+        (plan.new_bytes, plan.prefix) = (0, Some(0));
+        Ok(())
+    }
+
+    fn edit(&mut self, edit: Edit<'_>) -> Result<()> {
+        let file = &mut self.plan.files[self.file];
+        let listed = |what, span, bytes: &[u8], why| {
+            let added = bytes.len() as u64;
+            let bytes = if bytes.len() <= SHOWN { bytes.to_vec() } else { Vec::new() };
+            Listed { what, span, bytes, added, why }
+        };
+        let at = file.edits.last().map_or(0, |e| e.span.end);
+        let told = match edit {
+            Edit::Keep(span) => {
+                file.new_bytes += span.end - span.start;
+                if file.prefix == Some(span.start) {
+                    file.prefix = Some(span.end);
+                } else {
+                    (file.prefix, file.changed) = (None, true);
+                }
+                listed("keep", span, &[], None)
+            }
+            Edit::Drop(span, reason) => {
+                file.changed = true;
+                if let Why::Damaged(code) = reason {
+                    self.plan.damaged += span.end - span.start;
+                    self.plan.lost |= !matches!(code, Code::TornTail | Code::ZeroFilled | Code::Preallocated);
+                }
+                self.plan.lost |= reason == Why::Standing(Standing::Incomplete);
+                listed("drop", span, &[], Some(why(reason)))
+            }
+            Edit::Patch(at, bytes) => {
+                let len = bytes.len() as u64;
+                file.new_bytes += len;
+                (file.prefix, file.changed) = (None, true);
+                self.plan.patched += 1;
+                listed("patch", at..at + len, bytes, None)
+            }
+            Edit::Insert(bytes) => {
+                file.new_bytes += bytes.len() as u64;
+                (file.prefix, file.changed) = (None, true);
+                self.plan.inserted += 1;
+                listed("insert", at..at, bytes, None)
+            }
+        };
+        if file.edits.len() < LISTED {
+            file.edits.push(told)
+        } else {
+            file.unlisted += 1
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, item: &Item<'_>, kept: bool) {
+        if kept {
+            self.plan.kept.count(item);
+        } else {
+            self.plan.dropped.count(item);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Where a repaired log goes: a new copy beside the untouched original.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::analysis::{OpenLog, Report};
+use crate::cmd::{CLEAN, Refused};
+use crate::io::durable;
+use crate::io::interrupt::Writing;
+use crate::io::listing::{self, Wanted};
+use crate::judgement::Judgement;
+use crate::repair::edits::Rule;
+use crate::repair::plan::Plan;
+use crate::repair::write;
+
+/// Writes the new log to `output`, which comes into being complete or not at all. Gives back whether anything is still to
+/// be found in it.
+///
+/// # Errors
+/// [`Refused`] when the target exists; what the system says.
+pub fn copy(
+    log: &OpenLog,
+    report: &Report,
+    rule: &Rule,
+    plan: &Plan,
+    path: &Path,
+    output: &Path,
+) -> Result<bool> {
+    if output.symlink_metadata().is_ok() {
+        return Err(
+            Refused(format!("{}: exists already; nothing is ever written over", output.display())).into()
+        );
+    }
+    let _writing = Writing::begin();
+    let parent = durable::parent(output);
+    let failed = || format!("{}: cannot write there", parent.display());
+    let work = tempfile::Builder::new().prefix(".walmedic-").tempdir_in(parent).with_context(failed)?;
+    let dir = work.path().join("log");
+    std::fs::create_dir(&dir).with_context(failed)?;
+    write::files(log, report, rule, plan, &dir, &|_| true)?;
+    durable::sync_dir(&dir).with_context(failed)?;
+    let single = path.is_file();
+    let made = match plan.files.iter().find_map(|f| f.to.as_ref()) {
+        Some(name) if single => dir.join(name),
+        _ => dir,
+    };
+    let left = findings(log, &made)?;
+    match durable::rename_new(&made, output) {
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(Refused(format!("{}: exists already; nothing is ever written over", output.display())).into())
+        }
+        done => done.with_context(failed).map(|()| left),
+    }
+}
+
+/// Whether the same reader finds anything in the log at `path`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn findings(log: &OpenLog, path: &Path) -> Result<bool> {
+    let wanted = Wanted {
+        format: Some(log.format().profile().name.into()),
+        revision: log.revision.map(str::to_owned),
+        ..Wanted::default()
+    };
+    let mut left = false;
+    for found in listing::find(path, &wanted).context("the new log")? {
+        let report = OpenLog::new(found, &wanted)?.analyse(1);
+        left |= Judgement::default().exit_code(&[report]) != CLEAN;
+    }
+    Ok(left)
+}
