@@ -1,7 +1,7 @@
 //! walmedic: write-ahead-log forensics and recovery.
 //!
 //! Dependencies point one way: `main -> {cmd, cli} -> {explain, ui} -> judgement -> analysis -> {format, io} -> log
-//! -> codec`. Below `io` nothing opens a file; below `format` nothing knows one.
+//! -> codec`. Below `io` nothing opens a file; below `format` nothing knows one. The engines stand beside `analysis`.
 
 pub mod analysis;
 pub mod cli;

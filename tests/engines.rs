@@ -7,7 +7,7 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -16,7 +16,7 @@ use common::read::format;
 use walmedic::analysis::{OpenLog, Report};
 use walmedic::engine::crash::{CrashDisk, Image};
 use walmedic::engine::lsm::{self, LsmTree};
-use walmedic::engine::storage::Directory;
+use walmedic::engine::storage::{Directory, Storage};
 use walmedic::engine::wal::{self, WalStore};
 use walmedic::engine::{Op, Result};
 use walmedic::log::finding::{Class, Code};
@@ -34,8 +34,8 @@ trait Subject: Sized {
     /// An empty value can be stored.
     const EMPTY: bool;
 
-    fn open(disk: &CrashDisk) -> Result<Self>;
-    fn state(&self) -> State;
+    fn open(storage: impl Storage + 'static) -> Result<Self>;
+    fn state(&self) -> Result<State>;
     fn change(&mut self, ops: &[Op<'_>]) -> Result<()>;
     /// Checkpoint, flush or compaction.
     fn tidy(&mut self, random: &mut Random) -> Result<()>;
@@ -47,12 +47,12 @@ impl Subject for WalStore {
     const ATOMIC: bool = true;
     const EMPTY: bool = true;
 
-    fn open(disk: &CrashDisk) -> Result<Self> {
-        WalStore::open(disk.clone(), wal::Options { max_file_size: 2000 })
+    fn open(storage: impl Storage + 'static) -> Result<Self> {
+        WalStore::open(storage, wal::Options { max_file_size: 2000 })
     }
 
-    fn state(&self) -> State {
-        self.scan(..).map(|(k, v)| (k.to_vec(), v.to_vec())).collect()
+    fn state(&self) -> Result<State> {
+        Ok(self.scan(..).map(|(k, v)| (k.to_vec(), v.to_vec())).collect())
     }
 
     fn change(&mut self, ops: &[Op<'_>]) -> Result<()> {
@@ -77,17 +77,17 @@ impl Subject for LsmTree {
     const ATOMIC: bool = false;
     const EMPTY: bool = false;
 
-    fn open(disk: &CrashDisk) -> Result<Self> {
-        LsmTree::open(disk.clone(), lsm::Options { memtable_keys: 12, index_interval: 4, tables_max: 3 })
+    fn open(storage: impl Storage + 'static) -> Result<Self> {
+        LsmTree::open(storage, lsm::Options { memtable_keys: 12, index_interval: 4, tables_max: 3 })
     }
 
-    fn state(&self) -> State {
-        let state: State = self.scan(..).expect("scanned").map(|pair| pair.expect("read")).collect();
+    fn state(&self) -> Result<State> {
+        let state: State = self.scan(..)?.collect::<Result<_>>()?;
         // Both ways to read agree.
         for (key, value) in &state {
-            assert_eq!(self.get(key).expect("read").as_ref(), Some(value));
+            assert_eq!(self.get(key)?.as_ref(), Some(value));
         }
-        state
+        Ok(state)
     }
 
     fn change(&mut self, ops: &[Op<'_>]) -> Result<()> {
@@ -152,8 +152,18 @@ struct History {
 impl History {
     fn of<S: Subject>(random: &mut Random, image: Image, steps: usize) -> History {
         let disk = CrashDisk::of(image);
-        let mut engine = S::open(&disk).expect("opened");
-        let (start, opened) = (engine.state(), disk.events());
+        History::over::<S>(disk.clone(), disk, random, steps)
+    }
+
+    /// `storage` stands over `disk`.
+    fn over<S: Subject>(
+        storage: impl Storage + Clone + 'static,
+        disk: CrashDisk,
+        random: &mut Random,
+        steps: usize,
+    ) -> History {
+        let mut engine = S::open(storage.clone()).expect("opened");
+        let (start, opened) = (engine.state().expect("read"), disk.events());
         let mut done = Vec::new();
         for _ in 0..steps {
             let mut changes = Vec::new();
@@ -161,7 +171,7 @@ impl History {
                 0 => engine.tidy(random).expect("tidied"),
                 1 => {
                     engine.close().expect("closed");
-                    engine = S::open(&disk).expect("opened");
+                    engine = S::open(storage.clone()).expect("opened");
                 }
                 _ => {
                     changes = some_changes(random, S::EMPTY);
@@ -223,16 +233,16 @@ fn assert_sound(format_name: &'static str, image: &Image) {
 /// Opens an image, and checks what it holds and that it can be written to.
 fn assert_recovers<S: Subject>(image: &Image, allowed: &[State], twice: bool) {
     let disk = CrashDisk::of(image.clone());
-    let engine = S::open(&disk).expect("opens after a crash");
-    let state = engine.state();
+    let engine = S::open(disk.clone()).expect("opens after a crash");
+    let state = engine.state().expect("read");
     assert!(allowed.contains(&state), "{state:?} is none of {allowed:?}");
     assert_sound(S::FORMAT, &disk.files());
     if twice {
         // A crash while it was recovering.
         for n in 0..=disk.events() {
             for image in disk.images(n, 1) {
-                let again = S::open(&CrashDisk::of(image)).expect("opens after a second crash");
-                assert_eq!(again.state(), state);
+                let again = S::open(CrashDisk::of(image)).expect("opens after a second crash");
+                assert_eq!(again.state().expect("read"), state);
             }
         }
     }
@@ -241,7 +251,7 @@ fn assert_recovers<S: Subject>(image: &Image, allowed: &[State], twice: bool) {
     engine.close().expect("closed");
     let mut expected = state;
     expected.insert(b"after".to_vec(), b"the crash".to_vec());
-    assert_eq!(S::open(&disk).expect("opened").state(), expected);
+    assert_eq!(S::open(disk.clone()).expect("opened").state().expect("read"), expected);
     assert_sound(S::FORMAT, &disk.files());
 }
 
@@ -288,6 +298,74 @@ fn the_wal_store_survives_crashes() {
 #[test]
 fn the_lsm_tree_survives_crashes() {
     crash::<LsmTree>("crashes of the LSM tree");
+}
+
+/// A disk that says it synced and did not.
+#[derive(Clone)]
+struct Liar {
+    disk: CrashDisk,
+    /// Whether it lies about this file; `.` is the directory.
+    about: fn(&str) -> bool,
+}
+
+impl Storage for Liar {
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.disk.list()
+    }
+    fn size(&self, name: &str) -> io::Result<Option<u64>> {
+        self.disk.size(name)
+    }
+    fn read(&self, name: &str, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.disk.read(name, at, buf)
+    }
+    fn write(&mut self, name: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.disk.write(name, at, bytes)
+    }
+    fn set_len(&mut self, name: &str, len: u64) -> io::Result<()> {
+        self.disk.set_len(name, len)
+    }
+    fn sync(&mut self, name: &str) -> io::Result<()> {
+        if (self.about)(name) { Ok(()) } else { self.disk.sync(name) }
+    }
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        self.disk.rename(from, to)
+    }
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.disk.remove(name)
+    }
+    fn sync_dir(&mut self) -> io::Result<()> {
+        if (self.about)(".") { Ok(()) } else { self.disk.sync_dir() }
+    }
+}
+
+/// Images from which an engine over this liar does not come back as it should.
+fn losses<S: Subject>(about: fn(&str) -> bool) -> usize {
+    let watch = Watch::new("disks that lie", 300);
+    let (mut random, disk) = (watch.random(0), CrashDisk::new());
+    let history = History::over::<S>(Liar { disk: disk.clone(), about }, disk, &mut random, 60);
+    let mut lost = 0;
+    for n in 0..=history.disk.events() {
+        let allowed = history.allowed(n, S::ATOMIC);
+        let left = history.disk.images(n, random.next());
+        let state = |image: &Image| S::open(CrashDisk::of(image.clone())).and_then(|engine| engine.state());
+        lost += left.iter().filter(|image| !state(image).is_ok_and(|s| allowed.contains(&s))).count();
+    }
+    lost
+}
+
+/// Every sync is needed, and the crashes here are cruel enough to show it.
+#[test]
+fn a_disk_that_lies_loses_what_was_acknowledged() {
+    let lies: [fn(&str) -> bool; 3] = [
+        |name| name.ends_with(".wal") || name.ends_with(".log"),
+        |name| name.ends_with(".tmp"),
+        |name| name == ".",
+    ];
+    assert_eq!((losses::<WalStore>(|_| false), losses::<LsmTree>(|_| false)), (0, 0));
+    for about in lies {
+        let lost = (losses::<WalStore>(about), losses::<LsmTree>(about));
+        assert!(lost.0 > 0 && lost.1 > 0, "{lost:?}");
+    }
 }
 
 /// Names a directory that holds `write-ahead-log/wal.py` and `log-structured-merge-tree/lsm.py`, the originals.
@@ -417,22 +495,30 @@ fn both_ways<S: Subject>(script: &str, open: impl Fn(Directory) -> S, sequence: 
             assert_eq!(theirs, expected, "turn {turn}");
             assert_sound(S::FORMAT, &image_of(&dir));
             engine = open(Directory::open(&dir).expect("opened"));
-            assert_eq!((engine.state(), sequence(&engine)), (expected.clone(), seq), "turn {turn}");
+            assert_eq!(
+                (engine.state().expect("read"), sequence(&engine)),
+                (expected.clone(), seq),
+                "turn {turn}"
+            );
             continue;
         }
         engine = open(Directory::open(&dir).expect("opened"));
-        assert_eq!(engine.state(), expected, "turn {turn}");
+        assert_eq!(engine.state().expect("read"), expected, "turn {turn}");
     }
     let history = History::of::<S>(&mut random, Image::new(), 60);
     for round in 0..15 {
         let n = random.below(history.disk.events() + 1);
         let left = history.disk.images(n, random.next());
         let disk = CrashDisk::of(left[random.below(left.len())].clone());
-        let engine = S::open(&disk).expect("opened");
+        let engine = S::open(disk.clone()).expect("opened");
         let dir = folder.path().join(format!("crash {round}"));
         std::fs::create_dir(&dir).expect("created");
         store(&disk.files(), &dir);
-        assert_eq!(original(script, &dir, &[]), (engine.state(), sequence(&engine)), "crash {round}");
+        assert_eq!(
+            original(script, &dir, &[]),
+            (engine.state().expect("read"), sequence(&engine)),
+            "crash {round}"
+        );
     }
 }
 

@@ -101,8 +101,11 @@ fn crash_explains(damage: &Recovery, reader: &mut Reader<'_>) -> bool {
     damage.kind == Kind::Torn
 }
 
+/// Keys from one bound to another.
+type KeyRange<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
+
 /// The bounds of a range; `None` where nothing can lie between them.
-fn bounds<'k>(range: &impl RangeBounds<&'k [u8]>) -> Option<(Bound<&'k [u8]>, Bound<&'k [u8]>)> {
+fn bounds<'k>(range: &impl RangeBounds<&'k [u8]>) -> Option<KeyRange<'k>> {
     let (from, to) = (range.start_bound().cloned(), range.end_bound().cloned());
     let empty = match (from, to) {
         (Bound::Included(a), Bound::Included(b)) => a > b,

@@ -590,6 +590,31 @@ mod tests {
     }
 
     #[test]
+    fn every_flipped_bit_is_refused() {
+        let disk = CrashDisk::new();
+        let mut store = WalStore::open(disk.clone(), Options::default()).expect("begun");
+        store.put(b"k", b"value").expect("put");
+        store.batch(&[Op::Put(b"a", b"1"), Op::Delete(b"k")]).expect("batch");
+        for last in ["put", "batch", "checkpoint"] {
+            match last {
+                "put" => store.put(b"last", b"value").expect("put"),
+                "batch" => store.batch(&[Op::Put(b"b", b"last")]).expect("batch"),
+                _ => store.checkpoint().expect("checkpoint"),
+            }
+            let name = disk.files().into_keys().next().expect("a file");
+            for at in 0..disk.files()[&name].len() {
+                for bit in 0..8 {
+                    let flipped = with(&disk, &name, |bytes| bytes[at] ^= 1 << bit);
+                    let files = flipped.files();
+                    let answer = open(&flipped).map(|store| pairs(&store));
+                    assert!(matches!(answer, Err(Error::Damaged { .. })), "{last}: {at}.{bit}: {answer:?}");
+                    assert_eq!(flipped.files(), files);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_batch_without_commit_is_cut_off_with_its_begin() {
         let disk = CrashDisk::new();
         let mut store = open(&disk).expect("begun");

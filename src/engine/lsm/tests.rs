@@ -100,6 +100,13 @@ fn a_tree_of_deletions_compacts_to_no_table() {
     tree.compact().expect("compacted");
     assert_eq!(disk.files(), Image::from([(LOG.to_owned(), Vec::new())]));
     assert_eq!(pairs(&open(&disk).expect("opened")), []);
+    // The original writes a table without entries.
+    let mut files = disk.files();
+    files.insert("sst_000007.sst".into(), vec![0; 12]);
+    let mut tree = open(&CrashDisk::of(files)).expect("opened");
+    tree.put(b"k", b"v").expect("put");
+    tree.flush().expect("flushed");
+    assert_eq!((pairs(&tree).len(), tree.tables.last().map(|t| t.number)), (1, Some(8)));
 }
 
 #[test]
@@ -138,6 +145,21 @@ fn only_the_tail_of_the_log_may_be_torn() {
     refused(&with(&disk, LOG, |bytes| bytes[size - 1] ^= 1), LOG);
     refused(&with(&disk, LOG, |bytes| bytes[100] ^= 1), LOG);
     refused(&with(&disk, LOG, |bytes| bytes[..SECTOR as usize].fill(0)), LOG);
+}
+
+#[test]
+fn every_flipped_bit_of_the_log_is_refused() {
+    let disk = CrashDisk::new();
+    let mut tree = open(&disk).expect("begun");
+    for key in ["k", "l", "m"] {
+        tree.put(key.as_bytes(), b"value").expect("put");
+    }
+    tree.delete(b"l").expect("deleted");
+    for at in 0..disk.files()[LOG].len() {
+        for bit in 0..8 {
+            refused(&with(&disk, LOG, |bytes| bytes[at] ^= 1 << bit), LOG);
+        }
+    }
 }
 
 #[test]

@@ -71,9 +71,12 @@ impl Shape {
     }
 }
 
+/// Keys of an index, and the offsets of the entries that have them.
+pub type Entries = Vec<(Vec<u8>, u64)>;
+
 /// Where the entries of a table end, and key and offset of each entry of its index; `None` where the index does not parse.
 /// Nothing is said about the order of its keys and offsets, or about the entries themselves.
-pub fn load(reader: &mut Reader<'_>) -> Option<(u64, Vec<(Vec<u8>, u64)>)> {
+pub fn load(reader: &mut Reader<'_>) -> Option<(u64, Entries)> {
     let shape = Shape::of(reader);
     let start = shape.entries_end.filter(|_| shape.footer)?;
     let (mut at, mut index) = (start, Vec::new());
