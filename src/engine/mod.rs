@@ -6,9 +6,18 @@
 //! and on one that loses what was not synced. What the originals do wrong and these do right is said at the top of each.
 
 pub mod btree;
+pub mod crash;
 pub mod storage;
+pub mod wal;
 
 use std::io;
+use std::ops::{Bound, RangeBounds};
+
+use crate::format::chain::zeros_end;
+use crate::log::bytes::{Bytes, Reader};
+use crate::log::decoder::Recovery;
+use crate::log::region::Kind;
+use storage::SECTOR;
 
 /// Why an engine could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -49,4 +58,34 @@ pub enum Op<'a> {
     Put(&'a [u8], &'a [u8]),
     /// Deletes a key; one that is not there is no error.
     Delete(&'a [u8]),
+}
+
+/// Turns what the system says of a file into an error that names it.
+fn io_error(file: &str) -> impl FnOnce(io::Error) -> Error + '_ {
+    move |source| Error::Io { file: file.to_owned(), source }
+}
+
+/// Whether a crash explains damage in a log that is only appended to: the file ends inside the record, or a whole sector of
+/// what was being written never reached the disk and is zeros.
+fn crash_explains(damage: &Recovery, reader: &mut Reader<'_>) -> bool {
+    let (mut at, end) = (damage.from, damage.resume.min(reader.end()));
+    while damage.kind != Kind::Torn && at < end {
+        let next = (at / SECTOR + 1).saturating_mul(SECTOR).min(end);
+        if zeros_end(reader, at) >= next {
+            return true;
+        }
+        at = next;
+    }
+    damage.kind == Kind::Torn
+}
+
+/// The bounds of a range; `None` where nothing can lie between them.
+fn bounds<'k>(range: &impl RangeBounds<&'k [u8]>) -> Option<(Bound<&'k [u8]>, Bound<&'k [u8]>)> {
+    let (from, to) = (range.start_bound().cloned(), range.end_bound().cloned());
+    let empty = match (from, to) {
+        (Bound::Included(a), Bound::Included(b)) => a > b,
+        (Bound::Included(a) | Bound::Excluded(a), Bound::Included(b) | Bound::Excluded(b)) => a >= b,
+        _ => false,
+    };
+    (!empty).then_some((from, to))
 }

@@ -197,13 +197,14 @@ fn is_sparse(_: &Metadata) -> bool {
     false
 }
 
+/// Reads at an offset, without moving any cursor.
 #[cfg(unix)]
-fn pread(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
+pub(crate) fn pread(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buf, at)
 }
 
 #[cfg(windows)]
-fn pread(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
+pub(crate) fn pread(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buf, at)
 }
 

@@ -20,7 +20,7 @@ type Child = (Vec<u8>, u32);
 /// # Errors
 /// [`Error::Refused`] where keys do not rise or a pair fits no page, [`Error::Io`]; then no store is there.
 pub fn build<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-    storage: &mut impl Storage,
+    storage: &mut dyn Storage,
     limits: Limits,
     pairs: impl Iterator<Item = (K, V)>,
 ) -> Result<Meta> {
@@ -39,7 +39,7 @@ pub fn build<K: AsRef<[u8]>, V: AsRef<[u8]>>(
 }
 
 fn fill<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-    storage: &mut impl Storage,
+    storage: &mut dyn Storage,
     limits: Limits,
     pairs: impl Iterator<Item = (K, V)>,
 ) -> Result<Meta> {
@@ -69,14 +69,14 @@ fn fill<K: AsRef<[u8]>, V: AsRef<[u8]>>(
 }
 
 /// Pages from number 1 on, written one behind the other.
-struct Pages<'s, S> {
-    storage: &'s mut S,
+struct Pages<'s> {
+    storage: &'s mut dyn Storage,
     size: usize,
     next: u32,
     buffer: Vec<u8>,
 }
 
-impl<S: Storage> Pages<'_, S> {
+impl Pages<'_> {
     fn write(&mut self, image: &[u8]) -> Result<()> {
         self.buffer.extend(image);
         self.next = self.next.checked_add(1).filter(|&no| no < NONE - 1).ok_or(Error::Refused("no page numbers are left"))?;
@@ -104,7 +104,7 @@ struct Leaves {
 }
 
 impl Leaves {
-    fn push(&mut self, key: &[u8], value: &[u8], limits: Limits, out: &mut Pages<'_, impl Storage>) -> Result<()> {
+    fn push(&mut self, key: &[u8], value: &[u8], limits: Limits, out: &mut Pages<'_>) -> Result<()> {
         let cell = leaf_cell(key, value);
         if self.open.len() >= limits.keys || HEADER + self.used + cell > limits.size {
             let full = std::mem::replace(&mut self.full, std::mem::take(&mut self.open));
@@ -119,7 +119,7 @@ impl Leaves {
     }
 
     /// Writes a leaf, or several where it must be split; the last of all has no sibling.
-    fn write(&mut self, leaf: Leaf, last: bool, limits: Limits, out: &mut Pages<'_, impl Storage>) -> Result<()> {
+    fn write(&mut self, leaf: Leaf, last: bool, limits: Limits, out: &mut Pages<'_>) -> Result<()> {
         let parts = leaf.parts(limits);
         let end = parts.last().map_or(0, |part| part.end);
         for part in parts {
@@ -132,7 +132,7 @@ impl Leaves {
         Ok(())
     }
 
-    fn finish(mut self, limits: Limits, out: &mut Pages<'_, impl Storage>) -> Result<Vec<Child>> {
+    fn finish(mut self, limits: Limits, out: &mut Pages<'_>) -> Result<Vec<Child>> {
         let (full, open) = (std::mem::take(&mut self.full), std::mem::take(&mut self.open));
         if open.len() * 2 >= full.len() && !full.is_empty() {
             self.write(Leaf { next: NONE, cells: full }, false, limits, out)?;

@@ -5,13 +5,12 @@ use std::collections::HashMap;
 use super::node::{Inner, Leaf, Limits};
 use super::pager::Pager;
 use super::{Error, Result};
-use crate::engine::storage::Storage;
 use crate::format::ddia_btree::encode::{self, internal_cell, leaf_cell};
 use crate::format::ddia_btree::page::{self, HEADER, MAX_HEIGHT, Meta, NONE};
 
 /// The pages that a batch has changed so far.
-pub struct Change<'p, S> {
-    pager: &'p Pager<S>,
+pub struct Change<'p> {
+    pager: &'p Pager,
     limits: Limits,
     meta: Meta,
     /// In the order in which they were first changed, which is that of the original: right halves before left ones.
@@ -24,9 +23,9 @@ type Way = Vec<(u32, Inner, usize)>;
 /// Pages that came to stand to the right of one that was split, each with its lowest key.
 type Rise = Vec<(Vec<u8>, u32)>;
 
-impl<'p, S: Storage> Change<'p, S> {
+impl<'p> Change<'p> {
     /// Nothing changed yet. `meta` may differ from that of the file in its free list.
-    pub fn new(pager: &'p Pager<S>, max_keys: usize, meta: Meta) -> Self {
+    pub fn new(pager: &'p Pager, max_keys: usize, meta: Meta) -> Self {
         let limits = Limits { size: pager.size, keys: max_keys };
         Change { pager, limits, meta, images: Vec::new(), places: HashMap::new() }
     }

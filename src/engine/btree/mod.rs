@@ -25,7 +25,6 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
-use std::io as stdio;
 use std::ops::RangeBounds;
 
 use change::Change;
@@ -33,7 +32,7 @@ use pager::Pager;
 pub use scan::Scan;
 
 use super::storage::Storage;
-use super::{Error, Op, Result};
+use super::{Error, Op, Result, io_error};
 use crate::format::ddia_btree::page::{self, NONE, SIZES};
 
 /// The data file.
@@ -72,25 +71,26 @@ impl Options {
 }
 
 /// A store.
-pub struct BTree<S> {
-    pager: Pager<S>,
+pub struct BTree {
+    pager: Pager,
     max_keys: usize,
     /// The free list of the file is believed only after a look at the tree: a page of it that is in use would be lost.
     free_list_known: bool,
 }
 
-impl<S: Storage> BTree<S> {
+impl BTree {
     /// Opens a store, or begins one where there is none; redoes what the WAL has.
     ///
     /// # Errors
     /// [`Error::Damaged`] where the files hold something that no crash explains, with nothing changed; [`Error::Refused`]
     /// where the options contradict each other or the file; [`Error::Io`].
-    pub fn open(mut storage: S, options: Options) -> Result<Self> {
+    pub fn open(storage: impl Storage + 'static, options: Options) -> Result<Self> {
         options.check()?;
-        if recover::nothing_there(&mut storage)? {
+        if recover::nothing_there(&storage)? {
             return Self::build(storage, options, std::iter::empty::<(&[u8], &[u8])>());
         }
-        let (size, meta) = recover::recover(&mut storage, &options)?;
+        let mut storage = Box::new(storage);
+        let (size, meta) = recover::recover(&mut *storage, &options)?;
         let max_keys = options.max_keys(size);
         Ok(BTree { pager: Pager::new(storage, size, meta), max_keys, free_list_known: false })
     }
@@ -100,17 +100,18 @@ impl<S: Storage> BTree<S> {
     /// # Errors
     /// [`Error::Refused`] where a store is there already, where keys do not rise, where a pair fits no page; [`Error::Io`].
     pub fn build<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-        mut storage: S,
+        storage: impl Storage + 'static,
         options: Options,
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self> {
         options.check()?;
-        if !recover::nothing_there(&mut storage)? {
+        if !recover::nothing_there(&storage)? {
             return Err(Error::Refused("there is a store already"));
         }
+        let mut storage = Box::new(storage);
         let size = options.page_size.unwrap_or(DEFAULT_SIZE) as usize;
         let max_keys = options.max_keys(size);
-        let meta = build::build(&mut storage, node::Limits { size, keys: max_keys }, pairs.into_iter())?;
+        let meta = build::build(&mut *storage, node::Limits { size, keys: max_keys }, pairs.into_iter())?;
         Ok(BTree { pager: Pager::new(storage, size, meta), max_keys, free_list_known: true })
     }
 
@@ -168,7 +169,7 @@ impl<S: Storage> BTree<S> {
     ///
     /// # Errors
     /// As [`get`](Self::get), here and from the iterator.
-    pub fn scan<'k>(&self, range: impl RangeBounds<&'k [u8]>) -> Result<Scan<'_, S>> {
+    pub fn scan<'k>(&self, range: impl RangeBounds<&'k [u8]>) -> Result<Scan<'_>> {
         Scan::new(self, range)
     }
 
@@ -190,13 +191,12 @@ impl<S: Storage> BTree<S> {
         self.pager.checkpoint()
     }
 
-    /// Leaves an empty WAL, and gives the storage back.
+    /// Leaves an empty WAL.
     ///
     /// # Errors
     /// As [`checkpoint`](Self::checkpoint).
-    pub fn close(mut self) -> Result<S> {
-        self.checkpoint()?;
-        Ok(self.pager.storage)
+    pub fn close(mut self) -> Result<()> {
+        self.checkpoint()
     }
 
     /// The leaf that a key belongs to; without one, the first.
@@ -227,7 +227,7 @@ impl<S: Storage> BTree<S> {
             return Ok(());
         }
         if self.pager.meta.free_head != NONE {
-            let load = |no| pager::read_page(&self.pager.storage, no, self.pager.size);
+            let load = |no| pager::read_page(&*self.pager.storage, no, self.pager.size);
             let look = check::look(&load, &self.pager.meta, u64::MAX)?;
             if look.free.is_some() {
                 self.pager.meta.free_head = NONE;
@@ -238,8 +238,8 @@ impl<S: Storage> BTree<S> {
     }
 }
 
-fn io<T>(file: &str, result: stdio::Result<T>) -> Result<T> {
-    result.map_err(|source| Error::Io { file: file.into(), source })
+fn io<T>(file: &str, result: std::io::Result<T>) -> Result<T> {
+    result.map_err(io_error(file))
 }
 
 fn damaged<T>(file: &str, at: u64, what: &'static str) -> Result<T> {

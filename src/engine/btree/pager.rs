@@ -18,8 +18,8 @@ const WAL_LIMIT: u64 = 4 << 20;
 const BUFFER: usize = 1 << 20;
 
 /// The files of one store.
-pub struct Pager<S> {
-    pub storage: S,
+pub struct Pager {
+    pub storage: Box<dyn Storage>,
     /// Bytes of a page.
     pub size: usize,
     /// The metadata, as after the last commit.
@@ -30,9 +30,9 @@ pub struct Pager<S> {
     poisoned: bool,
 }
 
-impl<S: Storage> Pager<S> {
+impl Pager {
     /// Over a data file without a WAL to redo.
-    pub fn new(storage: S, size: usize, meta: Meta) -> Self {
+    pub fn new(storage: Box<dyn Storage>, size: usize, meta: Meta) -> Self {
         Pager { storage, size, meta, wal: 0, poisoned: false }
     }
 
@@ -52,7 +52,7 @@ impl<S: Storage> Pager<S> {
     /// [`Error::Damaged`] where the file has no such page, [`Error::Io`], [`Error::Poisoned`].
     pub fn page(&self, no: u32) -> Result<Vec<u8>> {
         self.usable()?;
-        match read_page(&self.storage, no, self.size)? {
+        match read_page(&*self.storage, no, self.size)? {
             Some(page) => Ok(page),
             None => self.damaged(no, "no such page: it lies behind the end of the file"),
         }
@@ -120,28 +120,28 @@ impl<S: Storage> Pager<S> {
             return Ok(());
         }
         self.poisoned = true;
-        empty_wal(&mut self.storage)?;
+        empty_wal(&mut *self.storage)?;
         (self.wal, self.poisoned) = (0, false);
         Ok(())
     }
 }
 
 /// The data file is synced before the WAL is emptied, and that before anything is written to it again.
-pub fn empty_wal(storage: &mut impl Storage) -> Result<()> {
+pub fn empty_wal(storage: &mut dyn Storage) -> Result<()> {
     io(DATA, storage.sync(DATA))?;
     io(WAL, storage.set_len(WAL, 0))?;
     io(WAL, storage.sync(WAL))
 }
 
 /// A page as it lies in the file; `None` where the file has not all of it.
-pub fn read_page(storage: &impl Storage, no: u32, size: usize) -> Result<Option<Vec<u8>>> {
+pub fn read_page(storage: &dyn Storage, no: u32, size: usize) -> Result<Option<Vec<u8>>> {
     let mut page = vec![0; size];
     let whole = read_all(storage, DATA, u64::from(no) * size as u64, &mut page)?;
     Ok(whole.then_some(page))
 }
 
 /// Fills `buf`; `false` where the file ends before.
-pub fn read_all(storage: &impl Storage, name: &str, at: u64, buf: &mut [u8]) -> Result<bool> {
+pub fn read_all(storage: &dyn Storage, name: &str, at: u64, buf: &mut [u8]) -> Result<bool> {
     let mut done = 0;
     while let Some(rest) = buf.get_mut(done..).filter(|rest| !rest.is_empty()) {
         match io(name, storage.read(name, at + done as u64, rest))? {

@@ -1,23 +1,19 @@
 //! Opening: the page size, the WAL, a look at the tree as it will be, and only then the first write.
 
-use std::io;
-use std::sync::Mutex;
-
 use super::check::{self, Look};
 use super::mend::{self, Mend};
 use super::pager::{empty_wal, read_all, read_page};
 use super::redo::{self, Redo};
 use super::{DATA, Error, Options, Result, WAL, damaged, io as told};
-use crate::engine::storage::Storage;
+use crate::engine::storage::{Storage, View};
 use crate::format::ddia_btree::page::{self, META, Meta, NONE, SIZES};
 use crate::format::ddia_btree::{encode, page_size};
-use crate::log::bytes::ReadAt;
 
 /// Whether no store is there: no data file, or one that never got beyond its creation.
 ///
 /// # Errors
 /// [`Error::Damaged`] where the WAL has something and the data file nothing; I/O.
-pub fn nothing_there(storage: &mut impl Storage) -> Result<bool> {
+pub fn nothing_there(storage: &dyn Storage) -> Result<bool> {
     let len = told(DATA, storage.size(DATA))?.unwrap_or(0);
     let wal = redo::len(storage)?;
     if len == 0 && wal > 0 {
@@ -38,7 +34,7 @@ pub fn nothing_there(storage: &mut impl Storage) -> Result<bool> {
 ///
 /// # Errors
 /// [`Error::Damaged`] and [`Error::Refused`] with nothing changed; [`Error::Io`].
-pub fn recover<S: Storage>(storage: &mut S, options: &Options) -> Result<(usize, Meta)> {
+pub fn recover(storage: &mut dyn Storage, options: &Options) -> Result<(usize, Meta)> {
     let wal = redo::len(storage)?;
     let plan = plan(storage, options, wal)?;
     if wal > 0 {
@@ -61,10 +57,14 @@ struct Plan {
 }
 
 /// The page size for which the store makes sense, and what is to be done then.
-fn plan<S: Storage>(storage: &mut S, options: &Options, wal: u64) -> Result<Plan> {
+fn plan(storage: &dyn Storage, options: &Options, wal: u64) -> Result<Plan> {
     let field = field(storage)?;
     let logged = redo::image_len(storage, wal)?;
-    let inferred = page_size(&DataFile::new(storage)?, logged);
+    let view = told(DATA, View::of(storage, DATA))?;
+    let inferred = page_size(&view, logged);
+    if let Some(source) = view.failure() {
+        return told(DATA, Err(source));
+    }
     let asked = options.page_size.map(u64::from);
     let sizes = [field, logged, inferred, asked].into_iter().flatten().filter(|size| SIZES.contains(size));
     let mut first = None;
@@ -95,14 +95,14 @@ fn plan<S: Storage>(storage: &mut S, options: &Options, wal: u64) -> Result<Plan
 }
 
 /// The page-size field, where it is not zero.
-fn field(storage: &impl Storage) -> Result<Option<u64>> {
+fn field(storage: &dyn Storage) -> Result<Option<u64>> {
     let mut head = [0; META];
     read_all(storage, DATA, 0, &mut head)?;
     Ok(page::meta_fields(&head).map(|meta| u64::from(meta.page_size)).filter(|&size| size > 0))
 }
 
 /// What the store is with pages of this size.
-fn examine(storage: &impl Storage, size: usize, wal: u64) -> Result<Plan> {
+fn examine(storage: &dyn Storage, size: usize, wal: u64) -> Result<Plan> {
     let redo = redo::read(storage, size, wal)?;
     let load = |no: u32| match redo.images.get(&no) {
         Some(&at) => {
@@ -134,7 +134,7 @@ fn examine(storage: &impl Storage, size: usize, wal: u64) -> Result<Plan> {
 }
 
 /// Writes what was planned; may be cut short anywhere and begun anew, as the WAL goes last.
-fn apply(storage: &mut impl Storage, plan: &Plan) -> Result<()> {
+fn apply(storage: &mut dyn Storage, plan: &Plan) -> Result<()> {
     let mut image = vec![0; plan.size];
     for (&no, &at) in &plan.redo.images {
         if !read_all(storage, WAL, at, &mut image)? {
@@ -152,27 +152,4 @@ fn apply(storage: &mut impl Storage, plan: &Plan) -> Result<()> {
         told(DATA, storage.write(DATA, 0, page0.get(..META).unwrap_or(&page0)))?;
     }
     empty_wal(storage)
-}
-
-/// The data file, for those who read files.
-struct DataFile<'s, S> {
-    storage: Mutex<&'s mut S>,
-    len: u64,
-}
-
-impl<'s, S: Storage> DataFile<'s, S> {
-    fn new(storage: &'s mut S) -> Result<Self> {
-        let len = told(DATA, storage.size(DATA))?.unwrap_or(0);
-        Ok(DataFile { storage: Mutex::new(storage), len })
-    }
-}
-
-impl<S: Storage> ReadAt for DataFile<'_, S> {
-    fn size(&self) -> u64 {
-        self.len
-    }
-
-    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.storage.lock().unwrap_or_else(|e| e.into_inner()).read(DATA, at, buf)
-    }
 }

@@ -36,7 +36,7 @@ enum Entry {
 ///
 /// # Errors
 /// [`Error::Damaged`](super::Error) where an entry in front of a commit entry cannot be right; I/O.
-pub fn read(storage: &impl Storage, size: usize, len: u64) -> Result<Redo> {
+pub fn read(storage: &dyn Storage, size: usize, len: u64) -> Result<Redo> {
     let mut redo = Redo::default();
     let mut group: Vec<(u32, u64)> = Vec::new();
     let (mut at, mut seq) = (0, 1u32);
@@ -114,7 +114,7 @@ fn torn(bytes: &[u8], size: usize, seq: u32) -> bool {
 /// Whether the group that broke at `from`, at its entry `seq`, was committed, or one behind it was: a commit entry stands
 /// where this group's would, or behind an entry that is sound. A commit entry is written only when all in front of it is on
 /// disk, so what is broken in front of one was broken later.
-fn committed_behind(storage: &impl Storage, from: u64, seq: u32, size: usize, len: u64) -> Result<bool> {
+fn committed_behind(storage: &dyn Storage, from: u64, seq: u32, size: usize, len: u64) -> Result<bool> {
     let stride = (size + MARK) as u64;
     let mut piece = vec![0; PIECE];
     let mut before = vec![0; size + MARK];
@@ -150,7 +150,7 @@ fn committed_behind(storage: &impl Storage, from: u64, seq: u32, size: usize, le
 }
 
 /// The length of the shortest image among the first entries: the page size, where not every page overflowed.
-pub fn image_len(storage: &impl Storage, len: u64) -> Result<Option<u64>> {
+pub fn image_len(storage: &dyn Storage, len: u64) -> Result<Option<u64>> {
     let (mut at, mut shortest) = (0u64, None::<u64>);
     for _ in 0..ASKED {
         let mut head = [0; HEAD as usize];
@@ -181,6 +181,6 @@ pub fn image_len(storage: &impl Storage, len: u64) -> Result<Option<u64>> {
 }
 
 /// Length of the WAL; 0 where there is none.
-pub fn len(storage: &impl Storage) -> Result<u64> {
+pub fn len(storage: &dyn Storage) -> Result<u64> {
     Ok(io(WAL, storage.size(WAL))?.unwrap_or(0))
 }

@@ -4,12 +4,11 @@ use std::ops::{Bound, RangeBounds};
 
 use super::node::Leaf;
 use super::{BTree, Result};
-use crate::engine::storage::Storage;
 use crate::format::ddia_btree::page::NONE;
 
 /// Pairs in rising order of key; see [`BTree::scan`]. Ends after an error.
-pub struct Scan<'t, S> {
-    tree: &'t BTree<S>,
+pub struct Scan<'t> {
+    tree: &'t BTree,
     cells: std::vec::IntoIter<(Vec<u8>, Vec<u8>)>,
     next: u32,
     /// Leaves yet to be read, at most: a chain of siblings that is longer goes in a circle.
@@ -18,8 +17,8 @@ pub struct Scan<'t, S> {
     to: Bound<Vec<u8>>,
 }
 
-impl<'t, S: Storage> Scan<'t, S> {
-    pub(super) fn new<'k>(tree: &'t BTree<S>, range: impl RangeBounds<&'k [u8]>) -> Result<Self> {
+impl<'t> Scan<'t> {
+    pub(super) fn new<'k>(tree: &'t BTree, range: impl RangeBounds<&'k [u8]>) -> Result<Self> {
         let (from, to) = (range.start_bound().map(|k| k.to_vec()), range.end_bound().map(|k| k.to_vec()));
         let first = match &from {
             Bound::Included(key) | Bound::Excluded(key) => Some(key.as_slice()),
@@ -46,7 +45,7 @@ impl<'t, S: Storage> Scan<'t, S> {
     }
 }
 
-impl<S: Storage> Iterator for Scan<'_, S> {
+impl Iterator for Scan<'_> {
     type Item = Result<(Vec<u8>, Vec<u8>)>;
 
     fn next(&mut self) -> Option<Self::Item> {

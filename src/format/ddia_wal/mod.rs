@@ -20,6 +20,7 @@ use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Mark, Record, Trust};
 use crate::log::survey::{Grouping, Rules, Survey};
 
+pub mod encode;
 mod engine;
 
 /// The fields of a record.
@@ -47,8 +48,19 @@ const KEY: u64 = LAYOUT.offset("key");
 const FIXED: u64 = LAYOUT.fixed();
 const _: () = assert!(FIXED == 25 && KEY == 21);
 
+/// Sets a key.
+pub const PUT: u8 = 1;
+/// Deletes a key.
+pub const DELETE: u8 = 2;
+/// Closes a batch and makes it count.
+pub const COMMIT: u8 = 3;
+/// Means nothing to a reader but that its number was given out.
+pub const CHECKPOINT: u8 = 4;
+/// Opens a batch (v2).
+pub const BEGIN: u8 = 5;
 /// Operations, by their byte.
-pub const OPS: [(u8, &str); 5] = [(1, "PUT"), (2, "DELETE"), (3, "COMMIT"), (4, "CHECKPOINT"), (5, "BEGIN")];
+pub const OPS: [(u8, &str); 5] =
+    [(PUT, "PUT"), (DELETE, "DELETE"), (COMMIT, "COMMIT"), (CHECKPOINT, "CHECKPOINT"), (BEGIN, "BEGIN")];
 
 /// CRC-32 of each op byte alone: where the checksum of its record begins. The engine's constants, see the format notes.
 const OP_CRC: [u32; 6] = [0xD202_EF8D, 0xA505_DF1B, 0x3C0C_8EA1, 0x4B0B_BE37, 0xD56F_2B94, 0xA268_1B02];
@@ -78,9 +90,9 @@ fn head<B: Bytes>(b: &mut B, at: u64) -> Result<Head, Fault> {
 
 fn mark(op: u8) -> Mark {
     match op {
-        1 | 2 => Mark::Data,
-        3 => Mark::Commit,
-        5 => Mark::Begin,
+        PUT | DELETE => Mark::Data,
+        COMMIT => Mark::Commit,
+        BEGIN => Mark::Begin,
         _ => Mark::Note,
     }
 }
