@@ -56,10 +56,7 @@ pub fn read(storage: &dyn Storage, size: usize, len: u64) -> Result<Redo> {
                 redo.images.extend(group.drain(..));
                 (at, seq) = (at + FIXED, 1);
             }
-            Err(what) if torn(bytes, size, seq) && !committed_behind(storage, at, seq, size, len)? => {
-                let _ = what;
-                break;
-            }
+            Err(_) if torn(bytes, size, seq) && !committed_behind(storage, at, seq, size, len)? => break,
             Err(what) => return damaged(WAL, at, what),
         }
     }
@@ -107,7 +104,8 @@ fn is_commit(bytes: &[u8], seq: u32) -> bool {
 fn torn(bytes: &[u8], size: usize, seq: u32) -> bool {
     let mut commit = Vec::with_capacity(MARK);
     encode::commit(&mut commit, seq);
-    let head = words(bytes, 0).is_some_and(|[found, _, len]: [u32; 3]| found == seq && len as usize == size);
+    let head = words(bytes, 0)
+        .is_some_and(|[found, page, len]: [u32; 3]| found == seq && page != COMMIT && len as usize == size);
     bytes.len() != MARK || head || bytes.iter().zip(&commit).all(|(found, meant)| *found == 0 || found == meant)
 }
 

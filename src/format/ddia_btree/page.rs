@@ -229,7 +229,7 @@ pub fn image(image: &[u8], size: Option<u64>) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A leaf page.
