@@ -2,18 +2,17 @@
 //!
 //! A group goes to the WAL page by page and is synced; then its commit entry, synced as well, so that a commit entry on
 //! disk means that all in front of it is there; then the pages are written in place. They are synced before the WAL is
-//! emptied, and the empty WAL before the next group. So whatever a crash leaves, redoing the committed groups gives the
-//! state after the last of them.
+//! emptied, and the empty WAL before the next group. So whatever a crash leaves, redoing what is committed gives the state
+//! after the last group. There is one at most: behind a second one the data file would hold pages newer than the first,
+//! against which nobody could judge it.
 
 use super::{DATA, Result, WAL, damaged, io};
 use crate::engine::Error;
 use crate::engine::storage::Storage;
+use crate::format::ddia_btree::MAX_SEQ;
 use crate::format::ddia_btree::encode;
 use crate::format::ddia_btree::page::Meta;
-use crate::format::ddia_btree::{FIXED, MAX_SEQ};
 
-/// A WAL longer than this is emptied at the next commit.
-const WAL_LIMIT: u64 = 4 << 20;
 /// What is gathered before it is written to the WAL.
 const BUFFER: usize = 1 << 20;
 
@@ -24,8 +23,8 @@ pub struct Pager {
     pub size: usize,
     /// The metadata, as after the last commit.
     pub meta: Meta,
-    /// Bytes of committed groups in the WAL.
-    wal: u64,
+    /// The WAL holds a group, which is committed and in place.
+    logged: bool,
     /// A write failed: what is on disk is not known.
     poisoned: bool,
 }
@@ -33,7 +32,7 @@ pub struct Pager {
 impl Pager {
     /// Over a data file without a WAL to redo.
     pub fn new(storage: Box<dyn Storage>, size: usize, meta: Meta) -> Self {
-        Pager { storage, size, meta, wal: 0, poisoned: false }
+        Pager { storage, size, meta, logged: false, poisoned: false }
     }
 
     /// Offset of a page.
@@ -76,19 +75,20 @@ impl Pager {
         if images.len() as u64 + 2 >= u64::from(MAX_SEQ) {
             return Err(Error::Refused("a batch that changes so many pages is too large for one group of the WAL"));
         }
+        self.checkpoint()?;
         let page0 = encode::meta(self.size, &meta);
-        self.poisoned = true;
+        (self.logged, self.poisoned) = (true, true);
         self.log(images, &page0)?;
         for (no, image) in images {
             io(DATA, self.storage.write(DATA, self.at(*no), image))?;
         }
         io(DATA, self.storage.write(DATA, 0, &page0))?;
         (self.meta, self.poisoned) = (meta, false);
-        if self.wal > WAL_LIMIT { self.checkpoint() } else { Ok(()) }
+        Ok(())
     }
 
     fn log(&mut self, images: &[(u32, Vec<u8>)], page0: &[u8]) -> Result<()> {
-        let (mut at, mut seq, mut buffer) = (self.wal, 0, Vec::new());
+        let (mut at, mut seq, mut buffer) = (0, 0, Vec::new());
         let entries = images.iter().map(|(no, image)| (*no, image.as_slice()));
         for (no, image) in entries.chain([(0, page0)]) {
             seq += 1;
@@ -105,9 +105,7 @@ impl Pager {
         buffer.clear();
         encode::commit(&mut buffer, seq + 1);
         io(WAL, self.storage.write(WAL, at, &buffer))?;
-        io(WAL, self.storage.sync(WAL))?;
-        self.wal = at + FIXED;
-        Ok(())
+        io(WAL, self.storage.sync(WAL))
     }
 
     /// Syncs the pages, then empties the WAL.
@@ -116,12 +114,12 @@ impl Pager {
     /// [`Error::Io`], [`Error::Poisoned`].
     pub fn checkpoint(&mut self) -> Result<()> {
         self.usable()?;
-        if self.wal == 0 {
+        if !self.logged {
             return Ok(());
         }
         self.poisoned = true;
         empty_wal(&mut *self.storage)?;
-        (self.wal, self.poisoned) = (0, false);
+        (self.logged, self.poisoned) = (false, false);
         Ok(())
     }
 }
