@@ -28,8 +28,8 @@ pub struct Look {
     pub free: Option<Trouble>,
     /// Pages that the tree leads to.
     pub reached: Bits,
-    /// The first leaf, in order of key.
-    pub first_leaf: Option<u32>,
+    /// Pages of the free list.
+    pub listed: Bits,
     /// The leaf before, and where it points to.
     before: Option<(u32, u32)>,
 }
@@ -52,7 +52,7 @@ pub fn look(load: &Load<'_>, meta: &Meta, pages: u64) -> Result<Look> {
         tree: None,
         free: None,
         reached: Bits::new(pages.min(meta.next_free.into())),
-        first_leaf: None,
+        listed: Bits::new(pages.min(meta.next_free.into())),
         before: None,
     };
     look.descend(load, meta)?;
@@ -97,7 +97,6 @@ impl Look {
         }
         if node.leaf {
             self.keys += u64::from(node.count);
-            self.first_leaf.get_or_insert(step.page);
             if self.before.is_some_and(|before| before.1 != step.page) {
                 self.tell(step.page, "the leaf before names another next one");
             }
@@ -118,12 +117,11 @@ impl Look {
         }
     }
 
-    fn free_list(&self, load: &Load<'_>, meta: &Meta) -> Result<Option<Trouble>> {
-        let mut seen = self.reached.clone();
+    fn free_list(&mut self, load: &Load<'_>, meta: &Meta) -> Result<Option<Trouble>> {
         let mut no = meta.free_head;
         while no != NONE {
             let trouble = |what| Ok(Some(Trouble { page: no, what }));
-            if no == 0 || !seen.set(no) {
+            if no == 0 || self.reached.has(no) || !self.listed.set(no) {
                 return trouble("a free page that is in use, free twice, or does not exist");
             }
             let Some(bytes) = load(no)? else { return trouble("a free page behind the end of the file") };

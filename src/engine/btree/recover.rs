@@ -114,15 +114,15 @@ fn examine(storage: &dyn Storage, size: usize, wal: u64) -> Result<Plan> {
     let Some(page0) = load(0)? else { return damaged(DATA, 0, "shorter than a page") };
     let meta = page::meta(&page0).or_else(|what| damaged(DATA, 0, what))?;
     let len = told(DATA, storage.size(DATA))?.unwrap_or(0);
-    if len.div_ceil(size as u64) > meta.next_free.into() {
-        return damaged(DATA, 12, "the metadata counts fewer pages than the file has");
-    }
     if let Some(at) = redo.images.iter().find(|(no, _)| **no >= meta.next_free).map(|(_, at)| *at) {
         return damaged(WAL, at, "an image of a page that is not in use");
     }
     let mut mend = None;
     if wal == 0 {
-        // Without a WAL there was no crash; the way down to the first leaf is enough to tell the page size.
+        // Without a WAL there was no crash; so much is enough to tell the page size.
+        if len.div_ceil(size as u64) > meta.next_free.into() {
+            return damaged(DATA, 12, "the metadata counts fewer pages than the file has");
+        }
         check::first_leaf(&load, &meta, size)?;
     } else {
         let newest = redo.images.keys().max().map_or(0, |&no| u64::from(no) + 1);
@@ -150,6 +150,13 @@ fn apply(storage: &mut dyn Storage, plan: &Plan) -> Result<()> {
         told(DATA, storage.sync(DATA))?;
         let page0 = encode::meta(plan.size, &mend.meta);
         told(DATA, storage.write(DATA, 0, page0.get(..META).unwrap_or(&page0)))?;
+        told(DATA, storage.sync(DATA))?;
+        // Nothing but the free list leads to these any more, and a list cut short is let go at the next attempt.
+        for (i, no) in mend.freed.iter().enumerate() {
+            let next = mend.freed.get(i + 1).copied().unwrap_or(mend.behind);
+            let image = encode::free(plan.size, next);
+            told(DATA, storage.write(DATA, u64::from(*no) * plan.size as u64, &image))?;
+        }
     }
     empty_wal(storage)
 }
