@@ -3,7 +3,7 @@
 //! Crashes: a random script of changes runs over a disk that records them, and every image that a crash after any of them
 //! can leave is opened. Nothing acknowledged is missing, no batch is there in part, the tree is whole, and the store goes on.
 //! The original: where `WALMEDIC_ORIGINALS` names a folder that holds `b-tree-storage-engine/btree.py`, it opens what the
-//! engine wrote, and the engine opens what it wrote, closed or killed at any write.
+//! engine wrote, and the engine opens what it wrote, closed or killed at any write. A corpus with known truth is used where one lies beside the checkout.
 
 mod common;
 
@@ -13,11 +13,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::random::{Random, Watch};
+use sha2::{Digest, Sha256};
 use walmedic::analysis::OpenLog;
+use walmedic::engine::Op;
 use walmedic::engine::btree::{BTree, DATA, Options, WAL};
 use walmedic::engine::crash::{CrashDisk, Image};
 use walmedic::engine::storage::Directory;
-use walmedic::engine::Op;
+use walmedic::format::ddia_btree::salvage;
 use walmedic::log::finding::{Class, Code};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -27,9 +29,14 @@ fn options(page_size: u32, max_keys: u16) -> Options {
 }
 
 fn pairs(tree: &BTree) -> Model {
-    let pairs = tree.scan(..).and_then(Iterator::collect::<Result<Vec<_>, _>>).expect("the tree can be scanned");
+    let pairs =
+        tree.scan(..).and_then(Iterator::collect::<Result<Vec<_>, _>>).expect("the tree can be scanned");
     let model: Model = pairs.iter().cloned().collect();
-    assert_eq!((model.len(), tree.len()), (pairs.len(), pairs.len() as u64), "as many as counted, none twice");
+    assert_eq!(
+        (model.len(), tree.len()),
+        (pairs.len(), pairs.len() as u64),
+        "as many as counted, none twice"
+    );
     for (key, value) in &model {
         assert_eq!(tree.get(key).expect("found").as_ref(), Some(value), "siblings and descent agree");
     }
@@ -38,7 +45,8 @@ fn pairs(tree: &BTree) -> Model {
 
 /// What `verify` finds in these files.
 fn findings(files: &Image) -> Vec<(Code, String)> {
-    let format = *walmedic::format::ALL.iter().find(|f| f.profile().name == "ddia-btree").expect("registered");
+    let format =
+        *walmedic::format::ALL.iter().find(|f| f.profile().name == "ddia-btree").expect("registered");
     let known = [DATA, WAL].iter().filter_map(|name| Some((name.to_string(), files.get(*name)?.clone())));
     let report = OpenLog::memory(format, known.collect(), Some("r3")).analyse(1);
     let told = report.findings().filter(|f| f.class != Class::Note);
@@ -410,7 +418,11 @@ fn the_original_and_the_engine_go_on_with_each_others_files() {
             let originals = |folder: &Path| original.call("run", options, &[folder, out.path()], &changes);
             run(ours.path(), options, &changes);
             originals(theirs.path());
-            if part % 2 == 0 { run(both.path(), options, &changes) } else { drop(originals(both.path())) }
+            if part % 2 == 0 {
+                run(both.path(), options, &changes)
+            } else {
+                drop(originals(both.path()))
+            }
             // Page for page: only the page-size field, which the original wipes, may differ.
             let [a, b, c] = [&ours, &theirs, &both].map(|dir| {
                 let mut bytes = std::fs::read(dir.path().join(DATA)).expect("a data file");
@@ -461,7 +473,10 @@ fn what_the_original_leaves_when_killed_opens_as_before_or_after() {
         for (n, line) in text.lines().enumerate() {
             let at: usize = line.parse().expect("the number of a change");
             let folder = out.path().join(n.to_string());
-            let copy = || [DATA, WAL].map(|name| (name.to_owned(), std::fs::read(folder.join(name)).unwrap_or_default()));
+            let copy = || {
+                [DATA, WAL]
+                    .map(|name| (name.to_owned(), std::fs::read(folder.join(name)).unwrap_or_default()))
+            };
             let disk = CrashDisk::of(copy().into());
             let tree = BTree::open(disk.clone(), Options::default()).expect("opens");
             let found = pairs(&tree);
@@ -508,4 +523,60 @@ fn the_original_opens_what_a_crash_leaves_of_the_engine() {
         assert!(sound, "image {n} behind change {at}: neither before nor after");
     }
     println!("{} images", folders.len());
+}
+
+/// Compared are the pairs that [`salvage::leaves`] finds in the data file alone, and what the engine opens: a crash as the
+/// state before or after the operation, damage not at all.
+#[test]
+fn the_corpus_is_salvaged_and_opened() {
+    let shared = std::env::var_os("WALMEDIC_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let (mut salvaged, mut opened, mut refused) = (0, 0, 0);
+    for revision in ["r1", "r2", "r3"] {
+        let folder = shared.join("corpus").join(format!("ddia-btree-{revision}"));
+        let Ok(cases) = std::fs::read_dir(&folder) else {
+            println!("not run: {} is absent", folder.display());
+            continue;
+        };
+        for case in cases.map(|case| case.expect("a case").path()) {
+            let read = |name: &str| std::fs::read(case.join("input").join(name)).unwrap_or_default();
+            let truth = std::fs::read(case.join("truth.json")).expect("a truth");
+            let truth: serde_json::Value = serde_json::from_slice(&truth).expect("JSON");
+            let ways = truth["ways"].as_array().cloned().unwrap_or_default();
+            let by_leaves = |way: &&serde_json::Value| {
+                way["how"].as_str().is_some_and(|how| how.starts_with("every page of"))
+            };
+            if let Some(way) = ways.iter().find(by_leaves) {
+                let mut found = Model::new();
+                salvage::leaves(&&read(DATA)[..], 256, &mut |key, value, _, _| {
+                    found.entry(key.to_vec()).or_insert_with(|| value.to_vec());
+                });
+                assert_eq!(way["state_sha256"], digest(&found), "{}: salvaged", case.display());
+                salvaged += 1;
+            }
+            if revision == "r3" {
+                let files = [DATA, WAL].map(|name| (name.to_owned(), read(name)));
+                let disk = CrashDisk::of(files.into());
+                match BTree::open(disk.clone(), Options::default()) {
+                    Ok(tree) => {
+                        let found = digest(&pairs(&tree));
+                        let known = ["state_before_op", "state_after_op"]
+                            .map(|state| truth[state]["state_sha256"] == found);
+                        assert!(known.contains(&true), "{}: neither before nor after", case.display());
+                        opened += 1;
+                    }
+                    Err(e) => {
+                        assert_eq!(disk.events(), 0, "{}: {e}", case.display());
+                        refused += 1;
+                    }
+                }
+            }
+        }
+    }
+    println!("{salvaged} salvaged, {opened} opened, {refused} refused");
+}
+
+fn digest(model: &Model) -> String {
+    let lines = model.iter().map(|(key, value)| format!("{} {}\n", hex(key), hex(value)));
+    hex(Sha256::digest(lines.collect::<String>()))
 }

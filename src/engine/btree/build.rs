@@ -79,7 +79,11 @@ struct Pages<'s> {
 impl Pages<'_> {
     fn write(&mut self, image: &[u8]) -> Result<()> {
         self.buffer.extend(image);
-        self.next = self.next.checked_add(1).filter(|&no| no < NONE - 1).ok_or(Error::Refused("no page numbers are left"))?;
+        self.next = self
+            .next
+            .checked_add(1)
+            .filter(|&no| no < NONE - 1)
+            .ok_or(Error::Refused("no page numbers are left"))?;
         if self.buffer.len() >= BUFFER { self.flush() } else { Ok(()) }
     }
 
@@ -162,7 +166,8 @@ pub fn levels(
         }
         let mut above = Vec::new();
         for group in groups(&children, limits) {
-            let Some(((low, first), cells)) = children.get(group).and_then(|group| group.split_first()) else {
+            let Some(((low, first), cells)) = children.get(group).and_then(|group| group.split_first())
+            else {
                 continue;
             };
             let image = Inner { first: *first, cells: cells.to_vec() }.image(limits.size);

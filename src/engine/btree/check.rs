@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::{DATA, Result, damaged};
-use crate::format::ddia_btree::page::{self, Meta, NONE, Node};
 use crate::format::ddia_btree::Bits;
+use crate::format::ddia_btree::page::{self, Meta, NONE, Node};
 
 /// Gives a page, or `None` where there is none.
 pub type Load<'a> = dyn Fn(u32) -> Result<Option<Vec<u8>>> + 'a;

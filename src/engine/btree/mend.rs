@@ -11,9 +11,9 @@ use super::check::{Load, Look, Trouble, first_leaf};
 use super::node::Limits;
 use super::redo::Redo;
 use super::{DATA, Result, WAL, damaged};
+use crate::format::ddia_btree::Bits;
 use crate::format::ddia_btree::encode::internal_cell;
 use crate::format::ddia_btree::page::{self, HEADER, Meta, NONE};
-use crate::format::ddia_btree::Bits;
 
 /// What makes the tree whole.
 pub struct Mend {

@@ -162,7 +162,8 @@ mod tests {
         let (key, right) = left.halve().unwrap();
         assert_eq!((left.cells.len(), key.as_slice(), right.first, right.cells.len()), (2, &b"c"[..], 3, 2));
         assert_eq!((left.child(left.place(b"b")), left.place(b"a")), (2, 1));
-        let mut uneven = Inner { first: 0, cells: vec![(vec![b'a'; 90], 1), (vec![b'b'; 3], 2), (vec![b'c'; 3], 3)] };
+        let mut uneven =
+            Inner { first: 0, cells: vec![(vec![b'a'; 90], 1), (vec![b'b'; 3], 2), (vec![b'c'; 3], 3)] };
         let (key, right) = uneven.halve().unwrap();
         assert_eq!((uneven.cells.len(), key.len(), right.cells.len()), (0, 90, 2));
     }

@@ -73,7 +73,9 @@ impl Pager {
     pub fn commit(&mut self, meta: Meta, images: &[(u32, Vec<u8>)]) -> Result<()> {
         self.usable()?;
         if images.len() as u64 + 2 >= u64::from(MAX_SEQ) {
-            return Err(Error::Refused("a batch that changes so many pages is too large for one group of the WAL"));
+            return Err(Error::Refused(
+                "a batch that changes so many pages is too large for one group of the WAL",
+            ));
         }
         self.checkpoint()?;
         let page0 = encode::meta(self.size, &meta);

@@ -56,7 +56,7 @@ pub fn read(storage: &dyn Storage, size: usize, len: u64) -> Result<Redo> {
                 redo.images.extend(group.drain(..));
                 (at, seq) = (at + FIXED, 1);
             }
-            Err(_) if torn(bytes, size, seq) && !committed_behind(storage, at, seq, size, len)? => break,
+            Err(_) if torn(bytes, size, seq) && !committed_behind(storage, Break { at, seq }, size, len)? => break,
             Err(what) => return damaged(WAL, at, what),
         }
     }
@@ -75,7 +75,8 @@ fn entry(bytes: &[u8], size: usize, seq: u32) -> std::result::Result<Entry, &'st
     let Some(image) = bytes.get(HEAD as usize..HEAD as usize + size) else {
         return Err("an entry that the file cuts off");
     };
-    let stored = bytes.get(HEAD as usize + size..).and_then(|b| b.first_chunk().map(|b| u32::from_be_bytes(*b)));
+    let stored =
+        bytes.get(HEAD as usize + size..).and_then(|b| b.first_chunk().map(|b| u32::from_be_bytes(*b)));
     if stored != Some(crc32::update(0, image)) {
         return Err("an image that its checksum does not fit");
     }
@@ -106,17 +107,23 @@ fn torn(bytes: &[u8], size: usize, seq: u32) -> bool {
     encode::commit(&mut commit, seq);
     let head = words(bytes, 0)
         .is_some_and(|[found, page, len]: [u32; 3]| found == seq && page != COMMIT && len as usize == size);
-    bytes.len() != MARK || head || bytes.iter().zip(&commit).all(|(found, meant)| *found == 0 || found == meant)
+    bytes.len() != MARK
+        || head
+        || bytes.iter().zip(&commit).all(|(found, meant)| *found == 0 || found == meant)
 }
 
-/// Whether the group that broke at `from`, at its entry `seq`, was committed, or one behind it was: a commit entry stands
-/// where this group's would, or behind an entry that is sound. A commit entry is written only when all in front of it is on
-/// disk, so what is broken in front of one was broken later.
-fn committed_behind(storage: &dyn Storage, from: u64, seq: u32, size: usize, len: u64) -> Result<bool> {
-    let stride = (size + MARK) as u64;
+/// Where a group broke off: the offset, and the number of the entry that should be there.
+#[derive(Clone, Copy)]
+struct Break {
+    at: u64,
+    seq: u32,
+}
+
+/// Whether the group that broke off was committed, or one behind it was. A commit entry is written only when all in front
+/// of it is on disk: what is broken in front of one was broken later.
+fn committed_behind(storage: &dyn Storage, from: Break, size: usize, len: u64) -> Result<bool> {
     let mut piece = vec![0; PIECE];
-    let mut before = vec![0; size + MARK];
-    let (mut at, mut marks) = (from, 0);
+    let (mut at, mut marks) = (from.at, 0);
     while len.saturating_sub(at) >= FIXED {
         let here = usize::try_from(len - at).unwrap_or(usize::MAX).min(PIECE);
         let bytes = &mut piece[..here];
@@ -124,27 +131,29 @@ fn committed_behind(storage: &dyn Storage, from: u64, seq: u32, size: usize, len
             return damaged(WAL, at, "the file became shorter while it was read");
         }
         for (i, window) in bytes.windows(MARK).enumerate() {
-            let Some([found, COMMIT, 0, 0]) = words(window, 0) else { continue };
-            let mark = at + i as u64;
-            let whole = (mark - from) % stride == 0 && u64::from(found) == u64::from(seq) + (mark - from) / stride;
-            if whole && mark > from {
-                return Ok(true);
-            }
+            let Some([seq, COMMIT, 0, 0]) = words(window, 0) else { continue };
             marks += 1;
-            if marks > MAX_MARKS {
+            if marks > MAX_MARKS || proves(storage, from, at + i as u64, seq, size)? {
                 return Ok(true);
-            }
-            if let Some(start) = mark.checked_sub(stride).filter(|&start| start > from) {
-                let sound = read_all(storage, WAL, start, &mut before)?
-                    && matches!(entry(&before, size, found.wrapping_sub(1)), Ok(Entry::Image(_)));
-                if sound {
-                    return Ok(true);
-                }
             }
         }
         at += (here - MARK + 1) as u64;
     }
     Ok(false)
+}
+
+/// Whether what looks like a commit entry, with this number, is one: it stands where that of the broken group would, or
+/// behind an entry that is sound.
+fn proves(storage: &dyn Storage, from: Break, at: u64, seq: u32, size: usize) -> Result<bool> {
+    let stride = (size + MARK) as u64;
+    let (entries, rest) = ((at - from.at) / stride, (at - from.at) % stride);
+    if rest == 0 && entries > 0 && u64::from(seq) == u64::from(from.seq) + entries {
+        return Ok(true);
+    }
+    let Some(start) = at.checked_sub(stride).filter(|&start| start > from.at) else { return Ok(false) };
+    let mut before = vec![0; size + MARK];
+    let there = read_all(storage, WAL, start, &mut before)?;
+    Ok(there && matches!(entry(&before, size, seq.wrapping_sub(1)), Ok(Entry::Image(_))))
 }
 
 /// The length of the shortest image among the first entries: the page size, where not every page overflowed.

@@ -84,7 +84,8 @@ fn against_model(seed: u64, page_size: u32, max_keys: u16, keys: u64, long: bool
             1 => {
                 tree.close().unwrap();
                 assert_eq!(disk.files()[WAL], b"");
-                tree = BTree::open(disk.clone(), Options { max_keys: Some(max_keys), ..Options::default() }).unwrap();
+                tree = BTree::open(disk.clone(), Options { max_keys: Some(max_keys), ..Options::default() })
+                    .unwrap();
             }
             n if (n < 9) != shrinking => {
                 tree.put(&key, &value).unwrap();
@@ -146,7 +147,8 @@ fn what_fits_no_page_changes_nothing() {
     tree.put(b"k", &[1; 244]).unwrap();
     let before = (disk.files(), disk.events());
     let key = vec![b'k'; 243];
-    let ops = [(&b"k"[..], vec![1; 245]), (&[0xff][..], vec![]), (&key, vec![1, 2, 3]), (&[b'k'; 244][..], vec![])];
+    let ops =
+        [(&b"k"[..], vec![1; 245]), (&[0xff][..], vec![]), (&key, vec![1, 2, 3]), (&[b'k'; 244][..], vec![])];
     for (key, value) in ops {
         let batch = [Op::Delete(b"k"), Op::Put(b"x", b"y"), Op::Put(key, &value)];
         assert!(matches!(tree.batch(&batch), Err(Error::Refused(_))), "{} and {}", key.len(), value.len());
@@ -248,7 +250,8 @@ fn a_bulk_load_is_balanced_and_goes_on_as_a_tree() {
     for (size, max) in [(256, 4), (256, 50), (4096, 40)] {
         for count in [0usize, 1, 4, 5, 6, 9, 21, 22, 500] {
             let disk = CrashDisk::new();
-            let all: Model = (0..count).map(|i| (format!("k{i:04}").into_bytes(), vec![7; i * 31 % 90])).collect();
+            let all: Model =
+                (0..count).map(|i| (format!("k{i:04}").into_bytes(), vec![7; i * 31 % 90])).collect();
             let mut tree = BTree::build(disk.clone(), options(size, max), &all).unwrap();
             assert_eq!((pairs(&tree), tree.len()), (all.clone(), count as u64));
             assert_eq!(findings(disk.files(), true), [""; 0], "{count} pairs, pages of {size}");
@@ -302,7 +305,10 @@ fn the_page_size_is_that_of_the_file() {
     }
     for field in [256, 1024, 4096] {
         let disk = with_field(field);
-        assert!(matches!(BTree::open(disk.clone(), Options::default()), Err(Error::Damaged { .. })), "{field}");
+        assert!(
+            matches!(BTree::open(disk.clone(), Options::default()), Err(Error::Damaged { .. })),
+            "{field}"
+        );
         assert_eq!(disk.events(), 0);
     }
     for wrong in [options(32, 4), options(1 << 17, 4), options(256, 1)] {
@@ -343,7 +349,8 @@ fn committed() -> (Image, Model) {
     }
     tree.checkpoint().unwrap();
     let dat = disk.files()[DATA].clone();
-    tree.batch(&[Op::Put(b"055", b"x"), Op::Put(b"056", b"y"), Op::Put(b"057", b"z"), Op::Delete(b"00")]).unwrap();
+    tree.batch(&[Op::Put(b"055", b"x"), Op::Put(b"056", b"y"), Op::Put(b"057", b"z"), Op::Delete(b"00")])
+        .unwrap();
     let files = Image::from([(DATA.into(), dat), (WAL.into(), disk.files()[WAL].clone())]);
     (files, pairs(&tree))
 }
@@ -367,7 +374,11 @@ fn committed_groups_are_redone_and_the_torn_end_is_not() {
             let tree = BTree::open(disk.clone(), Options::default()).unwrap();
             // The last four bytes of a commit entry are zeros themselves, as are those before.
             let whole = cut == len || (fill.is_some() && cut + 8 >= len);
-            assert_eq!(pairs(&tree), if whole { after.clone() } else { before.clone() }, "cut at {cut} of {len}");
+            assert_eq!(
+                pairs(&tree),
+                if whole { after.clone() } else { before.clone() },
+                "cut at {cut} of {len}"
+            );
             assert_eq!((disk.files()[WAL].len(), findings(disk.files(), true)), (0, vec![]));
         }
     }
@@ -414,4 +425,57 @@ fn a_log_without_its_data_file_is_refused() {
     let disk = CrashDisk::of(Image::from([(WAL.into(), files[WAL].clone())]));
     assert!(matches!(BTree::open(disk.clone(), Options::default()), Err(Error::Damaged { .. })));
     assert_eq!(disk.events(), 0);
+}
+
+#[test]
+fn what_never_got_beyond_its_creation_is_begun_anew() {
+    let fresh =
+        encode::meta(256, &Meta { root: 1, height: 1, keys: 0, next_free: 2, free_head: NONE, page_size: 0 });
+    for dat in [vec![], fresh.clone(), fresh[..24].to_vec(), [fresh, vec![0; 100]].concat()] {
+        let disk = CrashDisk::of(Image::from([(DATA.into(), dat), (NEW.into(), vec![1; 9])]));
+        let mut tree = BTree::open(disk.clone(), options(256, 4)).unwrap();
+        tree.put(b"a", b"1").unwrap();
+        tree.close().unwrap();
+        assert_eq!(findings(disk.files(), true), [""; 0]);
+        assert_eq!(pairs(&BTree::open(disk, Options::default()).unwrap()).len(), 1);
+    }
+}
+
+#[test]
+fn files_of_any_content_are_opened_or_refused() {
+    let (files, _) = committed();
+    let mut random = Random(7);
+    let (mut opened, mut refused) = (0, 0);
+    for round in 0..3000 {
+        let mut files = files.clone();
+        if round % 3 == 0 {
+            files.get_mut(WAL).unwrap().clear();
+        }
+        for _ in 0..=random.below(4) {
+            let bytes = files.get_mut(if random.below(2) == 0 { DATA } else { WAL }).unwrap();
+            let at = random.below(bytes.len() as u64) as usize;
+            match random.below(4) {
+                0 => bytes.truncate(at),
+                1 => bytes.iter_mut().skip(at).take(40).for_each(|b| *b = 0),
+                2 => bytes.extend([0xff; 300]),
+                _ => bytes.iter_mut().skip(at).take(1).for_each(|b| *b ^= 1 << random.below(8)),
+            }
+        }
+        let disk = CrashDisk::of(files.clone());
+        let Ok(mut tree) = BTree::open(disk.clone(), Options::default()) else {
+            assert_eq!((disk.events(), disk.files() == files), (0, true), "refused, so nothing changed");
+            refused += 1;
+            continue;
+        };
+        opened += 1;
+        // What is damaged shows as an error or as other pairs, never as a panic or a scan without end.
+        if let Ok(scan) = tree.scan(..) {
+            assert!(scan.count() < 10_000);
+        }
+        for n in 0..8u8 {
+            tree.put(&[b'0', b'a' + n], &[n; 60]).ok();
+            tree.delete(&[b'1', b'0' + n]).ok();
+        }
+    }
+    assert!(opened > 100 && refused > 1000, "{opened} opened, {refused} refused");
 }
