@@ -95,7 +95,7 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
             [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
             [CompletionResult]::new('--allow', '--allow', [CompletionResultType]::ParameterName, 'Classes of findings that are notes here, separated by commas')
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print them')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print the report')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
             [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile')

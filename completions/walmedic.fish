@@ -121,7 +121,7 @@ gap\t''
 corruption\t''
 foreign\t''
 stale\t''"
-complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l format -d 'How to print them' -r -f -a "text\t'For people'
+complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l format -d 'How to print the report' -r -f -a "text\t'For people'
 json\t'One document'
 ndjson\t'One object a line: `meta` first, `summary` last'
 csv\t'One line a row, with a header'"

@@ -74,7 +74,12 @@ fn survey(open: &OpenLog, file: usize, chunk: Option<usize>) -> Survey {
     let seen: Vec<LogFile<'_>> = files
         .iter()
         .enumerate()
-        .map(|(i, f)| LogFile { name: f.name, claim: f.claim, src: if i == file { source } else { f.src } })
+        .map(|(i, f)| LogFile {
+            name: f.name,
+            claim: f.claim,
+            src: if i == file { source } else { f.src },
+            memo: None,
+        })
         .collect();
     let mut opened = open.format().open(&seen, file, open.revision);
     let mut surveyor = Surveyor::new(opened.rules);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::format::{Claim, Format, LogFile, Opened, Outcome, Remark, Role};
+use crate::format::{Claim, Format, Job, LogFile, Memo, Opened, Outcome, Remark, Role};
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
@@ -23,6 +23,7 @@ pub struct OpenLog {
     pub log: Log,
     sources: Vec<Source>,
     failures: Vec<Option<String>>,
+    memo: Memo,
     /// Revision to read it by: named by the user, or told by the bytes.
     pub revision: Option<&'static str>,
     /// How the revision was told.
@@ -75,6 +76,7 @@ impl OpenLog {
             log,
             sources,
             failures,
+            memo: Memo::default(),
             revision: named,
             revision_reason: String::from("named by --revision"),
             revision_named: named.is_some(),
@@ -108,6 +110,7 @@ impl OpenLog {
             log,
             sources,
             failures,
+            memo: Memo::default(),
             revision,
             revision_reason: String::from("named by the caller"),
             revision_named: revision.is_some(),
@@ -132,7 +135,7 @@ impl OpenLog {
     /// Its files, as formats see them.
     pub fn files(&self) -> Vec<LogFile<'_>> {
         let pairs = self.log.files.iter().zip(&self.sources);
-        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src }).collect()
+        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src, memo: Some(&self.memo) }).collect()
     }
 
     /// The bytes of one file.
@@ -211,7 +214,8 @@ impl OpenLog {
             Outcome { opens: true, error: None, records: intact, halts: Vec::new() }
         } else {
             let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
-            self.format().engine(&files, &surveys, self.revision)
+            let job = Job { files: &files, surveys: &surveys, revision: self.revision, engine: None };
+            self.format().engine(&job, None)
         };
         report.forecast = Some(Forecast { engine, intact });
         report
@@ -471,6 +475,13 @@ impl Report {
                 let message = format!("the system could not read {} bytes here", range.end - range.start);
                 say(Code::UnreadableRange, range.start, range.end - range.start, message);
             }
+            for &(at, first, last) in &f.survey.stated {
+                let message = format!(
+                    "{} missing since a repair, which left this record in their place",
+                    span(first, last)
+                );
+                say(Code::StatedGap, at, 0, message);
+            }
             for &at in &f.survey.embedded {
                 let message = "a perfect record lies inside the damaged one; it is part of its contents and not taken for real";
                 say(Code::EmbeddedRecord, at, 0, message.into());
@@ -555,13 +566,13 @@ impl Report {
         let b = &u.batch;
         let code = match b.state {
             BatchState::Orphan(_) => Code::OrphanedBatch,
-            BatchState::LostMember => Code::LostMember,
-            BatchState::NoBegin { .. } => Code::CommitWithoutBegin,
+            BatchState::LostMember | BatchState::NoBegin { hole: true } => Code::LostMember,
+            BatchState::NoBegin { hole: false } => Code::CommitWithoutBegin,
         };
         let numbers = span(b.first, b.last);
         let record = self.format.profile().record;
         let message = match b.state {
-            BatchState::NoBegin { .. } => format!("COMMIT {numbers} without BEGIN: {}", u.why),
+            BatchState::NoBegin { hole: false } => format!("COMMIT {numbers} without BEGIN: {}", u.why),
             _ => format!("batch of {}, {numbers}: {}", plural(b.records, record), u.why),
         };
         Finding { code, class: code.class(), file: Some(u.file), at: b.at, len: b.end - b.at, message }

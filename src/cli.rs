@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::io::listing::Wanted;
-use crate::log::finding::Class;
+use crate::judgement::Judgement;
 use crate::ui::{paint, progress};
 
 const EXAMPLES: &str = "\
@@ -36,11 +36,13 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Is this log sound? Every damaged range, gap and orphan; what the engine would keep
-    Verify(crate::cmd::verify::Opts),
+    Verify(Reporting),
     /// The records, filtered, each with its fate; or annotated hex
     Dump(crate::cmd::dump::Opts),
     /// Missing, repeated and overlapping sequence ranges, each with its likely cause
-    Gaps(crate::cmd::gaps::Opts),
+    Gaps(Reporting),
+    /// The state after recovery, by policy, and where policies differ
+    Replay(crate::cmd::replay::Opts),
     /// What a finding code means, and what to do about it
     Explain(crate::cmd::explain::Opts),
     /// Completions for a shell
@@ -138,17 +140,16 @@ pub enum Format {
     Csv,
 }
 
-/// Which findings count.
+/// What the commands that judge a log have in common.
 #[derive(Debug, Args)]
-pub struct Judgement {
-    /// Classes of findings that are notes here, separated by commas
-    #[arg(long, value_name = "CLASS,…", value_delimiter = ',', value_parser = allowable())]
-    pub allow: Vec<String>,
-    /// Exit with 10 to 14 instead of 1, by the worst finding
-    #[arg(long)]
-    pub detailed_exitcode: bool,
-}
-
-fn allowable() -> clap::builder::PossibleValuesParser {
-    clap::builder::PossibleValuesParser::new(Class::ALLOWABLE.map(Class::word))
+pub struct Reporting {
+    /// See [`Input`].
+    #[command(flatten)]
+    pub input: Input,
+    /// See [`Judgement`].
+    #[command(flatten)]
+    pub judgement: Judgement,
+    /// How to print the report
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: Format,
 }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use crate::format;
 use crate::log::finding::{Class, Code};
 
+mod steps;
 mod texts;
 
 /// All that is known of a code in general. What engines do there, each format says itself: [`engines`].

@@ -1,7 +1,7 @@
 //! walmedic: write-ahead-log forensics and recovery.
 //!
-//! Dependencies point one way: `main -> cmd -> {analysis, explain, ui} -> {format, io} -> log -> codec`. Below `io`
-//! nothing opens a file; below `format` nothing knows one.
+//! Dependencies point one way: `main -> {cmd, cli} -> {explain, ui} -> judgement -> analysis -> {format, io} -> log
+//! -> codec`. Below `io` nothing opens a file; below `format` nothing knows one. The engines stand beside `analysis`.
 
 pub mod analysis;
 pub mod cli;
@@ -9,7 +9,10 @@ pub mod cmd;
 pub mod codec;
 pub mod engine;
 pub mod explain;
+pub mod fate;
 pub mod format;
 pub mod io;
+pub mod judgement;
 pub mod log;
+pub mod replay;
 pub mod ui;

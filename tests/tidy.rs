@@ -30,6 +30,7 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::MisorderedNames, Fixture("ddia-wal/names-overflow")),
     (Code::FirstFileMissing, Fixture("ddia-wal/two-first-files-gone")),
     (Code::MissingNumber, Fixture("bitcask-hash/middle-file-missing")),
+    (Code::StatedGap, Fixture("ddia-wal/repaired")),
     (Code::OrphanedBatch, Fixture("ddia-wal/crc-in-the-middle")),
     (Code::LostMember, Fixture("ddia-wal/member-damaged")),
     (Code::CommitWithoutBegin, Fixture("ddia-wal/batch-cut-open")),
@@ -96,6 +97,12 @@ fn dependencies_point_one_way() {
             ] {
                 assert!(!text.contains(above), "{}:{line}: {above} is above it", path.display());
             }
+        }
+    }
+    for path in sources("src/ui") {
+        for (line, text) in code_lines(&path) {
+            let up = text.contains("crate::cmd") || text.contains("crate::cli");
+            assert!(!up, "{}:{line}: a command is above it", path.display());
         }
     }
     for path in sources("src/log").into_iter().chain(sources("src/codec")) {

@@ -8,12 +8,12 @@ use clap::Args;
 use crate::analysis::{OpenLog, Report};
 use crate::cli::{Format, Global, Input};
 use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, complain, open_all};
+use crate::fate::{Standing, Standings};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::record::{Fix, Mark, Record, Trust};
-use crate::log::region::{Kind, Region};
+use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
-use crate::log::survey::{BatchState, Grouping};
 use crate::ui::bytes::{Notation, printable};
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
@@ -205,25 +205,14 @@ impl Sink for Blocks {
     }
 }
 
-/// Tells the status and fate of records from the report, by moving along its lists.
+/// Tells the fate of records: their standing, and where the engine stops.
 struct Fates<'r> {
-    report: &'r Report,
-    file: usize,
-    region: usize,
-    batches: Vec<(u64, u64, &'static str)>,
-    batch: usize,
+    standings: Standings<'r>,
     halt: u64,
-    undecided_from: u64,
 }
 
 impl<'r> Fates<'r> {
     fn new(report: &'r Report, file: usize) -> Self {
-        let unwhole = report.conclusions.batches.iter().filter(|u| u.file == file);
-        let batches = unwhole.filter_map(|u| match u.batch.state {
-            BatchState::Orphan(_) => Some((u.batch.at, u.batch.end, "uncommitted")),
-            BatchState::LostMember => Some((u.batch.at, u.batch.end, "incomplete-batch")),
-            BatchState::NoBegin { .. } => None,
-        });
         let engine = report.forecast.as_ref().map(|f| &f.engine);
         let halt = match engine {
             Some(engine) if !engine.opens => 0,
@@ -238,47 +227,22 @@ impl<'r> Fates<'r> {
             }
             None => u64::MAX,
         };
-        let undecided_from = undecided_from(report, file);
-        Fates { report, file, region: 0, batches: batches.collect(), batch: 0, halt, undecided_from }
+        Fates { standings: Standings::new(report, file), halt }
     }
 
-    fn region(&mut self, at: u64) -> Option<&'r Region> {
-        let regions = self.report.files[self.file].survey.regions.as_slice();
-        while self.region > 0 && regions.get(self.region).is_none_or(|r| r.at > at) {
-            self.region -= 1;
+    fn fate(&self, record: &Record, standing: Standing) -> &'static str {
+        match standing {
+            Standing::Foreign => "foreign",
+            Standing::Stale => "stale",
+            Standing::Damaged => "damaged",
+            Standing::Uncommitted => "uncommitted",
+            Standing::Incomplete => "incomplete-batch",
+            _ if record.at >= self.halt => "beyond-halt",
+            Standing::Repeated => "repeated",
+            _ if record.mark != Mark::Data => "mark",
+            Standing::Undecided => "undecided",
+            Standing::Committed => "applied",
         }
-        while regions.get(self.region).is_some_and(|r| r.end() <= at) {
-            self.region += 1;
-        }
-        regions.get(self.region)
-    }
-
-    fn fate(&mut self, record: &Record, status: &'static str) -> &'static str {
-        while self.batch > 0 && self.batches.get(self.batch).is_none_or(|b| b.0 > record.at) {
-            self.batch -= 1;
-        }
-        while self.batches.get(self.batch).is_some_and(|b| b.1 <= record.at) {
-            self.batch += 1;
-        }
-        match self.batches.get(self.batch).filter(|b| b.0 <= record.at) {
-            _ if matches!(status, "foreign" | "stale" | "damaged") => status,
-            Some(batch) => batch.2,
-            None if record.at >= self.halt => "beyond-halt",
-            None if record.mark != Mark::Data => "mark",
-            None if record.at >= self.undecided_from => "undecided",
-            None => "applied",
-        }
-    }
-}
-
-/// From where on nothing tells whether a record belongs to an unfinished batch.
-fn undecided_from(report: &Report, file: usize) -> u64 {
-    let survey = &report.files[file].survey;
-    let later = report.files[file + 1..].iter().any(|f| f.survey.last_commit.is_some());
-    if survey.rules.grouping != Grouping::Undecided || later {
-        u64::MAX
-    } else {
-        survey.last_commit.unwrap_or(0)
     }
 }
 
@@ -328,8 +292,8 @@ impl Forward<'_, '_, '_> {
         if self.printer.full() || !self.printer.wants(record) {
             return;
         }
-        let report = self.fates.report;
-        let region = self.fates.region(record.at);
+        let report = self.fates.standings.report();
+        let region = self.fates.standings.region(record.at);
         let status = match region.map(|r| r.kind) {
             Some(Kind::Recovered) => "recovered",
             Some(Kind::Foreign) => "foreign",
@@ -337,10 +301,11 @@ impl Forward<'_, '_, '_> {
             Some(Kind::Damage | Kind::Torn | Kind::Unreadable) => "damaged",
             _ => "intact",
         };
-        let fate = self.fates.fate(record, status);
-        let known = region.filter(|r| r.kind == Kind::Recovered);
-        let fix = mended.or(known.and_then(|r| r.fix));
-        let role = report.files[self.fates.file].role;
+        let (standing, known) = self.fates.standings.of(record);
+        let fate = self.fates.fate(record, standing);
+        let fix = mended.or(known);
+        let file = &report.files[self.fates.standings.file()];
+        let role = file.role;
         let len = usize::try_from(record.len).unwrap_or(usize::MAX);
         let Ok(bytes) = reader.window(record.at, len).slice(record.at..record.end()) else { return };
         let entry = report.format.entry(role, report.revision, bytes, fix);
@@ -351,7 +316,7 @@ impl Forward<'_, '_, '_> {
             return;
         }
         let row = Row {
-            file: &report.files[self.fates.file].name,
+            file: &file.name,
             at: record.at,
             len: record.len,
             seq: numbered.then_some(number),
@@ -374,8 +339,9 @@ impl Forward<'_, '_, '_> {
         if self.printer.full() || !self.printer.wants_range(from, to) {
             return;
         }
-        let report = self.fates.report;
-        let region = self.fates.region(from);
+        let report = self.fates.standings.report();
+        let region = self.fates.standings.region(from);
+        let file = &report.files[self.fates.standings.file()];
         let cause = region.and_then(|r| Some((r.kind, r.cause?))).unwrap_or((recovery.kind, recovery.cause));
         let status = match cause.0 {
             Kind::Preallocated => "preallocated",
@@ -383,7 +349,7 @@ impl Forward<'_, '_, '_> {
             _ => "damaged",
         };
         let row = Row {
-            file: &report.files[self.fates.file].name,
+            file: &file.name,
             at: from,
             len: to - from,
             seq: None,
@@ -400,7 +366,7 @@ impl Forward<'_, '_, '_> {
         let window = reader.window(from, shown as usize);
         let bytes =
             window.slice(from..(from + shown).min(window.base + window.bytes.len() as u64)).unwrap_or(&[]);
-        let layout = report.format.layout(report.files[self.fates.file].role, report.revision);
+        let layout = report.format.layout(file.role, report.revision);
         let result = self.printer.print(&row, bytes, layout);
         self.error = result.err();
     }

@@ -3,9 +3,8 @@
 use std::io::Write;
 
 use anyhow::Result;
-use clap::Args;
 
-use crate::cli::{Format, Global, Input, Judgement};
+use crate::cli::{Format, Global, Reporting};
 use crate::cmd::{CLEAN, FAILED, FINDINGS, INCOMPLETE, analyse_all, open_all};
 use crate::log::finding::Class;
 use crate::ui::json::{self, line};
@@ -13,31 +12,18 @@ use crate::ui::out::Out;
 use crate::ui::paint::Paint;
 use crate::ui::text;
 
-/// Arguments of `gaps`.
-#[derive(Debug, Args)]
-pub struct Opts {
-    #[command(flatten)]
-    input: Input,
-    #[command(flatten)]
-    judgement: Judgement,
-    /// How to print them
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
-}
-
 /// Runs it.
 ///
 /// # Errors
 /// When no log could be opened at all.
-pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
+pub fn run(opts: &Reporting, global: &Global) -> Result<u8> {
     let (logs, failed) = open_all(&opts.input)?;
     let reports = analyse_all(&logs, &opts.input, global);
-    let incomplete = reports.iter().any(|r| r.findings().any(|f| f.class == Class::Incomplete));
-    let counts = |f: &crate::analysis::Finding| opts.judgement.class(f) == Class::Gap;
+    let found = |class| reports.iter().any(|r| r.findings().any(|f| opts.judgement.class(&f) == class));
     let code = match () {
         () if failed => FAILED,
-        () if incomplete => INCOMPLETE,
-        () if !reports.iter().any(|r| r.findings().any(|f| counts(&f))) => CLEAN,
+        () if found(Class::Incomplete) => INCOMPLETE,
+        () if !found(Class::Gap) => CLEAN,
         () if opts.judgement.detailed_exitcode => 12,
         () => FINDINGS,
     };

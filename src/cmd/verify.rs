@@ -3,36 +3,24 @@
 use std::io::Write;
 
 use anyhow::Result;
-use clap::Args;
 
 use crate::analysis::Report;
-use crate::cli::{Format, Global, Input, Judgement};
-use crate::cmd::{FAILED, analyse_all, open_all};
+use crate::cli::{Format, Global, Reporting};
+use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, open_all};
 use crate::ui::json::{self, line};
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
 use crate::ui::text;
 
-/// Arguments of `verify`.
-#[derive(Debug, Args)]
-pub struct Opts {
-    #[command(flatten)]
-    input: Input,
-    #[command(flatten)]
-    judgement: Judgement,
-    /// How to print the report
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
-}
-
 /// Runs it.
 ///
 /// # Errors
 /// When no log could be opened at all.
-pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
+pub fn run(opts: &Reporting, global: &Global) -> Result<u8> {
     let (logs, failed) = open_all(&opts.input)?;
     let reports = analyse_all(&logs, &opts.input, global);
-    let code = if failed { FAILED } else { opts.judgement.exit_code(&reports) };
+    let code = opts.judgement.exit_code(&reports);
+    let status = status(code);
     let mut out = Out::default();
     let class = |f: &_| opts.judgement.class(f);
     match opts.format {
@@ -42,23 +30,24 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
                 view.verify(&mut out, report)?;
             }
         }
-        Format::Json => json::verify(&mut out, status(&opts.judgement, &reports), &reports, &class)?,
-        Format::Ndjson => ndjson(&mut out, opts, &reports)?,
+        Format::Json => json::verify(&mut out, status, &reports, &class)?,
+        Format::Ndjson => ndjson(&mut out, opts, status, &reports)?,
         Format::Csv => csv(&mut out, opts, &reports)?,
     }
     out.flush()?;
-    Ok(code)
+    Ok(if failed { FAILED } else { code })
 }
 
-fn status(judgement: &Judgement, reports: &[Report]) -> &'static str {
-    match judgement.exit_code(reports) {
-        0 => "clean",
-        3 => "incomplete",
+/// The word for an exit code.
+fn status(code: u8) -> &'static str {
+    match code {
+        CLEAN => "clean",
+        INCOMPLETE => "incomplete",
         _ => "findings",
     }
 }
 
-fn ndjson(out: &mut Out, opts: &Opts, reports: &[Report]) -> Result<()> {
+fn ndjson(out: &mut Out, opts: &Reporting, status: &str, reports: &[Report]) -> Result<()> {
     line(
         out,
         &serde_json::json!({ "type": "meta", "schema": "walmedic.verify/1", "version": env!("CARGO_PKG_VERSION") }),
@@ -72,13 +61,10 @@ fn ndjson(out: &mut Out, opts: &Opts, reports: &[Report]) -> Result<()> {
         }
     }
     let logs: Vec<_> = reports.iter().map(json::summary).collect();
-    line(
-        out,
-        &serde_json::json!({ "type": "summary", "status": status(&opts.judgement, reports), "logs": logs }),
-    )
+    line(out, &serde_json::json!({ "type": "summary", "status": status, "logs": logs }))
 }
 
-fn csv(out: &mut Out, opts: &Opts, reports: &[Report]) -> Result<()> {
+fn csv(out: &mut Out, opts: &Reporting, reports: &[Report]) -> Result<()> {
     writeln!(out, "code,class,log,file,offset,len,message")?;
     for report in reports {
         for f in report.findings() {

@@ -7,6 +7,7 @@
 
 pub mod btree;
 pub mod crash;
+pub mod lsm;
 pub mod storage;
 pub mod wal;
 
@@ -60,13 +61,35 @@ pub enum Op<'a> {
     Delete(&'a [u8]),
 }
 
+impl<'a> Op<'a> {
+    /// Key and value; of a deletion the value is empty.
+    pub fn parts(&self) -> (&'a [u8], &'a [u8]) {
+        match *self {
+            Op::Put(key, value) => (key, value),
+            Op::Delete(key) => (key, b""),
+        }
+    }
+}
+
+/// Refuses what the originals, which decode keys and values as UTF-8, could not read, and what is longer than `most` bytes.
+fn text(key: &[u8], value: &[u8], most: usize) -> Result<()> {
+    if key.len().saturating_add(value.len()) > most {
+        return Err(Error::Refused("key and value are too long for one record"));
+    }
+    if std::str::from_utf8(key).is_err() || std::str::from_utf8(value).is_err() {
+        return Err(Error::Refused("this engine holds only keys and values that are UTF-8"));
+    }
+    Ok(())
+}
+
 /// Turns what the system says of a file into an error that names it.
 fn io_error(file: &str) -> impl FnOnce(io::Error) -> Error + '_ {
     move |source| Error::Io { file: file.to_owned(), source }
 }
 
 /// Whether a crash explains damage in a log that is only appended to: the file ends inside the record, or a whole sector of
-/// what was being written never reached the disk and is zeros.
+/// what was being written never reached the disk and is zeros; that may be just the first bytes of a record, and all the rest
+/// of it be there.
 fn crash_explains(damage: &Recovery, reader: &mut Reader<'_>) -> bool {
     let (mut at, end) = (damage.from, damage.resume.min(reader.end()));
     while damage.kind != Kind::Torn && at < end {
@@ -79,8 +102,11 @@ fn crash_explains(damage: &Recovery, reader: &mut Reader<'_>) -> bool {
     damage.kind == Kind::Torn
 }
 
+/// Keys from one bound to another.
+type KeyRange<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
+
 /// The bounds of a range; `None` where nothing can lie between them.
-fn bounds<'k>(range: &impl RangeBounds<&'k [u8]>) -> Option<(Bound<&'k [u8]>, Bound<&'k [u8]>)> {
+fn bounds<'k>(range: &impl RangeBounds<&'k [u8]>) -> Option<KeyRange<'k>> {
     let (from, to) = (range.start_bound().cloned(), range.end_bound().cloned());
     let empty = match (from, to) {
         (Bound::Included(a), Bound::Included(b)) => a > b,

@@ -133,11 +133,13 @@ impl Directory {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(write).truncate(false);
         let opened = match options.open(&path) {
-            // A store on a read-only medium can be read all the same.
-            Err(e) if !write && e.kind() != io::ErrorKind::NotFound => File::open(&path),
-            opened => opened,
+            // A store on a read-only medium can be read all the same; this handle is good for nothing else.
+            Err(e) if !write && e.kind() != io::ErrorKind::NotFound => {
+                return File::open(&path).map(Arc::new);
+            }
+            opened => opened?,
         };
-        let file = Arc::new(opened?);
+        let file = Arc::new(opened);
         open.insert(name.to_owned(), Handle { file: file.clone(), unsynced: write });
         Ok(file)
     }

@@ -8,15 +8,16 @@
 //!
 //! After a crash only the write that was under way can be incomplete, and nothing of it was acknowledged. A sector of it that
 //! was lost reads as zeros, and others behind it may be there. So that such a hole is not mistaken for damage, nor damage for
-//! it, BEGIN is synced on its own before a batch that lies in more than one sector: records behind a hole can then only be
-//! those of the batch that is open. Where the medium loses the sector that holds the last COMMIT, and only single writes
-//! follow, the two still look alike, and those are cut off with the batch.
+//! it, a batch that lies in more than one sector is written in three steps, each synced: BEGIN, members, COMMIT. Records
+//! behind a hole can then only be members of the batch that is open, and where there is a COMMIT its members are there.
+//! Where the medium itself loses the sector that holds the last COMMIT, and only single writes follow, the two still look
+//! alike, and those are cut off with the batch.
 
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
 
 use super::storage::{SECTOR, Storage, View};
-use super::{Error, Op, Result, bounds, crash_explains, io_error};
+use super::{Error, Op, Result, bounds, crash_explains, io_error, text};
 use crate::format::chain::Chain;
 use crate::format::ddia_wal::encode::{self, PAYLOAD_MAX};
 use crate::format::ddia_wal::{BEGIN, CHECKPOINT, COMMIT, DELETE, LAYOUT, PUT, WalFraming};
@@ -220,35 +221,32 @@ impl WalStore {
     fn write(&mut self, ops: &[Op<'_>], batch: bool) -> Result<()> {
         self.sound()?;
         for op in ops {
-            let (key, value) = parts(op);
-            storable(key, value)?;
+            let (key, value) = op.parts();
+            text(key, value, PAYLOAD_MAX)?;
         }
         let marks = if batch { 2 } else { 0 };
         self.numbers(ops.len() as u64 + marks)?;
         if self.end >= self.options.max_file_size {
             self.begin_file(LogName::of(self.next_file()))?;
         }
-        let (mut bytes, mut seq, mut first) = (Vec::new(), self.seq, 0);
-        let mut add = |op: u8, key: &[u8], value: &[u8]| {
+        let (mut bytes, mut seq) = (Vec::new(), self.seq);
+        let mut add = |op: u8, (key, value): (&[u8], &[u8])| {
             seq += 1;
             encode::record(&mut bytes, seq, op, key, value);
             bytes.len()
         };
-        if batch {
-            first = add(BEGIN, b"", b"");
-        }
+        let begin = if batch { add(BEGIN, (b"", b"")) } else { 0 };
+        let mut members = begin;
         for op in ops {
-            let code = if matches!(op, Op::Put(..)) { PUT } else { DELETE };
-            let (key, value) = parts(op);
-            add(code, key, value);
+            members = add(if matches!(op, Op::Put(..)) { PUT } else { DELETE }, op.parts());
         }
-        if batch {
-            add(COMMIT, b"", b"");
-        }
-        let last_byte = self.end + bytes.len() as u64 - 1;
-        let first = if self.end / SECTOR == last_byte / SECTOR { 0 } else { first };
-        for piece in [&bytes[..first], &bytes[first..]] {
-            self.append(piece)?;
+        let len = if batch { add(COMMIT, (b"", b"")) } else { members };
+        if !batch || self.end / SECTOR == (self.end + len as u64 - 1) / SECTOR {
+            self.append(&bytes)?;
+        } else {
+            for step in [0..begin, begin..members, members..len] {
+                self.append(&bytes[step])?;
+            }
         }
         self.seq = seq;
         for op in ops {
@@ -280,24 +278,6 @@ impl WalStore {
         self.end = 0;
         Ok(())
     }
-}
-
-fn parts<'a>(op: &Op<'a>) -> (&'a [u8], &'a [u8]) {
-    match *op {
-        Op::Put(key, value) => (key, value),
-        Op::Delete(key) => (key, b""),
-    }
-}
-
-/// Readers decode both as UTF-8 and take their lengths for signed.
-fn storable(key: &[u8], value: &[u8]) -> Result<()> {
-    if key.len().saturating_add(value.len()) > PAYLOAD_MAX {
-        return Err(Error::Refused("key and value are too long for one record"));
-    }
-    if std::str::from_utf8(key).is_err() || std::str::from_utf8(value).is_err() {
-        return Err(Error::Refused("this log holds only keys and values that are UTF-8"));
-    }
-    Ok(())
 }
 
 fn apply(state: &mut BTreeMap<Vec<u8>, Vec<u8>>, op: &Op<'_>) {
@@ -354,7 +334,7 @@ fn write_snapshot<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     };
     for (key, value) in entries {
         let (key, value) = (key.as_ref(), value.as_ref());
-        storable(key, value)?;
+        text(key, value, PAYLOAD_MAX)?;
         if members == 0 {
             add(&mut out, BEGIN, b"", b"");
         }
@@ -436,9 +416,8 @@ impl Replay {
 
     fn record(&mut self, r: &Record, reader: &mut Reader<'_>) {
         if self.torn.is_some() {
-            // Of the batch that was being written, sectors behind a lost one may be there.
-            let rest = r.mark == Mark::Data || (r.mark == Mark::Commit && r.end() == reader.end());
-            if self.batch.is_none() || !rest {
+            // Of the members that were being written, sectors behind a lost one may be there.
+            if self.batch.is_none() || r.mark != Mark::Data {
                 self.refuse(r.at, "a record behind damage");
             }
             return;
@@ -446,7 +425,7 @@ impl Replay {
         if r.seq == 0 || self.seq.is_some_and(|last| last.checked_add(1) != Some(r.seq)) {
             return self.refuse(r.at, "a sequence number that does not follow the one before");
         }
-        self.seq = Some(r.seq);
+        self.seq = Some(r.next.saturating_sub(1).max(r.seq));
         match r.mark {
             Mark::Begin => self.batch = Some(Batch { at: r.at, after: r.seq - 1, members: Vec::new() }),
             Mark::Commit => {
@@ -464,7 +443,7 @@ impl Replay {
                     None => self.set(r.kind, key, value),
                 }
             }
-            Mark::Note => {}
+            Mark::Note | Mark::Gap => {}
         }
     }
 
@@ -491,7 +470,7 @@ impl Sink for Replay {
     }
 
     fn damage(&mut self, damage: &Recovery, reader: &mut Reader<'_>) {
-        if self.last_file && damage.record.is_none() && crash_explains(damage, reader) {
+        if self.last_file && crash_explains(damage, reader) {
             self.torn.get_or_insert(damage.from);
         } else {
             self.refuse(damage.from, "damage that no crash explains");
@@ -611,6 +590,31 @@ mod tests {
     }
 
     #[test]
+    fn every_flipped_bit_is_refused() {
+        let disk = CrashDisk::new();
+        let mut store = WalStore::open(disk.clone(), Options::default()).expect("begun");
+        store.put(b"k", b"value").expect("put");
+        store.batch(&[Op::Put(b"a", b"1"), Op::Delete(b"k")]).expect("batch");
+        for last in ["put", "batch", "checkpoint"] {
+            match last {
+                "put" => store.put(b"last", b"value").expect("put"),
+                "batch" => store.batch(&[Op::Put(b"b", b"last")]).expect("batch"),
+                _ => store.checkpoint().expect("checkpoint"),
+            }
+            let name = disk.files().into_keys().next().expect("a file");
+            for at in 0..disk.files()[&name].len() {
+                for bit in 0..8 {
+                    let flipped = with(&disk, &name, |bytes| bytes[at] ^= 1 << bit);
+                    let files = flipped.files();
+                    let answer = open(&flipped).map(|store| pairs(&store));
+                    assert!(matches!(answer, Err(Error::Damaged { .. })), "{last}: {at}.{bit}: {answer:?}");
+                    assert_eq!(flipped.files(), files);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_batch_without_commit_is_cut_off_with_its_begin() {
         let disk = CrashDisk::new();
         let mut store = open(&disk).expect("begun");
@@ -629,7 +633,7 @@ mod tests {
     }
 
     #[test]
-    fn holes_in_a_batch_are_no_damage_but_elsewhere_they_are() {
+    fn holes_in_an_open_batch_are_no_damage_but_elsewhere_they_are() {
         let disk = CrashDisk::new();
         let mut store = WalStore::open(disk.clone(), Options::default()).expect("begun");
         store.put(b"k", b"old").expect("put");
@@ -637,12 +641,18 @@ mod tests {
         let keys: Vec<String> = (0..40).map(|i| format!("k{i:02}")).collect();
         let ops: Vec<Op<'_>> = keys.iter().map(|k| Op::Put(k.as_bytes(), value.as_bytes())).collect();
         store.batch(&ops).expect("batch");
-        let holed = with(&disk, "000001.wal", |bytes| bytes[1024..1536].fill(0));
-        let opened = open(&holed).expect("opened");
+        let hole = |bytes: &mut Vec<u8>| bytes[1024..1536].fill(0);
+        let open_batch = with(&disk, "000001.wal", |bytes| {
+            hole(bytes);
+            bytes.truncate(bytes.len() - 25);
+        });
+        let opened = open(&open_batch).expect("opened");
         assert_eq!((pairs(&opened).len(), opened.sequence()), (1, 1));
-        store.put(b"l", b"acknowledged").expect("put");
-        let holed = with(&disk, "000001.wal", |bytes| bytes[1024..1536].fill(0));
-        assert!(matches!(open(&holed), Err(Error::Damaged { .. })));
+        assert!(matches!(open(&with(&disk, "000001.wal", hole)), Err(Error::Damaged { .. })), "it committed");
+        let singles = CrashDisk::new();
+        let mut store = WalStore::open(singles.clone(), Options::default()).expect("begun");
+        keys.iter().for_each(|k| store.put(k.as_bytes(), value.as_bytes()).expect("put"));
+        assert!(matches!(open(&with(&singles, "000001.wal", hole)), Err(Error::Damaged { .. })));
     }
 
     #[test]

@@ -1,35 +1,11 @@
 //! The texts, in the order of the codes. Written for someone who has to decide something now: what the bytes
 //! show, where it usually comes from, what is done with it, what can go wrong, what to do.
 
+use super::steps::{
+    AGAIN, COPY, FORECAST, LOOK, NAME_REVISION, NOTHING, NUMBERS, OLDER_COPY, OTHER_FORMAT, REPAIR,
+};
 use super::{Explanation, Step};
 use crate::log::finding::Code;
-
-const COPY: Step = Step {
-    say: "Keep the engine stopped, and copy the whole directory to another place before it is opened again.",
-    run: None,
-};
-const FORECAST: Step =
-    Step { say: "See what the engine would keep, and what is at stake.", run: Some("walmedic verify PATH") };
-const LOOK: Step = Step {
-    say: "Look at the bytes, field by field. FILE and OFFSET stand in the finding.",
-    run: Some("walmedic dump PATH/FILE --at OFFSET --hex"),
-};
-const NUMBERS: Step = Step {
-    say: "List all missing and repeated numbers, with the likely cause of each.",
-    run: Some("walmedic gaps PATH"),
-};
-const AGAIN: Step = Step { say: "Then check again.", run: Some("walmedic verify PATH") };
-const OLDER_COPY: Step =
-    Step { say: "Look for the lost records in a backup or in a replica of this log.", run: None };
-const OTHER_FORMAT: Step = Step {
-    say: "Make sure that the right format was used. Name it if it was only guessed.",
-    run: Some("walmedic verify PATH --as FORMAT"),
-};
-const NAME_REVISION: Step = Step {
-    say: "Name the revision of the engine that wrote the log, if you know it.",
-    run: Some("walmedic verify PATH --revision REVISION"),
-};
-const NOTHING: Step = Step { say: "Nothing has to be done.", run: None };
 
 /// One for each code; its place is the code's own.
 pub(super) static ALL: [Explanation; Code::ALL.len()] = [
@@ -339,6 +315,17 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
         walmedic: "Only a note. In this format a missing number proves nothing.",
         risk: "If the file was lost, its records are missing and nothing else shows it.",
         next: &[Step { say: "Compare the list of files with a backup.", run: None }],
+    },
+    Explanation {
+        code: Code::StatedGap,
+        meaning: "A record, written by a repair, says that these sequence numbers are missing and no longer looked for.",
+        causes: &[
+            "walmedic repair could not bring the records of these numbers back, or left out an unfinished batch.",
+        ],
+        walmedic: "Only a note, and no gap: the loss was reported when the log was repaired. To the engine the record is a \
+                   CHECKPOINT, which it ignores.",
+        risk: "Whoever reads only the repaired log may not know what was lost; the original and the plan tell.",
+        next: &[NUMBERS, OLDER_COPY],
     },
     Explanation {
         code: Code::OrphanedBatch,

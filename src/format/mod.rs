@@ -1,8 +1,12 @@
 //! The formats: one file or folder each, and one line in [`ALL`].
 
+use std::any::Any;
 use std::fmt;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use crate::log::bytes::ReadAt;
+use crate::log::conclude::Place;
 use crate::log::decoder::Decoder;
 use crate::log::finding::Code;
 use crate::log::layout::Layout;
@@ -79,6 +83,20 @@ pub struct LogFile<'a> {
     pub claim: Claim,
     /// Its bytes.
     pub src: &'a dyn ReadAt,
+    /// Of the whole log; `None` where nothing is kept.
+    pub memo: Option<&'a Memo>,
+}
+
+/// What a format found out about a log: a log is asked about several times, and its bytes need to be read for it once.
+#[derive(Debug, Default)]
+pub struct Memo(OnceLock<Box<dyn Any + Send + Sync>>);
+
+impl Memo {
+    /// What is kept; where nothing is yet, what `make` gives.
+    pub fn get<T: Any + Send + Sync + Copy>(&self, make: impl Fn() -> T) -> T {
+        let kept = self.0.get_or_init(|| Box::new(make()));
+        kept.downcast_ref().copied().unwrap_or_else(make)
+    }
 }
 
 /// A revision of a format, and how it was told.
@@ -103,6 +121,8 @@ pub struct Profile {
     pub files: &'static str,
     /// Revisions that `--revision` takes, oldest first; what reads differently is decided by the newest unless told.
     pub revisions: &'static [&'static str],
+    /// Versions of the engine that `--engine` takes, oldest first.
+    pub engines: &'static [&'static str],
     /// What one record is called.
     pub record: &'static str,
     /// Whether its records carry numbers that `gaps` can judge.
@@ -156,6 +176,53 @@ pub struct Halt {
     pub for_good: bool,
 }
 
+/// Bytes of one file of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Index of the file.
+    pub file: usize,
+    /// Offsets in it.
+    pub span: Range<u64>,
+}
+
+/// One change of the state, told by places, so that nothing is read that nobody wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// The record that decides.
+    pub place: Place,
+    /// The key.
+    pub key: Part,
+    /// Its value; `None`: the key is deleted, or cannot be had any more.
+    pub value: Option<Part>,
+}
+
+/// Receives the changes in order.
+pub type Take<'t> = &'t mut dyn FnMut(Taken);
+
+/// A log as its engine is asked about it.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// Its files, in log order.
+    pub files: &'a [LogFile<'a>],
+    /// Their surveys.
+    pub surveys: &'a [&'a Survey],
+    /// The revision that it is read by.
+    pub revision: Option<&'a str>,
+    /// The engine's version, one of [`Profile::engines`]; `None`: the one that goes with the revision.
+    pub engine: Option<&'a str>,
+}
+
+impl Job<'_> {
+    /// Whether the engine asked about is this version or a later one; `default` where none was named.
+    pub fn engine_is(&self, profile: &Profile, from: &str, default: bool) -> bool {
+        let place = |name: &str| profile.engines.iter().position(|e| *e == name);
+        match (self.engine.and_then(place), place(from)) {
+            (Some(asked), Some(from)) => asked >= from,
+            _ => default,
+        }
+    }
+}
+
 /// A finding that only this format can make: hints, tables, trees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
@@ -170,6 +237,10 @@ pub struct Remark {
     /// One sentence.
     pub message: String,
 }
+
+/// The commits of the teaching engines, oldest first: what `--engine` takes for their formats.
+pub const DDIA_COMMITS: &[&str] =
+    &["b9cf107", "31199dd", "1de802d", "104c886", "00044be", "134ac85", "3d072fa", "6770e82", "397ea2f"];
 
 /// A log format: names, bytes, and what its engine does.
 pub trait Format: Sync {
@@ -204,8 +275,8 @@ pub trait Format: Sync {
         Vec::new()
     }
 
-    /// What the engine would hold after opening these files. Called only for logs that are not plainly sound.
-    fn engine(&self, files: &[LogFile<'_>], surveys: &[&Survey], revision: Option<&str>) -> Outcome;
+    /// What the engine would hold after opening these files: every change that it makes goes to `take`, if that is given.
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome;
 
     /// Whether the engine reads the file with index and name `a` before `b`: in log order, unless it has its own idea.
     fn reads_before(&self, a: (usize, &str), b: (usize, &str)) -> bool {

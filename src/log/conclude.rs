@@ -421,7 +421,7 @@ fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
                 }
                 BatchState::Orphan(Ended::Torn) => "its write was torn before the COMMIT",
             };
-            lost += if matches!(batch.state, BatchState::NoBegin { .. }) { 0 } else { batch.data };
+            lost += if batch.state == (BatchState::NoBegin { hole: false }) { 0 } else { batch.data };
             out.batches.push(Unwhole { file, batch, why });
         }
         let all = survey.data + survey.recovered_data;

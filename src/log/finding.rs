@@ -91,6 +91,7 @@ codes! {
     MisorderedNames "WM-305" Gap "file names sort in another order than their numbers";
     FirstFileMissing "WM-306" Note "log does not start at its beginning";
     MissingNumber "WM-307" Note "file number not present";
+    StatedGap "WM-308" Note "gap stated by a repair";
     OrphanedBatch "WM-401" Orphan "orphaned batch";
     LostMember "WM-402" Corruption "committed batch with a lost member";
     CommitWithoutBegin "WM-403" Note "commit without begin";
@@ -126,7 +127,7 @@ impl Code {
     pub fn harmless(self) -> bool {
         use Code::{
             CommitWithoutBegin, FirstFileMissing, MissingNumber, Preallocated, RevisionUndecided,
-            StaleGeneration, StillWritten, UndecidedTail,
+            StaleGeneration, StatedGap, StillWritten, UndecidedTail,
         };
         matches!(
             self,
@@ -136,6 +137,7 @@ impl Code {
                 | Preallocated
                 | RevisionUndecided
                 | StaleGeneration
+                | StatedGap
                 | StillWritten
                 | UndecidedTail
         )

@@ -38,6 +38,8 @@ pub enum Mark {
     Commit,
     /// Neither changes anything nor takes part in a batch.
     Note,
+    /// States that the numbers it covers are missing: a repair left it where it could not bring them back.
+    Gap,
 }
 
 /// One field of a record is wrong, and the others tell its true value.

@@ -120,6 +120,8 @@ pub struct Survey {
     pub damages: u64,
     /// Perfect records inside damage.
     pub embedded: Vec<u64>,
+    /// Gaps that a repair has stated: offset of the statement, first and last number.
+    pub stated: Vec<(u64, u64, u64)>,
 }
 
 impl Survey {
@@ -141,6 +143,7 @@ impl Survey {
             recovered_data: 0,
             damages: 0,
             embedded: Vec::new(),
+            stated: Vec::new(),
         }
     }
 
@@ -196,6 +199,16 @@ impl Survey {
     }
 }
 
+/// Where numbers are missing.
+#[derive(Clone, Copy)]
+struct Hole {
+    /// Offset and number of the first record behind it.
+    at: u64,
+    first: u64,
+    /// Records that change something, up to there.
+    changes: u64,
+}
+
 /// Builds a [`Survey`] from a scan.
 pub struct Surveyor {
     survey: Survey,
@@ -212,6 +225,8 @@ pub struct Surveyor {
     cut: Option<Batch>,
     lost_before: bool,
     last_mark: Mark,
+    /// The last hole in the numbers behind the last mark.
+    hole: Option<Hole>,
     watch: bool,
 }
 
@@ -231,6 +246,7 @@ impl Surveyor {
             cut: None,
             lost_before: false,
             last_mark: Mark::Note,
+            hole: None,
         }
     }
 
@@ -303,6 +319,9 @@ impl Surveyor {
             Some(expected) if r.seq != expected => self.held = Some(r),
             Some(_) if !self.fresh() || self.frozen() => self.accept(r),
             _ => {
+                if r.at > 0 && self.survey.regions.end() > 0 && self.survey.runs.is_empty() {
+                    self.note_hole(&r);
+                }
                 self.start_run(&r);
                 self.accept(r);
             }
@@ -329,6 +348,9 @@ impl Surveyor {
         let begun = self.survey.rules.grouping == Grouping::BeginCommit;
         if self.lost_before && begun && self.survey.open.is_some() && self.cut.is_none() {
             self.cut = self.survey.open;
+        }
+        if self.lost_before {
+            self.note_hole(&r);
         }
         self.start_run(&r);
         self.accept(r);
@@ -444,6 +466,9 @@ impl Surveyor {
             run.records += 1;
             run.data += data;
         }
+        if r.mark == Mark::Gap && self.survey.stated.len() < MAX_LISTED {
+            self.survey.stated.push((r.at, r.seq, r.next.saturating_sub(1)));
+        }
         self.group(&r);
         self.broken = 0;
         self.lost_before = false;
@@ -468,6 +493,7 @@ impl Surveyor {
             (Grouping::Undecided, _) => {}
             (_, Mark::Begin) => {
                 self.survey.begins += 1;
+                self.hole = None;
                 if let Some(open) = self.survey.open.take() {
                     self.list_orphan(open, Ended::Begin);
                 }
@@ -478,6 +504,7 @@ impl Surveyor {
                 self.survey.commits += 1;
                 self.survey.data_to_last_commit = self.survey.data + self.survey.recovered_data;
                 self.close(r);
+                self.hole = None;
             }
             (Grouping::BeginCommit, _) => {
                 if let Some(open) = &mut self.survey.open {
@@ -495,8 +522,8 @@ impl Surveyor {
         self.cut = None;
         let Some(mut open) = self.survey.open.take() else {
             if self.survey.rules.grouping == Grouping::BeginCommit {
-                let hole = self.hole_before_commit(r);
-                self.list(Batch { state: BatchState::NoBegin { hole }, ..opened(r) });
+                let batch = self.without_begin(r);
+                self.list(batch);
             }
             return;
         };
@@ -511,9 +538,25 @@ impl Surveyor {
         }
     }
 
-    /// Whether numbers are missing between the last complete batch and this COMMIT: its BEGIN lay in the hole.
-    fn hole_before_commit(&self, r: &Record) -> bool {
-        self.lost_before || self.survey.runs.last().is_some_and(|run| run.at > 0 && run.first <= r.seq)
+    /// Where numbers are missing between the last complete batch and this COMMIT, its BEGIN lay in the hole, and all that
+    /// stands behind the hole are its members.
+    fn without_begin(&self, commit: &Record) -> Batch {
+        let hole = self.hole.filter(|hole| hole.first <= commit.seq);
+        let state = BatchState::NoBegin { hole: hole.is_some() };
+        let Some(hole) = hole else { return Batch { state, ..opened(commit) } };
+        let data = self.changes() - hole.changes;
+        let records = commit.seq - hole.first + 1;
+        Batch { state, at: hole.at, first: hole.first, records, data, ..opened(commit) }
+    }
+
+    /// Records so far that change something.
+    fn changes(&self) -> u64 {
+        self.survey.data + self.survey.recovered_data
+    }
+
+    /// Numbers are missing in front of `r`, or nobody knows what stood there.
+    fn note_hole(&mut self, r: &Record) {
+        self.hole = Some(Hole { at: r.at, first: r.seq, changes: self.changes() });
     }
 
     /// Numbers that are missing inside it end the orphan there.

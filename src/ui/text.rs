@@ -10,7 +10,7 @@ use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets
 use owo_colors::Rgb;
 
 use crate::analysis::{FileReport, Finding, Report, plural, span};
-use crate::cli::Judgement;
+use crate::judgement::Judgement;
 use crate::log::finding::{Class, Code};
 use crate::log::region::Kind;
 use crate::ui::bytes::printable;

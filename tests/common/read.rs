@@ -36,7 +36,12 @@ pub fn survey_in_pieces(open: &OpenLog, file: usize, chunk: usize) -> Survey {
     let pieces: Vec<LogFile<'_>> = files
         .iter()
         .enumerate()
-        .map(|(i, f)| LogFile { name: f.name, claim: f.claim, src: if i == file { &far } else { f.src } })
+        .map(|(i, f)| LogFile {
+            name: f.name,
+            claim: f.claim,
+            src: if i == file { &far } else { f.src },
+            memo: None,
+        })
         .collect();
     let Opened { mut decoder, rules } = open.format().open(&pieces, file, open.revision);
     let mut surveyor = Surveyor::new(rules);

@@ -6,21 +6,11 @@ use std::ops::Range;
 
 use crate::format::bitcask::{Data, Records};
 use crate::format::chain::{Framing, zeros_end};
-use crate::format::{Halt, LogFile, Outcome};
+use crate::format::{Halt, LogFile, Outcome, Part, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
+use crate::log::conclude::Place;
 use crate::log::fault::Fault;
 use crate::log::survey::Survey;
-
-/// One thing that goes into the engine's index, or out of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// Index of the file that holds the key: a data file or a hint.
-    pub file: usize,
-    /// Where in it; cut off where the file ends.
-    pub key: Range<u64>,
-    /// The key is set; else it is deleted.
-    pub put: bool,
-}
 
 /// How opening went.
 #[derive(Debug, Default)]
@@ -45,15 +35,31 @@ pub struct Manners {
     pub load: Load,
     /// Scans a data file.
     pub scan: Scan,
+    /// Reads one record, as `get` does for a key that a hint led to.
+    pub get: Get,
 }
 
-/// Reads the hint at this index.
-pub type Load = fn(&mut Reader<'_>, usize, &mut dyn FnMut(Taken)) -> Result<(), String>;
-/// Scans the data file at this index; gives back the number of records and the offset where it stopped.
-pub type Scan = fn(&mut Reader<'_>, usize, &mut dyn FnMut(Taken)) -> Result<(u64, u64), String>;
+/// An entry of a hint, as the engine believes it.
+pub struct Believed {
+    /// Where its key lies in the hint; cut off where the file ends.
+    pub key: Range<u64>,
+    /// Name of the data file, where the entry has a say in that.
+    pub data: Option<String>,
+    /// Offset of the record in it.
+    pub offset: u64,
+    /// Length of the record, where the entry tells.
+    pub size: Option<u64>,
+}
 
-/// Opens the store; every change of the index goes to `take`, in the engine's order.
-pub fn open(files: &[LogFile<'_>], manners: &Manners, take: &mut dyn FnMut(Taken)) -> Opening {
+/// Reads a hint.
+pub type Load = fn(&mut Reader<'_>, &mut dyn FnMut(Believed)) -> Result<(), String>;
+/// Scans the data file at this index; gives back the number of records and the offset where it stopped.
+pub type Scan = fn(&mut Reader<'_>, usize, Option<Take<'_>>) -> Result<(u64, u64), String>;
+/// Key and value of the record at this offset and of this length; `None` where `get` raises.
+pub type Get = fn(&mut Reader<'_>, u64, Option<u64>) -> Option<(Range<u64>, Range<u64>)>;
+
+/// Opens the store; every change of the index goes to `take`, in the engine's order, with the value that `get` would give.
+pub fn open(files: &[LogFile<'_>], manners: &Manners, take: Option<Take<'_>>) -> Opening {
     let mut opening = Opening::default();
     if let Err(error) = read_all(files, manners, &mut opening, take) {
         opening.error = Some(error);
@@ -65,7 +71,7 @@ fn read_all(
     files: &[LogFile<'_>],
     manners: &Manners,
     opening: &mut Opening,
-    take: &mut dyn FnMut(Taken),
+    mut take: Option<Take<'_>>,
 ) -> Result<(), String> {
     let names: HashMap<&str, usize> = files.iter().enumerate().map(|(i, f)| (f.name, i)).collect();
     let data = || files.iter().filter(|f| f.claim.role.counts());
@@ -77,7 +83,13 @@ fn read_all(
         let name = (manners.data)(file.name)?;
         let found = names.get(name.as_str()).copied();
         if let Some(&hint) = names.get((manners.hint)(&name).as_str()) {
-            (manners.load)(&mut Reader::new(files[hint].src), hint, take)?;
+            let mut lookup =
+                Lookup { files, names: &names, get: manners.get, hint, beside: found, open: None };
+            (manners.load)(&mut Reader::new(files[hint].src), &mut |entry| {
+                if let Some(take) = &mut take {
+                    take(lookup.resolve(entry));
+                }
+            })?;
             opening.hinted.extend(found);
             continue;
         }
@@ -89,13 +101,54 @@ fn read_all(
             continue;
         }
         let mut reader = Reader::new(files[i].src);
-        let (records, at) = (manners.scan)(&mut reader, i, take)?;
+        let again = take.as_mut().map(|take| &mut **take as Take<'_>);
+        let (records, at) = (manners.scan)(&mut reader, i, again)?;
         opening.scanned.push((i, records));
         if at < reader.end() {
             opening.halts.push(Halt { file: i, at, for_good: false });
         }
     }
     Ok(())
+}
+
+/// Follows the entries of one hint to their records.
+struct Lookup<'a> {
+    files: &'a [LogFile<'a>],
+    names: &'a HashMap<&'a str, usize>,
+    get: Get,
+    hint: usize,
+    /// The data file that the hint lies beside.
+    beside: Option<usize>,
+    /// The data file read last.
+    open: Option<(usize, Reader<'a>)>,
+}
+
+impl Lookup<'_> {
+    fn resolve(&mut self, entry: Believed) -> Taken {
+        let file = match &entry.data {
+            Some(name) => self.names.get(name.as_str()).copied(),
+            None => self.beside,
+        };
+        let place = Place { file: file.unwrap_or(self.hint), at: entry.offset };
+        let value = file.and_then(|file| Some(Part { file, span: self.value(file, &entry)? }));
+        Taken { place, key: Part { file: self.hint, span: entry.key }, value }
+    }
+
+    fn value(&mut self, file: usize, entry: &Believed) -> Option<Range<u64>> {
+        if self.open.as_ref().is_none_or(|(open, _)| *open != file) {
+            self.open = Some((file, Reader::new(self.files[file].src)));
+        }
+        let (_, data) = self.open.as_mut()?;
+        let (key, value) = (self.get)(data, entry.offset, entry.size)?;
+        // An entry that tells the size comes with a check of the key.
+        let same = entry.size.is_none() || {
+            let mut hint = Reader::new(self.files[self.hint].src);
+            let mut wanted = Vec::new();
+            hint.copy(entry.key.clone(), &mut wanted).ok()?;
+            data.piece(key).is_ok_and(|key| key == wanted)
+        };
+        same.then_some(value)
+    }
 }
 
 /// In numbers. A record counts when it was scanned, or lies in a file whose hint is believed and is not invisible for it:
@@ -123,6 +176,9 @@ pub fn outcome(
     outcome
 }
 
+/// A record as the engine's scan takes it: its key, its end, and its value, if it is none that deletes.
+type Stepped = (Range<u64>, u64, Option<Range<u64>>);
+
 /// `_scan_data_file`, `_scan_segment`. Where there is no checksum nothing is looked at but the key, and a record that
 /// the file cuts off counts as whole.
 ///
@@ -131,12 +187,16 @@ pub fn outcome(
 pub fn scan<D: Data>(
     b: &mut Reader<'_>,
     file: usize,
-    take: &mut dyn FnMut(Taken),
+    mut take: Option<Take<'_>>,
 ) -> Result<(u64, u64), String> {
     let (mut records, mut at) = (0, 0);
-    while let Some((key, to, put)) = step::<D>(b, at).unwrap_or(None) {
+    while let Some((key, to, value)) = step::<D>(b, at).unwrap_or(None) {
         text(b, key.clone())?;
-        take(Taken { file, key, put });
+        if let Some(take) = &mut take {
+            let part = |span| Part { file, span };
+            let value = value.filter(|v| served::<D>(b, v)).map(part);
+            take(Taken { place: Place { file, at }, key: part(key), value });
+        }
         // A run of zeros is the same empty record again and again: a hole of a terabyte is counted, not gone through.
         let again =
             if to - at == Records::<D>::HEADER { (zeros_end(b, at) - at) / Records::<D>::HEADER } else { 1 };
@@ -145,19 +205,39 @@ pub fn scan<D: Data>(
     Ok((records, at))
 }
 
-fn step<D: Data>(b: &mut Reader<'_>, at: u64) -> Result<Option<(Range<u64>, u64, bool)>, Fault> {
+fn step<D: Data>(b: &mut Reader<'_>, at: u64) -> Result<Option<Stepped>, Fault> {
     // The scan goes forward, and the window with it.
     b.forward(at, 1);
     let (k, v) = Records::<D>::sizes(b, at)?;
     let key = at + Records::<D>::HEADER;
     let (value, to, end) = (key + k, key + k + v, b.end());
     if !Records::<D>::PROVED {
-        return Ok(Some((key..value.min(end), to.min(end), v > 0)));
+        let value = value.min(end)..to.min(end);
+        return Ok(Some((key..value.start, value.end, (v > 0).then_some(value))));
     }
     if to > end || b.crc32(0, key..to)? != Records::<D>::stored_crc(b, at)? {
         return Ok(None);
     }
-    Ok(Some((key..value, to, !D::deletes(b, value..to)?)))
+    let put = !D::deletes(b, value..to)?;
+    Ok(Some((key..value, to, put.then_some(value..to))))
+}
+
+/// Whether `get` gives such a value back: where values are text it must decode, and an empty one counts as none.
+fn served<D: Data>(b: &mut Reader<'_>, value: &Range<u64>) -> bool {
+    !D::STRINGS || (!value.is_empty() && b.utf8(value.clone()) == Ok(true))
+}
+
+/// `_read_record`, `get`: key and value of the record at `at`, of which no more than `size` bytes are read, if told.
+pub fn get<D: Data>(b: &mut Reader<'_>, at: u64, size: Option<u64>) -> Option<(Range<u64>, Range<u64>)> {
+    let end = size.map_or(b.end(), |size| at.saturating_add(size).min(b.end()));
+    let head = at.checked_add(Records::<D>::HEADER).filter(|&head| head <= end)?;
+    let (k, v) = Records::<D>::sizes(b, at).ok()?;
+    let (key, value) = (head..(head + k).min(end), (head + k).min(end)..(head + k + v).min(end));
+    // Without a size the record is read by its own lengths and has to be whole.
+    let whole = size.is_some() || head + k + v <= end;
+    let proved = !Records::<D>::PROVED
+        || b.crc32(0, key.start..value.end).ok() == Records::<D>::stored_crc(b, at).ok();
+    (whole && proved && served::<D>(b, &value)).then_some((key, value))
 }
 
 /// Python's `decode("utf-8")` of these bytes of the file.

@@ -43,6 +43,8 @@ pub trait Data: Send + 'static {
     const TIME: Option<u64>;
     /// Values have to be UTF-8.
     const TEXT: bool;
+    /// The engine decodes a value before it gives it back, and takes an empty one for none.
+    const STRINGS: bool;
 
     /// Whether this value says that the key is deleted.
     ///

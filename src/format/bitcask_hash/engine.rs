@@ -3,38 +3,39 @@
 //! Revision b9cf107 (r1) and 397ea2f (r2) differ in the record only. A hint that is cut off kills the open; cut off
 //! inside a key, it is believed.
 
+use super::PROFILE;
 use crate::format::bitcask::engine::{
-    Manners, Opening, Taken, canonical, open, outcome as count, scan, text,
+    Believed, Manners, Opening, canonical, get, open, outcome as count, scan, text,
 };
 use crate::format::bitcask::hint::Comparison;
 use crate::format::bitcask_hash::{HINT, HashHint, R1, R2, is_r1, number};
-use crate::format::{LogFile, Outcome};
+use crate::format::{Job, LogFile, Outcome, Take};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::finding::Code;
-use crate::log::survey::Survey;
 
 /// What is left after open.
-pub fn outcome(files: &[LogFile<'_>], surveys: &[&Survey], revision: Option<&str>) -> Outcome {
-    let opening = index(files, revision, &mut |_| {});
-    let comparison = if is_r1(revision) {
-        Comparison::of::<R1, HashHint>(files, surveys, number)
+pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+    let r1 = !job.engine_is(&PROFILE, "397ea2f", !is_r1(job.revision));
+    let opening = index(job.files, r1, take);
+    let comparison = if r1 {
+        Comparison::of::<R1, HashHint>(job.files, job.surveys, number)
     } else {
-        Comparison::of::<R2, HashHint>(files, surveys, number)
+        Comparison::of::<R2, HashHint>(job.files, job.surveys, number)
     };
     let unseen = |file: usize| comparison.unseen.get(&file).map(|u| (u.records, u.known_to));
-    count(opening, surveys, &unseen)
+    count(opening, job.surveys, &unseen)
 }
 
 /// Opens the store; every change of the index goes to `take`.
-pub fn index(files: &[LogFile<'_>], revision: Option<&str>, take: &mut dyn FnMut(Taken)) -> Opening {
-    let scan = if is_r1(revision) { scan::<R1> } else { scan::<R2> };
+pub fn index(files: &[LogFile<'_>], r1: bool, take: Option<Take<'_>>) -> Opening {
+    let (scan, get) = if r1 { (scan::<R1> as _, get::<R1> as _) } else { (scan::<R2> as _, get::<R2> as _) };
     let data = |name: &str| Ok(format!("{}.data", canonical(name.strip_suffix(".data").unwrap_or(name))?));
     let hint = |name: &str| format!("{}.hint", name.strip_suffix(".data").unwrap_or(name));
-    open(files, &Manners { data, hint, load, scan }, take)
+    open(files, &Manners { data, hint, load, scan, get }, take)
 }
 
 /// `_load_hint_file`.
-fn load(b: &mut Reader<'_>, file: usize, take: &mut dyn FnMut(Taken)) -> Result<(), String> {
+fn load(b: &mut Reader<'_>, believe: &mut dyn FnMut(Believed)) -> Result<(), String> {
     let short = |bytes: u64| format!("struct.error: unpack requires a buffer of {bytes} bytes");
     let (end, mut at) = (b.end(), 0);
     while at < end {
@@ -44,9 +45,17 @@ fn load(b: &mut Reader<'_>, file: usize, take: &mut dyn FnMut(Taken)) -> Result<
         }
         let size = b.array(at + HINT.offset("key_size")).map_err(|_| short(4))?;
         let key = at + HINT.fixed();
-        at = key + u64::from(u32::from_le_bytes(size));
-        text(b, key..at.min(end))?;
-        take(Taken { file, key: key..at.min(end), put: true });
+        let next = key + u64::from(u32::from_le_bytes(size));
+        let key = key.min(end)..next.min(end);
+        text(b, key.clone())?;
+        let file = b.array(at + HINT.offset("file_id")).map(u32::from_le_bytes);
+        let offset = b.array(at + HINT.offset("offset")).map(u64::from_le_bytes);
+        let size = b.array(at + HINT.offset("record_size")).map(u32::from_le_bytes);
+        if let (Ok(file), Ok(offset), Ok(size)) = (file, offset, size) {
+            let data = Some(format!("{file}.data"));
+            believe(Believed { key, data, offset, size: Some(u64::from(size)) });
+        }
+        at = next;
     }
     Ok(())
 }

@@ -16,7 +16,9 @@ use std::ops::Range;
 use crate::format::bitcask::hint::{Comparison, Entries, Hints, Target, records};
 use crate::format::bitcask::{self, Data, Records, TIME_TOP};
 use crate::format::chain::{Chain, Framing, Lane, proved_bytes};
-use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
+use crate::format::{
+    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+};
 use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::fault::Fault;
 use crate::log::finding::Code;
@@ -96,6 +98,7 @@ impl Data for R2 {
     const TIME: Option<u64> = Some(LAYOUT_R2.offset("timestamp"));
     /// They are, but the checksum has proved them already.
     const TEXT: bool = false;
+    const STRINGS: bool = true;
 
     #[inline]
     fn deletes<B: Bytes>(_: &mut B, value: Range<u64>) -> Result<bool, Fault> {
@@ -109,6 +112,7 @@ impl Data for R1 {
     const TIME: Option<u64> = Some(LAYOUT_R1.offset("timestamp"));
     /// The store takes and gives text only, and nothing else tells a damaged value.
     const TEXT: bool = true;
+    const STRINGS: bool = true;
 
     #[inline]
     fn deletes<B: Bytes>(_: &mut B, value: Range<u64>) -> Result<bool, Fault> {
@@ -150,6 +154,7 @@ static PROFILE: Profile = Profile {
     family: Some("bitcask"),
     files: "N.data with N.hint",
     revisions: &["r1", "r2"],
+    engines: DDIA_COMMITS,
     record: "record",
     numbered: false,
 };
@@ -255,8 +260,8 @@ impl Format for BitcaskHash {
         remarks
     }
 
-    fn engine(&self, files: &[LogFile<'_>], surveys: &[&Survey], revision: Option<&str>) -> Outcome {
-        engine::outcome(files, surveys, revision)
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(job, take)
     }
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {

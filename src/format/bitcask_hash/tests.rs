@@ -58,7 +58,12 @@ impl Store {
             .files
             .iter()
             .zip(&slices)
-            .map(|((name, _), src)| LogFile { name, claim: BitcaskHash.claim(name).expect("claimed"), src })
+            .map(|((name, _), src)| LogFile {
+                name,
+                claim: BitcaskHash.claim(name).expect("claimed"),
+                src,
+                memo: None,
+            })
             .collect();
         let told = BitcaskHash.revision(&files);
         let revision = named.or(told.name);
@@ -72,16 +77,22 @@ impl Store {
             .collect();
         let remarks = BitcaskHash.inspect(&files, &mut surveys, revision);
         let views: Vec<&Survey> = surveys.iter().collect();
-        let outcome = BitcaskHash.engine(&files, &views, revision);
+        let outcome =
+            BitcaskHash.engine(&Job { files: &files, surveys: &views, revision, engine: None }, None);
         let mut index = HashSet::new();
-        engine::index(&files, revision, &mut |t| {
-            let key = self.files[t.file].1[t.key.start as usize..t.key.end as usize].to_vec();
-            if t.put {
-                index.insert(key);
-            } else {
-                index.remove(&key);
-            }
-        });
+        engine::index(
+            &files,
+            is_r1(revision),
+            Some(&mut |t| {
+                let key =
+                    self.files[t.key.file].1[t.key.span.start as usize..t.key.span.end as usize].to_vec();
+                if t.value.is_some() {
+                    index.insert(key);
+                } else {
+                    index.remove(&key);
+                }
+            }),
+        );
         (told, surveys, remarks, outcome, index.len())
     }
 }

@@ -5,27 +5,26 @@
 //! replacing `.dat` in the whole path, so below a directory such as `my.data` it finds none; that is not followed here.
 
 use crate::format::bitcask::engine::{
-    Manners, Opening, Taken, canonical, open, outcome as count, scan, text,
+    Believed, Manners, Opening, canonical, get, open, outcome as count, scan, text,
 };
 use crate::format::bitcask::hint::Comparison;
 use crate::format::bitcask_log::{HINT, Segment, SegmentHint, number};
-use crate::format::{LogFile, Outcome};
+use crate::format::{Job, LogFile, Outcome, Take};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::finding::Code;
-use crate::log::survey::Survey;
 
 /// What is left after open.
-pub fn outcome(files: &[LogFile<'_>], surveys: &[&Survey]) -> Outcome {
-    let opening = index(files, &mut |_| {});
-    let comparison = Comparison::of::<Segment, SegmentHint>(files, surveys, number);
+pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+    let opening = index(job.files, take);
+    let comparison = Comparison::of::<Segment, SegmentHint>(job.files, job.surveys, number);
     let unseen = |file: usize| comparison.unseen.get(&file).map(|u| (u.records, u.known_to));
-    count(opening, surveys, &unseen)
+    count(opening, job.surveys, &unseen)
 }
 
 /// Opens the store; every change of the index goes to `take`.
-pub fn index(files: &[LogFile<'_>], take: &mut dyn FnMut(Taken)) -> Opening {
+pub fn index(files: &[LogFile<'_>], take: Option<Take<'_>>) -> Opening {
     let hint = |name: &str| name.replace(".dat", ".hint");
-    open(files, &Manners { data, hint, load, scan: scan::<Segment> }, take)
+    open(files, &Manners { data, hint, load, scan: scan::<Segment>, get: get::<Segment> }, take)
 }
 
 /// The engine opens a segment by the name that it found.
@@ -38,20 +37,20 @@ pub fn data(name: &str) -> Result<String, String> {
 }
 
 /// `_load_hint_file`.
-fn load(b: &mut Reader<'_>, file: usize, take: &mut dyn FnMut(Taken)) -> Result<(), String> {
+fn load(b: &mut Reader<'_>, believe: &mut dyn FnMut(Believed)) -> Result<(), String> {
     let (end, mut at) = (b.end(), 0);
     loop {
         b.forward(at, 1);
-        let Ok(size) = b.array(at + HINT.offset("key_size")).map(u32::from_be_bytes) else {
-            return Ok(());
-        };
+        let size = b.array(at + HINT.offset("key_size")).map(u32::from_be_bytes);
+        let offset = b.array(at + HINT.offset("offset")).map(u32::from_be_bytes);
+        let (Ok(size), Ok(offset)) = (size, offset) else { return Ok(()) };
         let key = at + HINT.fixed();
         at = key + u64::from(size);
         if at > end {
             return Ok(());
         }
         text(b, key..at)?;
-        take(Taken { file, key: key..at, put: true });
+        believe(Believed { key: key..at, data: None, offset: u64::from(offset), size: None });
     }
 }
 

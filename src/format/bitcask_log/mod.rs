@@ -14,7 +14,9 @@ use std::ops::Range;
 use crate::format::bitcask::hint::{Comparison, Entries, Hints, Target};
 use crate::format::bitcask::{self, Data, Records};
 use crate::format::chain::{Chain, Lane, proved_bytes};
-use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
+use crate::format::{
+    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+};
 use crate::log::bytes::Bytes;
 use crate::log::fault::Fault;
 use crate::log::finding::Code;
@@ -63,6 +65,7 @@ impl Data for Segment {
     ];
     const TIME: Option<u64> = None;
     const TEXT: bool = false;
+    const STRINGS: bool = false;
 
     #[inline]
     fn deletes<B: Bytes>(b: &mut B, value: Range<u64>) -> Result<bool, Fault> {
@@ -98,6 +101,7 @@ static PROFILE: Profile = Profile {
     family: Some("bitcask"),
     files: "segment_NNNNNN.dat",
     revisions: &[],
+    engines: DDIA_COMMITS,
     record: "record",
     numbered: false,
 };
@@ -179,8 +183,8 @@ impl Format for BitcaskLog {
         remarks
     }
 
-    fn engine(&self, files: &[LogFile<'_>], surveys: &[&Survey], _: Option<&str>) -> Outcome {
-        engine::outcome(files, surveys)
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(job, take)
     }
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {

@@ -37,7 +37,12 @@ fn read(named: &[(&str, Vec<u8>)]) -> Read {
     let files: Vec<LogFile<'_>> = named
         .iter()
         .zip(&slices)
-        .map(|((name, _), src)| LogFile { name, claim: BitcaskLog.claim(name).expect("claimed"), src })
+        .map(|((name, _), src)| LogFile {
+            name,
+            claim: BitcaskLog.claim(name).expect("claimed"),
+            src,
+            memo: None,
+        })
         .collect();
     let mut surveys: Vec<Survey> = (0..files.len())
         .map(|i| {
@@ -49,16 +54,20 @@ fn read(named: &[(&str, Vec<u8>)]) -> Read {
         .collect();
     let codes = BitcaskLog.inspect(&files, &mut surveys, None).iter().map(|r| r.code).collect();
     let views: Vec<&Survey> = surveys.iter().collect();
-    let outcome = BitcaskLog.engine(&files, &views, None);
+    let outcome =
+        BitcaskLog.engine(&Job { files: &files, surveys: &views, revision: None, engine: None }, None);
     let mut index = HashSet::new();
-    engine::index(&files, &mut |t| {
-        let key = named[t.file].1[t.key.start as usize..t.key.end as usize].to_vec();
-        if t.put {
-            index.insert(key);
-        } else {
-            index.remove(&key);
-        }
-    });
+    engine::index(
+        &files,
+        Some(&mut |t| {
+            let key = named[t.key.file].1[t.key.span.start as usize..t.key.span.end as usize].to_vec();
+            if t.value.is_some() {
+                index.insert(key);
+            } else {
+                index.remove(&key);
+            }
+        }),
+    );
     Read { surveys, codes, outcome, keys: index.len() }
 }
 

@@ -11,7 +11,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::page::{self, Node};
-use super::tree::{Image, View};
+use super::pages::Pages;
+use super::view::{Image, View};
 use super::{COMMIT, DATA, EntryFraming, FIXED, KIND_PAGE};
 use crate::format::chain::Framing;
 use crate::log::bytes::Reader;
@@ -149,6 +150,7 @@ impl<'v, 's> Groups<'v, 's> {
             }
         }
         self.close(false);
+        self.view.file_meta = true;
         // From the back, so that the counts of records in front stay right.
         self.verdicts.sort_by_key(|(item, _)| std::cmp::Reverse(item.record.at));
         for (item, verdict) in self.verdicts.drain(..) {
@@ -252,14 +254,21 @@ impl<'v, 's> Groups<'v, 's> {
                     let page = self.items[i].record.txn;
                     self.parents.extend(node.children().map(|child| (child, (page, i))));
                 }
-                (_, Ok(meta)) => (next_free, self.closed) = (Some(meta.next_free), true),
+                (_, Ok(meta)) => {
+                    (next_free, self.closed) = (Some(meta.next_free), true);
+                    // Metadata it is, whatever its number says.
+                    self.view.group.insert(0, self.items[i].image(i));
+                }
                 _ => {}
             }
         }
+        self.view.weigh_file_meta();
         let allocated = self.items.len() as u64 + self.lost;
+        // A page of which the data file has bytes was allocated, whatever its metadata says.
+        let written = self.view.pages.as_ref().map_or(0, Pages::count);
         self.bound = match (next_free, self.view.meta(None)) {
             (Some(next_free), _) => next_free.into(),
-            (None, Some(meta)) => u64::from(meta.next_free) + allocated,
+            (None, Some(meta)) => written.max(meta.next_free.into()) + allocated,
             (None, None) => COMMIT.into(),
         };
     }

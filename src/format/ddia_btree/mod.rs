@@ -5,30 +5,35 @@
 //! ```
 //! An entry is valid when 1. data_len is the page size, or more where the page is overfull and needs all of it, 2. the
 //! checksum is the byte sum (r1) or the CRC-32 (r2, r3) of data, 3. data parses as a page, 4. seq runs 1, 2, 3, .. from
-//! the last commit on, 5. page is the number that the tree gives to such contents ([`tree`]). seq, page and data_len are
+//! the last commit on, 5. page is the number that the tree gives to such contents ([`group`]). seq, page and data_len are
 //! outside the checksum. Sixteen zero bytes fit the checksum rule of every revision and are a hole all the same.
 //! Commit: r1 the four bytes `CMIT`, r2 nothing, r3 an entry of page 0xFFFFFFFF without data. The engine truncates the
 //! WAL when it opens, whatever it made of it; see [`engine`].
 
+use self::facts::{Facts, Sample};
 use crate::format::chain::{Budget, Chain, Framing, Lane};
-use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
-use crate::log::bytes::{Bytes, Prefix, Reader, Window};
+use crate::format::{
+    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+};
+use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
 use crate::log::finding::Code;
 use crate::log::layout::{Checksum, Layout, Sum, bytes, uint};
 use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Mark, Record, Trust};
-use crate::log::scan::{Sink, scan};
 use crate::log::survey::{Grouping, Rules, Survey};
 
 pub mod encode;
 mod engine;
+mod facts;
 mod group;
+mod inspect;
 pub mod page;
 mod pages;
 pub mod salvage;
 mod tree;
+mod view;
 
 pub(crate) use pages::{Bits, size_of as page_size};
 
@@ -72,8 +77,9 @@ const KIND_PAGE: u8 = 0;
 const KIND_COMMIT: u8 = 1;
 /// No image is longer: the page size times the most keys that a page of it has by default stays below.
 const MAX_IMAGE: u64 = 64 << 20;
-/// No WAL has more entries: the search behind damage, and torn heads, are measured by it.
-pub(crate) const MAX_SEQ: u32 = 1 << 24;
+/// No operation logs so many pages, and behind each seq begins at 1 again: the search behind damage, and torn heads, are
+/// measured by it.
+pub(crate) const MAX_SEQ: u32 = 1 << 16;
 
 /// The checksum of an image: the byte sum of r1, blind to swapped bytes, or the CRC-32 of r2 and r3.
 fn sum_of<B: Bytes>(sum: Sum, b: &mut B, span: std::ops::Range<u64>) -> Result<u32, Fault> {
@@ -155,8 +161,12 @@ impl EntryFraming {
 }
 
 impl Framing for EntryFraming {
-    const LANES: &'static [Lane] =
-        &[Lane { offset: 0, min: 0, max: 0 }, Lane { offset: DATA_LEN as usize, min: 0, max: 3 }];
+    const LANES: &'static [Lane] = &[
+        // The bytes of seq that are zero below MAX_SEQ: the more of them, the less a hostile file costs.
+        Lane { offset: 0, min: 0, max: 0 },
+        Lane { offset: 1, min: 0, max: 0 },
+        Lane { offset: DATA_LEN as usize, min: 0, max: 3 },
+    ];
     const MIN: u64 = FIXED;
     const PROVED: bool = true;
     const RESTARTS: bool = true;
@@ -307,98 +317,6 @@ impl Decoder for WalDecoder {
     }
 }
 
-/// What the bytes tell before anything is judged.
-#[derive(Clone, Copy, Debug, Default)]
-struct Facts {
-    /// Checksum of the entries, if any is proved.
-    checksum: Option<Sum>,
-    /// The smallest image among the first entries.
-    wal_size: Option<u64>,
-    /// The size for which the pages of `btree.dat` make sense.
-    dat_size: Option<u64>,
-    /// A commit entry, a commit mark.
-    commit: bool,
-    mark: bool,
-}
-
-impl Facts {
-    fn of(files: &[LogFile<'_>]) -> Facts {
-        let mut facts = Facts::default();
-        if let Some(wal) = files.iter().find(|f| f.claim.role == Role::Log) {
-            // A byte sum fits by chance, over zeros above all; a CRC-32 does not.
-            let crc = Sample::of(wal, Sum::Crc32);
-            let (sample, checksum) =
-                if crc.bytes > 0 { (crc, Sum::Crc32) } else { (Sample::of(wal, Sum::Bytes), Sum::Bytes) };
-            facts.checksum = (sample.bytes > 0).then_some(checksum);
-            facts.wal_size = sample.shortest;
-            facts.commit = sample.commit && checksum == Sum::Crc32;
-            facts.mark = sample.commit && checksum == Sum::Bytes;
-        }
-        if let Some(dat) = files.iter().find(|f| f.claim.role == Role::Pages) {
-            facts.dat_size = pages::size_of(dat.src, facts.wal_size);
-        }
-        facts
-    }
-
-    /// The page size that the WAL was written with.
-    fn size(&self) -> Option<u64> {
-        // All images of a WAL may be overfull; the data file then knows better.
-        let longer = |dat: u64| self.wal_size.is_none_or(|wal| wal > dat && !wal.is_power_of_two());
-        self.dat_size.filter(|&dat| longer(dat)).or(self.wal_size)
-    }
-
-    fn framing(&self, revision: Option<&str>) -> EntryFraming {
-        let by_name = if revision == Some("r1") { Sum::Bytes } else { Sum::Crc32 };
-        EntryFraming { size: self.size(), checksum: self.checksum.unwrap_or(by_name) }
-    }
-}
-
-/// Looks at the first entries of a WAL with one checksum and no page size.
-#[derive(Default)]
-struct Sample {
-    records: usize,
-    bytes: u64,
-    shortest: Option<u64>,
-    commit: bool,
-}
-
-impl Sample {
-    /// A WAL holds one operation; what a thousand entries do not tell, more will not.
-    const ENOUGH: usize = 1024;
-    /// And where there are none in so many bytes, none are looked for in the rest.
-    const LOOK: u64 = 8 << 20;
-
-    fn of(wal: &LogFile<'_>, checksum: Sum) -> Sample {
-        let mut sample = Sample::default();
-        let mut decoder = WalDecoder::new(EntryFraming { size: None, checksum });
-        let prefix = Prefix { src: wal.src, len: Sample::LOOK };
-        scan(&mut Reader::new(&prefix), &mut decoder, 0, &mut sample);
-        sample
-    }
-}
-
-impl Sink for Sample {
-    fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
-        self.records += batch.len();
-        for r in batch {
-            self.commit |= r.kind == KIND_COMMIT;
-            if r.kind == KIND_PAGE {
-                self.bytes += r.len;
-                let len = r.len - FIXED;
-                self.shortest = Some(self.shortest.map_or(len, |shortest| shortest.min(len)));
-            }
-        }
-    }
-
-    fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
-
-    fn damage(&mut self, _: &Recovery, _: &mut Reader<'_>) {}
-
-    fn done(&self) -> bool {
-        self.records >= Sample::ENOUGH
-    }
-}
-
 /// The format.
 pub struct DdiaBtree;
 
@@ -408,6 +326,7 @@ static PROFILE: Profile = Profile {
     family: None,
     files: "btree.wal, btree.dat",
     revisions: &["r1", "r2", "r3"],
+    engines: DDIA_COMMITS,
     record: "entry",
     numbered: false,
 };
@@ -428,7 +347,7 @@ impl Format for DdiaBtree {
 
     fn recognise(&self, head: &[u8]) -> u64 {
         let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
-        let file = LogFile { name: "", claim, src: &head };
+        let file = LogFile { name: "", claim, src: &head, memo: None };
         Sample::of(&file, Sum::Crc32).bytes.max(Sample::of(&file, Sum::Bytes).bytes)
     }
 
@@ -449,7 +368,7 @@ impl Format for DdiaBtree {
     fn open(&self, files: &[LogFile<'_>], file: usize, revision: Option<&str>) -> Opened {
         let facts = Facts::of(files);
         if files[file].claim.role == Role::Pages {
-            return pages::open(files, file, &facts);
+            return pages::open(files[file].src, facts.dat_size.or(facts.wal_size));
         }
         let framing = facts.framing(revision);
         // Without a commit entry r2 cannot be told from r3: the newest decides, unless the user says otherwise. In r1 and
@@ -485,11 +404,13 @@ impl Format for DdiaBtree {
     }
 
     fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], revision: Option<&str>) -> Vec<Remark> {
-        tree::inspect(files, surveys, &Facts::of(files), revision)
+        inspect::inspect(files, surveys, &Facts::of(files), revision)
     }
 
-    fn engine(&self, files: &[LogFile<'_>], _: &[&Survey], revision: Option<&str>) -> Outcome {
-        engine::outcome(files, &Facts::of(files), revision)
+    fn engine(&self, job: &Job<'_>, _take: Option<Take<'_>>) -> Outcome {
+        let wal = job.files.iter().position(|f| f.claim.role == Role::Log);
+        let wal = wal.and_then(|wal| job.surveys.get(wal));
+        engine::outcome(job.files, &Facts::of(job.files), wal.copied(), job.revision)
     }
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {

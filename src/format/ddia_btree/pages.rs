@@ -1,9 +1,8 @@
 //! `btree.dat` as a file: its page size, its pages by number, and a decoder that makes each page a record.
 
 use super::page::{self, META, Meta, Node, SIZES};
-use super::{Facts, tree};
+use crate::format::Opened;
 use crate::format::chain::zeros_end;
-use crate::format::{LogFile, Opened};
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::decoder::{BATCH, Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
@@ -154,11 +153,36 @@ impl Bits {
     }
 }
 
+/// The pages that the tree or the free list points to: one of them that is all zeros has been wiped.
+fn needed(pages: &mut Pages<'_>) -> Bits {
+    let mut needed = Bits::new(pages.count());
+    needed.set(0);
+    let Some(meta) = pages.meta() else { return needed };
+    let mut stack = vec![(meta.root, meta.height)];
+    while let Some((no, level)) = stack.pop() {
+        if !needed.set(no) || level <= 1 {
+            continue;
+        }
+        let Some(bytes) = pages.get(no) else { continue };
+        if let Ok(node) = page::node(&bytes) {
+            stack.extend(node.children().map(|child| (child, level - 1)));
+        }
+    }
+    let mut free = meta.free_head;
+    while free != page::NONE && needed.set(free) {
+        let Some(bytes) = pages.get(free) else { break };
+        match page::node(&bytes) {
+            Ok(node) if node.looks_free() => free = node.link,
+            _ => break,
+        }
+    }
+    needed
+}
+
 /// Opens the data file: its pages are records without number, told apart by the page number alone.
-pub fn open(files: &[LogFile<'_>], file: usize, facts: &Facts) -> Opened {
-    let src = files[file].src;
-    let size = facts.dat_size.or(facts.wal_size).unwrap_or(DEFAULT_SIZE);
-    let needed = tree::needed(&mut Pages::new(src, size));
+pub fn open(src: &dyn ReadAt, size: Option<u64>) -> Opened {
+    let size = size.unwrap_or(DEFAULT_SIZE);
+    let needed = needed(&mut Pages::new(src, size));
     let trust = Trust::STRUCTURE.and(Trust::POSITION);
     let rules = Rules { numbering: Numbering::None, grouping: Grouping::None, trust };
     Opened { decoder: Box::new(PageDecoder { size, needed, zeros: 0 }), rules }

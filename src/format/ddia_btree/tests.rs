@@ -4,9 +4,11 @@ use super::page::NONE;
 use super::page::tests::{internal, leaf, metadata};
 use super::*;
 use crate::codec::crc32;
+use crate::format::Memo;
 use crate::log::conclude::{Member, conclude};
 use crate::log::finding::Code;
 use crate::log::region::Kind;
+use crate::log::scan::scan;
 use crate::log::survey::Surveyor;
 
 const SIZE: usize = 128;
@@ -48,6 +50,7 @@ struct Seen {
     wal: Survey,
     dat: Option<Survey>,
     codes: Vec<Code>,
+    told: String,
     applied: u64,
 }
 
@@ -62,13 +65,18 @@ impl Seen {
 }
 
 fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
-    let mut files =
-        vec![LogFile { name: "btree.wal", claim: DdiaBtree.claim("btree.wal").unwrap(), src: &wal }];
+    let mut files = vec![LogFile {
+        name: "btree.wal",
+        claim: DdiaBtree.claim("btree.wal").unwrap(),
+        src: &wal,
+        memo: None,
+    }];
     let dat = dat.as_ref();
     files.extend(dat.map(|src| LogFile {
         name: "btree.dat",
         claim: DdiaBtree.claim("btree.dat").unwrap(),
         src,
+        memo: None,
     }));
     let told = DdiaBtree.revision(&files).name;
     let revision = revision.or(told);
@@ -88,10 +96,14 @@ fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
         .collect();
     conclude(&mut members);
     let all: Vec<&Survey> = surveys.iter().collect();
-    let applied = DdiaBtree.engine(&files, &all, revision).records;
+    let ask = |surveys| DdiaBtree.engine(&Job { files: &files, surveys, revision, engine: None }, None);
+    let engine = ask(&all[..]);
+    assert_eq!(engine, ask(&[]), "by the survey and by the bytes");
+    let applied = engine.records;
     let dat = if surveys.len() > 1 { surveys.pop() } else { None };
     let codes = remarks.iter().map(|r| r.code).collect();
-    Seen { wal: surveys.remove(0), dat, codes, applied }
+    let told = remarks.into_iter().map(|r| r.message).collect::<Vec<_>>().join("\n");
+    Seen { wal: surveys.remove(0), dat, codes, told, applied }
 }
 
 #[test]
@@ -106,6 +118,50 @@ fn a_committed_split_is_sound_and_redone() {
     let seen = see(&split(false).concat(), Some(&store()), None);
     assert_eq!(seen.wal_kinds(), [(Kind::Records, 5)]);
     assert_eq!((seen.codes, seen.applied), (vec![Code::UnfinishedOperation], 4));
+}
+
+#[test]
+fn a_missing_and_an_empty_data_file_are_told() {
+    let wal = split(false).concat();
+    let alone = see(&wal, None, None);
+    assert_eq!(alone.codes, [Code::UnfinishedOperation; 2]);
+    assert!(alone.told.contains("btree.dat, whose pages these are, is not among the files"));
+    for wal in [&wal[..], &wal[..3 * (SIZE + 16)]] {
+        let empty = see(wal, Some(&[]), Some("r3"));
+        assert_eq!(empty.codes, [Code::UnfinishedOperation, Code::PageDamaged]);
+        assert!(empty.told.contains("btree.dat is empty"));
+    }
+    assert_eq!(see(&[], None, None).codes, [], "a WAL without entries needs no pages");
+}
+
+#[test]
+fn a_flip_in_the_metadata_of_the_data_file_speaks_against_no_entry() {
+    let unclosed = split(false)[..3].concat();
+    let marked = [split(true).concat(), MARK.to_vec()].concat();
+    for (name, wal) in [("r3", split(false).concat()), ("r2", unclosed), ("r1", marked)] {
+        // Root, height, next free page.
+        for at in (0..8).chain(12..16) {
+            for bit in 0..8 {
+                let mut dat = store();
+                dat[at] ^= 1 << bit;
+                let seen = see(&wal, Some(&dat), Some(name));
+                assert_eq!(seen.wal.regions.first_bad(), None, "{name}, byte {at}, bit {bit}");
+            }
+        }
+    }
+}
+
+#[test]
+fn pages_that_the_data_file_holds_are_in_use() {
+    let mut dat = store();
+    // 40 pages were in use, says the file, and 8, says its metadata.
+    dat[12..16].copy_from_slice(&(40u32 ^ 32).to_be_bytes());
+    dat.resize(40 * SIZE, 0);
+    let right = leaf(SIZE, 3, &[("g", b"x"), ("h", b"5"), ("i", b"6")]);
+    let left = leaf(SIZE, 39, &[("d", b"3"), ("f", b"4")]);
+    let wal = [entry(1, 39, &right, false), entry(2, 2, &left, false)].concat();
+    let seen = see(&wal, Some(&dat), Some("r2"));
+    assert_eq!(seen.wal.regions.first_bad(), None);
 }
 
 #[test]
@@ -255,4 +311,25 @@ fn every_cut_and_every_flip_is_survived() {
     for to in (0..dat.len()).step_by(7) {
         see(&wal, Some(&dat[..to]), None);
     }
+}
+
+#[test]
+fn the_bytes_are_looked_at_once() {
+    let wal = split(false).concat();
+    let (wal, nothing): (&[u8], &[u8]) = (&wal, &[]);
+    let memo = Memo::default();
+    for src in [&wal, &nothing] {
+        let claim = DdiaBtree.claim("btree.wal").unwrap();
+        let files = [LogFile { name: "btree.wal", claim, src, memo: Some(&memo) }];
+        assert_eq!(DdiaBtree.revision(&files).name, Some("r3"), "what was found out is kept");
+    }
+}
+
+#[test]
+fn entries_on_both_sides_of_endless_heads_are_found() {
+    let heads = [1u32, 1, 64].map(u32::to_be_bytes).concat().repeat(1 << 15);
+    let wal = [split(false).concat(), heads, split(false).concat()].concat();
+    let (before, after, _) = see(&wal, Some(&store()), None).wal.counts();
+    // What checking heads may cost is bounded: the first entry behind them may be the price.
+    assert!(before == 5 && after >= 4, "{before} before, {after} after");
 }

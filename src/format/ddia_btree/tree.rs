@@ -1,219 +1,17 @@
-//! The tree over pages and WAL images: descent, and the checks of the data file as the redone WAL leaves it.
+//! The checks of the data file as the redone WAL leaves it: descent, siblings, free list, and what none of them reaches.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::group::Groups;
 use super::page::{self, Meta, Node};
 use super::pages::{Bits, MAX_PAGES, Pages};
-use super::{Facts, engine};
-use crate::format::{LogFile, Remark, Role};
-use crate::log::bytes::{Bytes, Reader};
+use super::view::View;
+use crate::format::Remark;
 use crate::log::finding::Code;
-use crate::log::layout::Sum;
-use crate::log::survey::Survey;
 
 /// Contradictions told one by one; of more only the number is given.
 const MAX_TOLD: usize = 24;
 /// Pages named in one sentence.
 const MAX_NAMED: usize = 8;
-
-/// Where the image of a page lies in the WAL.
-#[derive(Clone, Copy, Debug)]
-pub struct Image {
-    /// Offset of its first byte, and its length.
-    pub at: u64,
-    /// See `at`.
-    pub len: u64,
-    /// The entry that holds it, by its place in the group.
-    pub entry: usize,
-}
-
-/// The pages as a redo leaves them: newest images first, then the data file.
-pub struct View<'s> {
-    /// The data file.
-    pub pages: Option<Pages<'s>>,
-    /// The WAL.
-    pub wal: Option<Reader<'s>>,
-    /// Images of the group that is looked at.
-    pub group: HashMap<u32, Image>,
-    /// Images of the groups before it.
-    pub base: HashMap<u32, Image>,
-}
-
-/// A place in the tree: `low <= key < high`.
-#[derive(Clone, Debug)]
-pub struct Spot {
-    /// The page.
-    pub page: u32,
-    /// 1 for leaves.
-    pub level: u32,
-    /// See above.
-    pub low: Option<Vec<u8>>,
-    /// See above.
-    pub high: Option<Vec<u8>>,
-}
-
-impl View<'_> {
-    /// The bytes of an image.
-    pub fn image(&mut self, image: Image) -> Option<Vec<u8>> {
-        let span = image.at..image.at.checked_add(image.len)?;
-        self.wal.as_mut()?.piece(span).ok().map(<[u8]>::to_vec)
-    }
-
-    /// A page, entry `skip` of the group left aside.
-    pub fn load(&mut self, no: u32, skip: Option<usize>) -> Option<Vec<u8>> {
-        let image = self.group.get(&no).filter(|i| Some(i.entry) != skip).or(self.base.get(&no)).copied();
-        match image {
-            Some(image) => self.image(image),
-            None => self.pages.as_mut()?.get(no),
-        }
-    }
-
-    /// The metadata, entry `skip` of the group left aside.
-    pub fn meta(&mut self, skip: Option<usize>) -> Option<Meta> {
-        page::meta(&self.load(0, skip)?).ok()
-    }
-
-    /// Follows `key` from the root to the first page for which `until` holds.
-    pub fn descend(
-        &mut self,
-        key: &[u8],
-        skip: Option<usize>,
-        until: impl Fn(u32, u32) -> bool,
-    ) -> Option<Spot> {
-        let meta = self.meta(skip)?;
-        let mut spot = Spot { page: meta.root, level: meta.height, low: None, high: None };
-        while !until(spot.page, spot.level) {
-            if spot.level <= 1 {
-                return None;
-            }
-            let bytes = self.load(spot.page, skip)?;
-            let node = page::node(&bytes).ok().filter(|node| !node.leaf)?;
-            let (child, low, high) = node.towards(key);
-            spot.low = low.map(<[u8]>::to_vec).or(spot.low);
-            spot.high = high.map(<[u8]>::to_vec).or(spot.high);
-            (spot.page, spot.level) = (child, spot.level - 1);
-        }
-        Some(spot)
-    }
-
-    /// The level of an internal page, told by the way down from it.
-    pub fn level(&mut self, node: &Node<'_>, skip: Option<usize>) -> Option<u32> {
-        let (mut level, mut child) = (1, node.link);
-        if node.leaf {
-            return Some(level);
-        }
-        while level < 64 {
-            level += 1;
-            let bytes = self.load(child, skip)?;
-            let node = page::node(&bytes).ok()?;
-            if node.leaf {
-                return Some(level);
-            }
-            child = node.link;
-        }
-        None
-    }
-}
-
-/// The pages that the tree or the free list points to: one of them that is all zeros has been wiped.
-pub fn needed(pages: &mut Pages<'_>) -> Bits {
-    let mut needed = Bits::new(pages.count());
-    needed.set(0);
-    let Some(meta) = pages.meta() else { return needed };
-    let mut stack = vec![(meta.root, meta.height)];
-    while let Some((no, level)) = stack.pop() {
-        if !needed.set(no) || level <= 1 {
-            continue;
-        }
-        let Some(bytes) = pages.get(no) else { continue };
-        if let Ok(node) = page::node(&bytes) {
-            stack.extend(node.children().map(|child| (child, level - 1)));
-        }
-    }
-    let mut free = meta.free_head;
-    while free != page::NONE && needed.set(free) {
-        let Some(bytes) = pages.get(free) else { break };
-        match page::node(&bytes) {
-            Ok(node) if node.looks_free() => free = node.link,
-            _ => break,
-        }
-    }
-    needed
-}
-
-/// Judges the entries of the WAL by the tree, and the tree as it is with them redone.
-pub fn inspect(
-    files: &[LogFile<'_>],
-    surveys: &mut [Survey],
-    facts: &Facts,
-    revision: Option<&str>,
-) -> Vec<Remark> {
-    let find = |role| files.iter().position(|f| f.claim.role == role);
-    let (wal, dat) = (find(Role::Log), find(Role::Pages));
-    let framing = facts.framing(revision);
-    let pages = dat.zip(framing.size).map(|(dat, size)| Pages::new(files[dat].src, size));
-    let reader = wal.map(|wal| Reader::with_chunk(files[wal].src, 64 << 10));
-    let mut view = View { pages, wal: reader, group: HashMap::new(), base: HashMap::new() };
-    let mut remarks = Vec::new();
-    if let Some(wal) = wal {
-        let commits = framing.checksum == Sum::Crc32 && revision != Some("r2");
-        let mut groups = Groups::new(&mut view, framing, commits);
-        groups.judge(&mut surveys[wal]);
-        let mut say = |code, at, len, message| remarks.push(Remark { code, file: wal, at, len, message });
-        if let Some(message) = mismatch(facts, revision) {
-            say(Code::RevisionMismatch, 0, 0, message);
-        }
-        for (at, len, page, data) in groups.overfull() {
-            let message = format!(
-                "the image of page {page} has {data} bytes, more than a page: only the WAL holds all of it"
-            );
-            say(Code::PageOverflow, at, len, message);
-        }
-        if groups.entries > 0 {
-            let dropped = framing.checksum == Sum::Bytes && engine::holds_mark(files[wal].src);
-            let redone = engine::outcome(files, facts, revision).records;
-            let message = format!(
-                "the WAL holds {}; {} redoes {redone} when it opens and truncates the WAL",
-                images(groups.entries),
-                engine::revision(facts, revision)
-            );
-            say(Code::UnfinishedOperation, 0, 0, message);
-            let missing = if dropped { groups.not_in_place() } else { 0 };
-            if missing > 0 {
-                let message = format!(
-                    "of these, {} differ from btree.dat, and as the WAL contains the bytes CMIT they are not redone",
-                    images(missing)
-                );
-                say(Code::TreeInconsistent, 0, 0, message);
-            }
-        }
-    }
-    if let (Some(dat), Some(size), true) = (dat, framing.size, view.pages.is_some()) {
-        let mut audit = Audit::new(&mut view);
-        audit.run();
-        remarks.extend(audit.told(dat, size));
-    }
-    remarks
-}
-
-/// What the bytes prove against what the user says.
-fn mismatch(facts: &Facts, revision: Option<&str>) -> Option<String> {
-    let said = revision?;
-    let told = match facts.checksum? {
-        Sum::Bytes => "r1: its entries carry a byte sum",
-        Sum::Crc32 if said == "r1" => "r2 or r3: its entries carry a CRC-32",
-        Sum::Crc32 if facts.commit => "r3: it has a commit entry",
-        Sum::Crc32 => return None,
-    };
-    (!told.starts_with(said))
-        .then(|| format!("the WAL was written by {told}; an engine of {said} misreads it"))
-}
-
-fn images(count: u64) -> String {
-    if count == 1 { "1 page image".into() } else { format!("{count} page images") }
-}
 
 /// A contradiction in the tree.
 struct Trouble {
@@ -223,7 +21,7 @@ struct Trouble {
 }
 
 /// Goes through the whole tree once, in order of key, and then through the pages that it does not reach.
-struct Audit<'v, 's> {
+pub struct Audit<'v, 's> {
     view: &'v mut View<'s>,
     troubles: Vec<Trouble>,
     untold: u64,
@@ -250,7 +48,8 @@ struct Step {
 }
 
 impl<'v, 's> Audit<'v, 's> {
-    fn new(view: &'v mut View<'s>) -> Self {
+    /// Nothing visited yet.
+    pub fn new(view: &'v mut View<'s>) -> Self {
         let newest = view.base.keys().max().map_or(0, |&no| u64::from(no) + 1);
         let file = view.pages.as_ref().map_or(0, Pages::count);
         let next_free = view.meta(None).map_or(0, |meta| u64::from(meta.next_free));
@@ -285,7 +84,8 @@ impl<'v, 's> Audit<'v, 's> {
         self.say(Code::TreeInconsistent, page, message);
     }
 
-    fn run(&mut self) {
+    /// Visits everything.
+    pub fn run(&mut self) {
         let empty = self.view.pages.as_ref().is_none_or(|p| p.count() == 0);
         if empty && self.view.base.is_empty() {
             return;
@@ -476,7 +276,8 @@ impl<'v, 's> Audit<'v, 's> {
         }
     }
 
-    fn told(self, file: usize, size: u64) -> impl Iterator<Item = Remark> {
+    /// What was found.
+    pub fn told(self, file: usize, size: u64) -> impl Iterator<Item = Remark> {
         let more = (self.untold > 0).then(|| Trouble {
             code: Code::TreeInconsistent,
             page: 0,

@@ -8,32 +8,44 @@
 use std::ops::Range;
 
 use super::index::Shape;
-use super::word;
-use crate::format::{Halt, LogFile, Outcome, Role};
+use super::{PROFILE, word};
+use crate::format::{Halt, Job, Outcome, Part, Role, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
+use crate::log::conclude::Place;
 use crate::log::finding::Code;
 
 /// What is left after open. `records` counts log records replayed and, of every table, the entries that `scan_all` yields:
 /// all up to the footer's idea of their end, or to the first that is cut short or has a key that is not text.
-pub fn outcome(files: &[LogFile<'_>], revision: Option<&str>) -> Outcome {
+pub fn outcome(job: &Job<'_>, mut take: Option<Take<'_>>) -> Outcome {
+    let files = job.files;
     let mut tables: Vec<usize> = (0..files.len()).filter(|&i| files[i].claim.role == Role::Table).collect();
     tables.sort_by_key(|&i| files[i].name);
-    let (mut records, mut halts) = (0, Vec::new());
+    let mut loaded = Vec::new();
     for &file in &tables {
-        let mut reader = Reader::new(files[file].src);
-        let footer = match number_of(files[file].name).and_then(|()| load_index(&mut reader)) {
-            Ok(footer) => footer,
+        let opened = number_of(files[file].name)
+            .and_then(|number| Ok((number, file, load_index(&mut Reader::new(files[file].src))?)));
+        match opened {
+            Ok(table) => loaded.push(table),
             Err(error) => return dead(error),
-        };
-        let (entries, at) = scan_all(&mut reader, footer);
+        }
+    }
+    // Only then are they put in the order of their numbers.
+    loaded.sort_by_key(|&(number, ..)| number);
+    let (mut records, mut halts) = (0, Vec::new());
+    for (_, file, footer) in loaded {
+        let mut reader = Reader::new(files[file].src);
+        let mut each = sink(&mut take, file);
+        let (entries, at) = scan_all(&mut reader, footer, &mut each);
         records += entries;
         if at != footer || Shape::of(&mut reader).entries_end != Some(footer) {
             halts.push(Halt { file, at, for_good: false });
         }
     }
+    let sum = job.engine_is(&PROFILE, "397ea2f", job.revision != Some("r1"));
     for file in (0..files.len()).filter(|&i| files[i].claim.role == Role::Log) {
         let mut reader = Reader::new(files[file].src);
-        let replay = replay(&mut reader, revision != Some("r1"));
+        let mut each = sink(&mut take, file);
+        let replay = replay(&mut reader, sum, &mut each);
         if let Some(error) = replay.error {
             return dead(error);
         }
@@ -45,6 +57,17 @@ pub fn outcome(files: &[LogFile<'_>], revision: Option<&str>) -> Outcome {
     Outcome { opens: true, error: None, records, halts }
 }
 
+/// Hands an entry's place, key and value on; an empty value deletes.
+fn sink<'a>(take: &'a mut Option<Take<'_>>, file: usize) -> impl FnMut(u64, Range<u64>, Range<u64>) + 'a {
+    move |at, key, value| {
+        if let Some(take) = take {
+            let part = |span| Part { file, span };
+            let value = Some(value).filter(|v| !v.is_empty()).map(part);
+            take(Taken { place: Place { file, at }, key: part(key), value });
+        }
+    }
+}
+
 /// It does not open, so nothing is taken over.
 fn dead(error: String) -> Outcome {
     let halts = vec![Halt { file: 0, at: 0, for_good: true }];
@@ -52,21 +75,25 @@ fn dead(error: String) -> Outcome {
 }
 
 /// How far the log is replayed.
-pub struct Replay {
+struct Replay {
     /// Records put into the memtable.
-    pub records: u64,
+    records: u64,
     /// Where it stopped.
-    pub at: u64,
+    at: u64,
     /// What it died of.
-    pub error: Option<String>,
+    error: Option<String>,
 }
 
 /// `WAL.replay`; `sum`: records begin with a checksum (r2).
-pub fn replay(b: &mut Reader<'_>, sum: bool) -> Replay {
+fn replay(b: &mut Reader<'_>, sum: bool, each: &mut dyn FnMut(u64, Range<u64>, Range<u64>)) -> Replay {
     let (mut at, mut records) = (0, 0);
     let error = loop {
         match step(b, at, sum) {
-            Ok(Some(end)) => (at, records) = (end, records + 1),
+            Ok(Some((key, value))) => {
+                let end = value.end;
+                each(at, key, value);
+                (at, records) = (end, records + 1);
+            }
             Ok(None) => break None,
             Err(error) => break Some(error),
         }
@@ -74,8 +101,8 @@ pub fn replay(b: &mut Reader<'_>, sum: bool) -> Replay {
     Replay { records, at, error }
 }
 
-/// One round of its loop: where the record at `at` ends, `None` where it stops.
-fn step(b: &mut Reader<'_>, at: u64, sum: bool) -> Result<Option<u64>, String> {
+/// One round of its loop: key and value of the record at `at`, `None` where it stops.
+fn step(b: &mut Reader<'_>, at: u64, sum: bool) -> Result<Option<(Range<u64>, Range<u64>)>, String> {
     let start = if sum { at + 4 } else { at };
     let Ok(key_len) = word(b, start) else { return Ok(None) };
     let key = start + 4..start + 4 + key_len;
@@ -89,17 +116,17 @@ fn step(b: &mut Reader<'_>, at: u64, sum: bool) -> Result<Option<u64>, String> {
         return Ok(None);
     }
     let sound = !sum || (b.array(at).map(u32::from_be_bytes) == b.crc32(0, start..end));
-    Ok(sound.then_some(end))
+    let value = key.end + 4..end;
+    Ok(sound.then_some((key, value)))
 }
 
 /// The number in a table's name, as `_load_existing_sstables` takes it.
-fn number_of(name: &str) -> Result<(), String> {
+fn number_of(name: &str) -> Result<u64, String> {
     let text = name.split('_').nth(1).unwrap_or_default().split('.').next().unwrap_or_default();
     match text.parse::<u64>() {
-        Err(e) if *e.kind() != std::num::IntErrorKind::PosOverflow => {
-            Err(format!("ValueError: invalid literal for int() with base 10: '{text}'"))
-        }
-        _ => Ok(()),
+        Ok(number) => Ok(number),
+        Err(e) if *e.kind() == std::num::IntErrorKind::PosOverflow => Ok(u64::MAX),
+        Err(_) => Err(format!("ValueError: invalid literal for int() with base 10: '{text}'")),
     }
 }
 
@@ -131,13 +158,20 @@ fn load_index(b: &mut Reader<'_>) -> Result<u64, String> {
 }
 
 /// `SSTable.scan_all`: how many entries it yields, and where it stops.
-fn scan_all(b: &mut Reader<'_>, footer: u64) -> (u64, u64) {
+fn scan_all(
+    b: &mut Reader<'_>,
+    footer: u64,
+    each: &mut dyn FnMut(u64, Range<u64>, Range<u64>),
+) -> (u64, u64) {
     let (mut at, mut entries) = (0, 0);
     while at < footer {
         let Ok(own) = super::lengths(b, at) else { break };
-        if b.utf8(at + 4..at + 4 + own.key) != Ok(true) {
+        let key = at + 4..at + 4 + own.key;
+        if b.utf8(key.clone()) != Ok(true) {
             break;
         }
+        let value = key.end + 4..key.end + 4 + own.value;
+        each(at, key, value);
         (at, entries) = (at + own.total(), entries + 1);
     }
     (entries, at)

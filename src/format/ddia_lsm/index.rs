@@ -71,6 +71,24 @@ impl Shape {
     }
 }
 
+/// Keys of an index, and the offsets of the entries that have them.
+pub type Entries = Vec<(Vec<u8>, u64)>;
+
+/// Where the entries of a table end, and key and offset of each entry of its index; `None` where the index does not parse.
+/// Nothing is said about the order of its keys and offsets, or about the entries themselves.
+pub fn load(reader: &mut Reader<'_>) -> Option<(u64, Entries)> {
+    let shape = Shape::of(reader);
+    let start = shape.entries_end.filter(|_| shape.footer)?;
+    let (mut at, mut index) = (start, Vec::new());
+    while let Some(p) = pointer(reader, at, reader.end().saturating_sub(FOOTER)) {
+        let mut key = Vec::new();
+        reader.copy(p.key.start + KEY..p.key.end, &mut key).ok()?;
+        index.push((key, p.offset));
+        at = p.end;
+    }
+    Some((start, index))
+}
+
 /// The numbers in the last 12 bytes, and where these begin.
 fn footer(reader: &mut Reader<'_>) -> Option<(u64, u64, u64)> {
     let at = reader.end().checked_sub(FOOTER)?;

@@ -16,7 +16,9 @@ use std::cell::Cell;
 
 use crate::codec::crc32;
 use crate::format::chain::{Budget, Chain, Framing, Lane, proved_bytes};
-use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
+use crate::format::{
+    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Decoder;
 use crate::log::fault::{Cause, Fault};
@@ -28,8 +30,9 @@ use crate::log::region::Kind;
 use crate::log::scan::scan;
 use crate::log::survey::{Grouping, Rules, Survey, Surveyor};
 
+pub mod encode;
 mod engine;
-mod index;
+pub(crate) mod index;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -64,20 +67,20 @@ const _: () = assert!(CRC == 4 && KEY == 4 && FIXED == 8 && SUMMED.fixed() == CR
 
 /// The lengths of one entry, of a log or a table, once both fit the file.
 #[derive(Clone, Copy)]
-struct Lengths {
-    key: u64,
-    value: u64,
+pub(crate) struct Lengths {
+    pub(crate) key: u64,
+    pub(crate) value: u64,
 }
 
 impl Lengths {
-    fn total(self) -> u64 {
+    pub(crate) fn total(self) -> u64 {
         FIXED + self.key + self.value
     }
 }
 
 /// The lengths of the entry whose `key_len` is at `at`.
 #[inline]
-fn lengths<B: Bytes>(b: &mut B, at: u64) -> Result<Lengths, Fault> {
+pub(crate) fn lengths<B: Bytes>(b: &mut B, at: u64) -> Result<Lengths, Fault> {
     let key = word(b, at)?;
     let value = word(b, at + KEY + key)?;
     let lengths = Lengths { key, value };
@@ -200,7 +203,7 @@ impl<const SUM: bool> LogFraming<SUM> {
     const START: u64 = if SUM { CRC } else { 0 };
     const LEAST: u64 = Self::START + FIXED;
 
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         LogFraming { keys: KeyModel::default(), walk: Cell::new(1 << 24) }
     }
 }
@@ -440,6 +443,7 @@ static PROFILE: Profile = Profile {
     family: None,
     files: "wal.log and sst_NNNNNN.sst",
     revisions: &["r1", "r2"],
+    engines: DDIA_COMMITS,
     record: "record",
     numbered: false,
 };
@@ -527,8 +531,8 @@ impl Format for DdiaLsm {
         remarks
     }
 
-    fn engine(&self, files: &[LogFile<'_>], _: &[&Survey], revision: Option<&str>) -> Outcome {
-        engine::outcome(files, revision)
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(job, take)
     }
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {
@@ -597,6 +601,11 @@ fn standing<const SUM: bool>(reader: &mut Reader<'_>, at: u64) -> u64 {
         }
     }
     records
+}
+
+/// Whether records of the first revision, without checksums, begin at `at` in a log of the second.
+pub(crate) fn older_revision_at(reader: &mut Reader<'_>, at: u64) -> bool {
+    standing::<false>(reader, at) > 0
 }
 
 /// The bytes contradict the revision that was named, or both revisions wrote to this log.

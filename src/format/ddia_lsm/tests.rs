@@ -1,8 +1,8 @@
 //! Damage that the shared properties do not make: lengths that still lead to a record, logs inside values, footers.
 
-use super::{DdiaLsm, engine};
+use super::DdiaLsm;
 use crate::codec::crc32;
-use crate::format::{Format, LogFile, Remark, Role};
+use crate::format::{Format, Job, LogFile, Remark, Role};
 use crate::log::bytes::Reader;
 use crate::log::finding::Code;
 use crate::log::region::Kind;
@@ -35,7 +35,7 @@ fn table(entries: &[(&str, &str)]) -> Vec<u8> {
 
 fn read(name: &str, bytes: &[u8], revision: &str) -> (Survey, Vec<Remark>) {
     let claim = DdiaLsm.claim(name).expect("a name of the format");
-    let files = [LogFile { name, claim, src: &bytes }];
+    let files = [LogFile { name, claim, src: &bytes, memo: None }];
     let mut opened = DdiaLsm.open(&files, 0, Some(revision));
     let mut surveyor = Surveyor::new(opened.rules);
     scan(&mut Reader::new(&bytes), &mut *opened.decoder, 0, &mut surveyor);
@@ -158,7 +158,12 @@ fn the_index_tells_where_entries_stand() {
 
 #[test]
 fn the_engine_decodes_keys_before_it_looks_at_the_checksum() {
-    let replay = |bytes: &[u8], sum| engine::replay(&mut Reader::new(&bytes), sum);
+    let replay = |bytes: &[u8], sum: bool| {
+        let claim = DdiaLsm.claim("wal.log").expect("the log");
+        let files = [LogFile { name: "wal.log", claim, src: &bytes, memo: None }];
+        let revision = Some(if sum { "r2" } else { "r1" });
+        DdiaLsm.engine(&Job { files: &files, surveys: &[], revision, engine: None }, None)
+    };
     let mut bad = summed("key", b"text");
     bad[9] = 0xff;
     let bytes = [summed("a", b"1"), bad].concat();
@@ -173,7 +178,8 @@ fn the_engine_believes_every_footer() {
     let outcome = |bytes: &[u8]| {
         let claim = DdiaLsm.claim("sst_000000.sst").expect("a table");
         assert_eq!(claim.role, Role::Table);
-        DdiaLsm.engine(&[LogFile { name: "sst_000000.sst", claim, src: &bytes }], &[], Some("r2"))
+        let files = [LogFile { name: "sst_000000.sst", claim, src: &bytes, memo: None }];
+        DdiaLsm.engine(&Job { files: &files, surveys: &[], revision: Some("r2"), engine: None }, None)
     };
     let bytes = table(&ENTRIES);
     assert_eq!(outcome(&bytes).records, 6);

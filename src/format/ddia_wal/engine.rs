@@ -4,9 +4,13 @@
 //! stop: a short read ends this file, a wrong checksum or text ends everything (but not the search for the highest
 //! number), and a length that makes no sense ends the process.
 
+use std::ops::Range;
+
+use super::PROFILE;
 use crate::codec::crc32;
-use crate::format::{Halt, LogFile, Outcome};
+use crate::format::{Halt, Job, LogFile, Outcome, Part, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
+use crate::log::conclude::Place;
 use crate::log::fault::Fault;
 use crate::log::finding::Code;
 
@@ -18,12 +22,16 @@ struct Behaviour {
     rising: bool,
 }
 
+impl Behaviour {
+    fn of(job: &Job<'_>) -> Behaviour {
+        let newest = job.revision != Some("v1");
+        let from = |commit| job.engine_is(&PROFILE, commit, newest);
+        Behaviour { batches: from("1de802d"), rising: from("104c886") }
+    }
+}
+
 enum Step {
-    Record {
-        seq: u64,
-        op: u8,
-        end: u64,
-    },
+    Record(Found),
     /// Short read: the rest of this file is skipped.
     FileEnds,
     /// Wrong checksum or text.
@@ -32,10 +40,18 @@ enum Step {
     Dies(String),
 }
 
+/// A record as the engine takes it.
+struct Found {
+    seq: u64,
+    op: u8,
+    key: Range<u64>,
+    value: Range<u64>,
+    end: u64,
+}
+
 /// What is left after open and replay.
-pub fn outcome(files: &[LogFile<'_>], revision: Option<&str>) -> Outcome {
-    let v1 = revision == Some("v1");
-    let behaviour = Behaviour { batches: !v1, rising: !v1 };
+pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+    let files = job.files;
     let mut order: Vec<usize> = (0..files.len()).collect();
     order.sort_by_key(|&i| files[i].name);
     for &file in &order {
@@ -43,7 +59,7 @@ pub fn outcome(files: &[LogFile<'_>], revision: Option<&str>) -> Outcome {
         let mut at = 0;
         loop {
             match read(&mut reader, at) {
-                Step::Record { end, .. } => at = end,
+                Step::Record(Found { end, .. }) => at = end,
                 Step::FileEnds | Step::Bad => break,
                 Step::Dies(error) => {
                     let halts = vec![Halt { file, at: 0, for_good: true }];
@@ -52,49 +68,99 @@ pub fn outcome(files: &[LogFile<'_>], revision: Option<&str>) -> Outcome {
             }
         }
     }
-    replay(files, &order, &behaviour)
+    let replay = Replay { files, order: &order, behaviour: Behaviour::of(job), take };
+    replay.run()
 }
 
-fn replay(files: &[LogFile<'_>], order: &[usize], behaviour: &Behaviour) -> Outcome {
-    let (mut records, mut last_seq, mut in_batch, mut pending) = (0u64, 0u64, false, 0u64);
-    let mut halts = Vec::new();
-    'log: for &file in order {
-        let mut reader = Reader::new(files[file].src);
-        let mut at = 0;
-        loop {
-            match read(&mut reader, at) {
-                Step::Record { seq, op, end } => {
-                    if behaviour.rising && seq <= last_seq {
+struct Replay<'a, 't> {
+    files: &'a [LogFile<'a>],
+    order: &'a [usize],
+    behaviour: Behaviour,
+    take: Option<Take<'t>>,
+}
+
+/// Data records that wait for a COMMIT: how many, and where the first of them lies, as place in the order and offset.
+#[derive(Default)]
+struct Pending {
+    records: u64,
+    from: Option<(usize, u64)>,
+}
+
+impl Replay<'_, '_> {
+    fn run(mut self) -> Outcome {
+        let (mut records, mut last_seq) = (0u64, 0u64);
+        let mut pending: Option<Pending> = None;
+        let mut halts = Vec::new();
+        'log: for (nth, &file) in self.order.iter().enumerate() {
+            let mut reader = Reader::new(self.files[file].src);
+            let mut at = 0;
+            loop {
+                match read(&mut reader, at) {
+                    Step::Record(found) => {
+                        if self.behaviour.rising && found.seq <= last_seq {
+                            halts.push(Halt { file, at, for_good: true });
+                            break 'log;
+                        }
+                        last_seq = found.seq;
+                        match (found.op, &mut pending) {
+                            (5, _) if self.behaviour.batches => pending = Some(Pending::default()),
+                            (3, _) => {
+                                let waiting = pending.take().unwrap_or_default();
+                                records += waiting.records;
+                                self.commit(&waiting, (nth, at));
+                            }
+                            (1 | 2, Some(waiting)) => {
+                                waiting.records += 1;
+                                waiting.from.get_or_insert((nth, at));
+                            }
+                            (1 | 2, None) => {
+                                records += 1;
+                                self.apply(file, at, &found);
+                            }
+                            _ => {}
+                        }
+                        at = found.end;
+                    }
+                    Step::FileEnds => {
+                        if at < reader.end() {
+                            halts.push(Halt { file, at, for_good: false });
+                        }
+                        break;
+                    }
+                    Step::Bad | Step::Dies(_) => {
                         halts.push(Halt { file, at, for_good: true });
                         break 'log;
                     }
-                    last_seq = seq;
-                    match op {
-                        5 if behaviour.batches => (in_batch, pending) = (true, 0),
-                        3 => {
-                            records += pending;
-                            (in_batch, pending) = (false, 0);
-                        }
-                        1 | 2 if in_batch => pending += 1,
-                        1 | 2 => records += 1,
-                        _ => {}
-                    }
-                    at = end;
-                }
-                Step::FileEnds => {
-                    if at < reader.end() {
-                        halts.push(Halt { file, at, for_good: false });
-                    }
-                    break;
-                }
-                Step::Bad | Step::Dies(_) => {
-                    halts.push(Halt { file, at, for_good: true });
-                    break 'log;
                 }
             }
         }
+        Outcome { opens: true, error: None, records, halts }
     }
-    Outcome { opens: true, error: None, records, halts }
+
+    fn apply(&mut self, file: usize, at: u64, found: &Found) {
+        let part = |span: &Range<u64>| Part { file, span: span.clone() };
+        if let Some(take) = &mut self.take {
+            let value = (found.op == 1).then(|| part(&found.value));
+            take(Taken { place: Place { file, at }, key: part(&found.key), value });
+        }
+    }
+
+    /// A batch is read once more when it commits, so that one that never does takes no memory.
+    fn commit(&mut self, waiting: &Pending, to: (usize, u64)) {
+        let Some((first, mut at)) = waiting.from.filter(|_| self.take.is_some()) else { return };
+        for nth in first..=to.0 {
+            let file = self.order[nth];
+            let mut reader = Reader::new(self.files[file].src);
+            while (nth, at) < to {
+                let Step::Record(found) = read(&mut reader, at) else { break };
+                if matches!(found.op, 1 | 2) {
+                    self.apply(file, at, &found);
+                }
+                at = found.end;
+            }
+            at = 0;
+        }
+    }
 }
 
 /// `_read_record`: the fields as Python slices them.
@@ -132,10 +198,11 @@ fn parse(b: &mut Reader<'_>, data: u64, len: i64) -> Result<Step, Fault> {
     let value = slice(data, len, offset + 4, offset + 4 + val_len);
     let crc = crc32::update(0, &[op]);
     let crc = b.crc32(crc, key.clone())?;
-    if b.crc32(crc, value.clone())? != stored || !b.utf8(key)? || !b.utf8(value)? {
+    let holds = b.crc32(crc, value.clone())? == stored;
+    if !holds || !b.utf8(key.clone())? || !b.utf8(value.clone())? {
         return Ok(Step::Bad);
     }
-    Ok(Step::Record { seq, op, end: data + len as u64 })
+    Ok(Step::Record(Found { seq, op, key, value, end: data + len as u64 }))
 }
 
 /// Python's `buffer[from:to]`.

@@ -10,7 +10,9 @@
 
 use crate::codec::{ascii, crc32};
 use crate::format::chain::{Budget, Chain, Framing, Lane, proved_bytes};
-use crate::format::{Claim, Entry, Format, LogFile, Opened, Outcome, Profile, Remark, Revision, Role};
+use crate::format::{
+    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+};
 use crate::log::bytes::{Bytes, Prefix, Reader};
 use crate::log::decoder::{Decoder, Stop};
 use crate::log::fault::{Cause, Fault};
@@ -22,6 +24,7 @@ use crate::log::survey::{Grouping, Rules, Survey};
 
 pub mod encode;
 mod engine;
+pub mod gap;
 
 /// The fields of a record.
 pub const LAYOUT: Layout = Layout {
@@ -150,7 +153,8 @@ impl Framing for WalFraming {
             return fault(Cause::Length { found: head.length, expected });
         }
         b.within(at, at + len)?;
-        Ok(record(at, len, &head))
+        let record = record(at, len, &head);
+        if head.op == CHECKPOINT { gap::read(b, record, key_len) } else { Ok(record) }
     }
 
     #[inline]
@@ -179,6 +183,10 @@ impl Framing for WalFraming {
         let (key, rest) = record.get(KEY as usize..)?.split_at_checked(word(KEY_LEN) as usize)?;
         let (val_len, value) = rest.split_first_chunk()?;
         let op = head[OP as usize];
+        if op == CHECKPOINT {
+            // It may state a gap.
+            return None;
+        }
         let crc = crc32::update2(*OP_CRC.get(usize::from(op)).filter(|_| op > 0)?, key, value);
         let intact = u32::from_le_bytes(*val_len) as usize == value.len()
             && key.len().max(value.len()) <= i32::MAX as usize
@@ -278,6 +286,7 @@ static PROFILE: Profile = Profile {
     family: None,
     files: "NNNNNN.wal",
     revisions: &["v1", "v2"],
+    engines: DDIA_COMMITS,
     record: "record",
     numbered: true,
 };
@@ -367,8 +376,8 @@ impl Format for DdiaWal {
         remarks
     }
 
-    fn engine(&self, files: &[LogFile<'_>], _: &[&Survey], revision: Option<&str>) -> Outcome {
-        engine::outcome(files, revision)
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(job, take)
     }
 
     fn reads_before(&self, a: (usize, &str), b: (usize, &str)) -> bool {

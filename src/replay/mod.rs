@@ -1,0 +1,272 @@
+//! The state that a log leaves, by policy: what the engine would hold, what is intact and committed, all that is intact.
+//!
+//! `engine` is the engine's own reading, told by its format. The other two apply the records of the shared reader in log
+//! order, each by its [`Standing`]; so batches, repeats and wrong numbers are judged in one place, where `verify` judges them.
+
+pub mod cut;
+pub mod state;
+pub mod walk;
+
+use std::borrow::Cow;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::analysis::{OpenLog, Report};
+use crate::codec::hex;
+use crate::fate::Standing;
+use crate::format::{Job, Part, Taken};
+use crate::log::bytes::{Bytes, Reader};
+use crate::log::conclude::Place;
+use crate::log::survey::Survey;
+use crate::replay::state::{INLINE, Live, Sorted, State, Value};
+use crate::replay::walk::{Item, walk};
+
+/// Which records make up the state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Policy {
+    /// What the engine would hold after its next open, its mistakes included
+    Engine,
+    /// Every intact committed record, past damage too; a transaction that lost a member is left out whole
+    Committed,
+    /// Every intact data record, orphans and survivors of broken batches included
+    Salvage,
+}
+
+impl Policy {
+    /// The word on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Policy::Engine => "engine",
+            Policy::Committed => "committed",
+            Policy::Salvage => "salvage",
+        }
+    }
+
+    /// Whether a record of this standing counts. `undecided`: those that may belong to an unfinished batch do, too.
+    pub fn takes(self, standing: Standing, undecided: bool) -> bool {
+        match standing {
+            Standing::Committed => true,
+            Standing::Undecided => undecided || self == Policy::Salvage,
+            Standing::Uncommitted | Standing::Incomplete => self == Policy::Salvage,
+            Standing::Repeated | Standing::Foreign | Standing::Stale | Standing::Damaged => false,
+        }
+    }
+}
+
+/// What to replay.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// See [`Policy`].
+    pub policy: Policy,
+    /// The engine's version, where it is not the one that goes with the revision.
+    pub engine: Option<String>,
+    /// Records behind the last COMMIT count, where nothing tells whether they are a batch's.
+    pub undecided: bool,
+    /// Nothing from here on.
+    pub until: Option<Place>,
+    /// Bytes of memory for the state; what is more goes to disk.
+    pub memory: u64,
+}
+
+/// What came of it.
+pub struct Replayed {
+    /// By which policy.
+    pub policy: Policy,
+    /// Whether the engine would open; the other policies need no engine.
+    pub opens: bool,
+    /// What it would die of.
+    pub error: Option<String>,
+    /// Records applied.
+    pub applied: u64,
+    /// The live keys.
+    pub state: Sorted,
+}
+
+/// Replays a log.
+///
+/// # Errors
+/// When the state cannot be kept, or the version of the engine is not known.
+pub fn replay(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
+    match wish.policy {
+        Policy::Engine => by_engine(log, report, wish),
+        _ => by_records(log, report, wish),
+    }
+}
+
+fn by_engine(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
+    let (files, format) = (log.files(), log.format());
+    let engine = match &wish.engine {
+        Some(name) => Some(version(log, name)?),
+        None => None,
+    };
+    let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
+    let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine };
+    let mut applier = Applier { state: State::new(wish.memory), log, open: [None, None], failure: None };
+    let outcome = format.engine(&job, Some(&mut |taken| applier.take(&taken)));
+    applier.failure.map_or(Ok(()), Err)?;
+    let state = if outcome.opens { applier.state } else { State::new(wish.memory) };
+    Ok(Replayed {
+        policy: wish.policy,
+        opens: outcome.opens,
+        error: outcome.error,
+        applied: outcome.records,
+        state: state.finish()?,
+    })
+}
+
+/// The version of the engine with this name, or with a longer one.
+fn version(log: &OpenLog, name: &str) -> Result<&'static str> {
+    let profile = log.format().profile();
+    let found = profile.engines.iter().find(|e| name.starts_with(**e));
+    match found {
+        Some(&engine) => Ok(engine),
+        None => bail!(
+            "--engine {name}: no such version of the {}; known: {}",
+            profile.title,
+            profile.engines.join(", ")
+        ),
+    }
+}
+
+/// Applies changes that are told by places.
+struct Applier<'a> {
+    state: State,
+    log: &'a OpenLog,
+    /// The files that keys and values were last read from.
+    open: [Option<(usize, Reader<'a>)>; 2],
+    failure: Option<anyhow::Error>,
+}
+
+impl Applier<'_> {
+    fn take(&mut self, taken: &Taken) {
+        if self.failure.is_none() {
+            self.failure = self.apply(taken).err();
+        }
+    }
+
+    fn apply(&mut self, taken: &Taken) -> Result<()> {
+        let mut key = Vec::new();
+        self.read(0, &taken.key, &mut key)?;
+        let Some(part) = &taken.value else { return self.state.delete(&key) };
+        if part.span.end - part.span.start > INLINE {
+            return self.state.put(&key, &Value::Placed(part.clone()), taken.place);
+        }
+        let mut value = Vec::new();
+        self.read(1, part, &mut value)?;
+        self.state.put(&key, &Value::Bytes(value.into()), taken.place)
+    }
+
+    fn read(&mut self, slot: usize, part: &Part, out: &mut Vec<u8>) -> Result<()> {
+        let open = &mut self.open[slot];
+        if open.as_ref().is_none_or(|(file, _)| *file != part.file) {
+            *open = Some((part.file, Reader::new(self.log.source(part.file))));
+        }
+        let Some((_, reader)) = open else { return Ok(()) };
+        reader.forward(part.span.start, 1);
+        let name = &self.log.log.files[part.file].name;
+        let read = reader.copy(part.span.clone(), out);
+        read.map_err(|fault| anyhow::anyhow!("{name}, offset {}: {}", fault.at, fault.cause))
+    }
+}
+
+fn by_records(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
+    let mut state = State::new(wish.memory);
+    let mut applied = 0;
+    walk(log, report, wish.until, &mut |item: &Item<'_>| {
+        if !wish.policy.takes(item.standing, wish.undecided) {
+            return Ok(());
+        }
+        let Some(change) = item.change() else { return Ok(()) };
+        applied += 1;
+        match &change.value {
+            Some(value) => state.put(change.key, value, item.place()),
+            None => state.delete(change.key),
+        }
+    })?;
+    let state = state.finish()?;
+    Ok(Replayed { policy: wish.policy, opens: true, error: None, applied, state })
+}
+
+/// Hands the bytes of a value on, a large one in pieces.
+///
+/// # Errors
+/// When they cannot be read any more, or `each` fails.
+pub fn value_bytes(
+    log: &OpenLog,
+    value: &Value<'_>,
+    each: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    /// Divisible by three, as base64 wants it.
+    const PIECE: u64 = 3 << 16;
+    let part = match value {
+        Value::Bytes(bytes) => return each(bytes),
+        Value::Placed(part) => part,
+    };
+    let mut reader = Reader::new(log.source(part.file));
+    let mut at = part.span.start;
+    while at < part.span.end {
+        let to = part.span.end.min(at + PIECE);
+        let piece = reader.piece(at..to).ok();
+        each(piece.with_context(|| format!("{}, offset {at}: gone", log.log.files[part.file].name))?)?;
+        at = to;
+    }
+    Ok(())
+}
+
+/// Number of live keys, and the hash of the state as the contract defines it.
+///
+/// # Errors
+/// When a value cannot be read any more.
+pub fn digest(log: &OpenLog, state: &Sorted) -> Result<(u64, String)> {
+    let (mut keys, mut hash, mut line) = (0, Sha256::new(), Vec::new());
+    for live in state.iter()? {
+        let Live { key, value, .. } = live?;
+        line.clear();
+        hex::encode(&mut line, &key);
+        line.push(b' ');
+        value_bytes(log, &value, &mut |piece| {
+            hex::encode(&mut line, piece);
+            hash.update(&line);
+            line.clear();
+            Ok(())
+        })?;
+        hash.update(&line);
+        hash.update(b"\n");
+        keys += 1;
+    }
+    Ok((keys, hex::text(&hash.finalize())))
+}
+
+/// A change that a record makes.
+pub struct Change<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// Its value; `None` deletes it.
+    pub value: Option<Value<'a>>,
+}
+
+impl Item<'_> {
+    /// What the record does to the state; `None` where it is only a mark.
+    pub fn change(&self) -> Option<Change<'_>> {
+        if !self.is_data() {
+            return None;
+        }
+        let entry = self.entry();
+        let key = entry.key?;
+        if entry.op == "DELETE" {
+            return Some(Change { key, value: None });
+        }
+        let value = entry.value.unwrap_or_default();
+        // The value is the last field of every record that has one, so a long one is placed from the end.
+        let rest = self.record.len - self.bytes.len() as u64;
+        let len = value.len() as u64 + rest;
+        let value = if len > INLINE {
+            let end = self.record.end();
+            Value::Placed(Part { file: self.file, span: end - len..end })
+        } else {
+            Value::Bytes(Cow::Borrowed(value))
+        };
+        Some(Change { key, value: Some(value) })
+    }
+}
