@@ -56,7 +56,9 @@ pub fn read(storage: &dyn Storage, size: usize, len: u64) -> Result<Redo> {
                 redo.images.extend(group.drain(..));
                 (at, seq) = (at + FIXED, 1);
             }
-            Err(_) if torn(bytes, size, seq) && !committed_behind(storage, Break { at, seq }, size, len)? => break,
+            Err(_) if torn(bytes, size, seq) && !committed_behind(storage, Break { at, seq }, size, len)? => {
+                break;
+            }
             Err(what) => return damaged(WAL, at, what),
         }
     }
