@@ -5,6 +5,7 @@
 //! Each stands over a [`storage::Storage`], one directory of named files, so that the same code runs on a real file system
 //! and on one that loses what was not synced. What the originals do wrong and these do right is said at the top of each.
 
+pub mod btree;
 pub mod crash;
 pub mod lsm;
 pub mod storage;

@@ -24,14 +24,18 @@ use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Mark, Record, Trust};
 use crate::log::survey::{Grouping, Rules, Survey};
 
+pub mod encode;
 mod engine;
 mod facts;
 mod group;
 mod inspect;
 pub mod page;
 mod pages;
+pub mod salvage;
 mod tree;
 mod view;
+
+pub(crate) use pages::{Bits, size_of as page_size};
 
 #[cfg(test)]
 mod tests;
@@ -61,11 +65,11 @@ const PAGE: u64 = LAYOUT.offset("page");
 const DATA_LEN: u64 = LAYOUT.offset("data_len");
 const DATA: u64 = LAYOUT.offset("data");
 /// Length of an entry without data.
-const FIXED: u64 = LAYOUT.fixed();
+pub(crate) const FIXED: u64 = LAYOUT.fixed();
 const _: () = assert!(FIXED == 16 && DATA == 12);
 
 /// Page number of a commit entry (r3).
-const COMMIT: u32 = u32::MAX;
+pub(crate) const COMMIT: u32 = u32::MAX;
 /// Commit mark of r1.
 const MARK: &[u8; 4] = b"CMIT";
 /// Record kinds of the WAL.
@@ -75,7 +79,7 @@ const KIND_COMMIT: u8 = 1;
 const MAX_IMAGE: u64 = 64 << 20;
 /// No operation logs so many pages, and behind each seq begins at 1 again: the search behind damage, and torn heads, are
 /// measured by it.
-const MAX_SEQ: u32 = 1 << 16;
+pub(crate) const MAX_SEQ: u32 = 1 << 16;
 
 /// The checksum of an image: the byte sum of r1, blind to swapped bytes, or the CRC-32 of r2 and r3.
 fn sum_of<B: Bytes>(sum: Sum, b: &mut B, span: std::ops::Range<u64>) -> Result<u32, Fault> {

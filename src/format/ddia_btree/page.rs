@@ -18,7 +18,7 @@ pub const META: usize = 24;
 /// Sizes that a page may have; the engine takes any number, people take powers of two.
 pub const SIZES: std::ops::RangeInclusive<u64> = 64..=65_536;
 /// A tree of this height would hold more keys than a page number can count.
-const MAX_HEIGHT: u32 = 32;
+pub(crate) const MAX_HEIGHT: u32 = 32;
 
 /// The metadata page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,7 +229,7 @@ pub fn image(image: &[u8], size: Option<u64>) -> Result<(), &'static str> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A leaf page.
