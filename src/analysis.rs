@@ -1,7 +1,7 @@
 //! From files to a report: surveys in parallel, conclusions once, the engine's own outcome beside them.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +9,7 @@ use crate::format::{Claim, Format, Job, LogFile, Memo, Opened, Outcome, Remark, 
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
-use crate::log::conclude::{Conclusions, Member, RepeatKind, Unwhole, conclude};
+use crate::log::conclude::{Conclusions, Gap, Member, RepeatKind, Unwhole, conclude};
 use crate::log::decoder::Decoder;
 use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
@@ -105,7 +105,8 @@ impl OpenLog {
         let path = String::from("memory");
         let recognised_by = String::from("named by the caller");
         let failures = files.iter().map(|_| None).collect();
-        let log = Log { path, format, recognised_by, files, ignored: Vec::new() };
+        let log =
+            Log { place: PathBuf::from(&path), path, format, recognised_by, files, ignored: Vec::new() };
         let mut open = OpenLog {
             log,
             sources,
@@ -180,8 +181,10 @@ impl OpenLog {
             files.iter().zip(surveys).zip(results).enumerate().map(|(i, ((f, mut survey), result))| {
                 let bytes = self.sources[i].size();
                 mark_unreadable(&mut survey, &result.unreadable);
+                let odd = self.path(i).filter(|path| path.file_name().is_some_and(|n| n.to_str().is_none()));
                 FileReport {
                     name: f.name.to_owned(),
+                    odd: odd.map(|path| path.as_path().into()),
                     role: f.claim.role,
                     bytes,
                     survey,
@@ -193,6 +196,7 @@ impl OpenLog {
             });
         let mut report = Report {
             path: self.log.path.clone(),
+            place: self.log.place.clone(),
             format: self.format(),
             revision: self.revision,
             revision_reason: self.revision_reason.clone(),
@@ -273,6 +277,8 @@ pub fn mark_unreadable(survey: &mut Survey, unreadable: &[Range<u64>]) {
 pub struct FileReport {
     /// Relative to the log.
     pub name: String,
+    /// Its whole path, where `name` is not the very name because that is no text.
+    pub odd: Option<Box<Path>>,
     /// The part it plays.
     pub role: Role,
     /// Length in bytes when it was opened.
@@ -325,6 +331,8 @@ impl Forecast {
 pub struct Report {
     /// As given.
     pub path: String,
+    /// The same for the system.
+    pub place: PathBuf,
     /// Its format.
     pub format: &'static dyn Format,
     /// Its revision, where known.
@@ -492,16 +500,9 @@ impl Report {
     fn find_numbers(&self, out: &mut Vec<Finding>) {
         for g in &self.conclusions.gaps {
             let code = if g.cause.word() == "missing-file" { Code::MissingFile } else { Code::MissingRange };
-            let count = g.last - g.first + 1;
-            let found =
-                if g.recovered > 0 { format!(", {} of them recovered", g.recovered) } else { String::new() };
             let same = g.after.file == g.before.file;
             let (at, len) = if same { (g.after.at, g.before.at - g.after.at) } else { (g.before.at, 0) };
-            let message = format!(
-                "{} missing ({count}{found}); likely cause: {}",
-                span(g.first, g.last),
-                g.cause.word()
-            );
+            let message = format!("{}; likely cause: {}", lacking(g), g.cause.word());
             out.push(Finding { code, class: code.class(), file: Some(g.before.file), at, len, message });
         }
         for r in &self.conclusions.repeats {
@@ -599,6 +600,19 @@ pub fn span(first: u64, last: u64) -> String {
     if first == last { format!("seq {first}") } else { format!("seq {first}..{last}") }
 }
 
+/// Which numbers no intact record has, and which of them are not lost for all that.
+pub fn lacking(gap: &Gap) -> String {
+    let (numbers, count) = (span(gap.first, gap.last), (gap.last - gap.first).saturating_add(1));
+    let records = if gap.recovered == 1 { "a record that is" } else { "records that are" };
+    match (gap.recovered, count.saturating_sub(gap.recovered)) {
+        (0, missing) => format!("{numbers} missing ({missing})"),
+        (_, 0) => format!("{numbers} recovered from {records} not intact"),
+        (found, missing) => {
+            format!("{numbers}: {missing} missing, {found} recovered from {records} not intact")
+        }
+    }
+}
+
 fn region_finding(file: usize, f: &FileReport, r: &Region) -> Option<Finding> {
     if matches!(r.kind, Kind::Records | Kind::Framing) {
         return None;
@@ -642,4 +656,22 @@ fn time(seconds: f64) -> String {
 
 fn number(field: &str, found: u64) -> String {
     if field == "timestamp" { time(f64::from_bits(found)) } else { found.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::conclude::{GapCause, Place};
+
+    #[test]
+    fn what_was_recovered_is_not_called_missing() {
+        let place = Place { file: 0, at: 0 };
+        let said = |last, recovered| {
+            lacking(&Gap { first: 5, last, after: place, before: place, cause: GapCause::Damage, recovered })
+        };
+        assert_eq!(said(5, 0), "seq 5 missing (1)");
+        assert_eq!(said(5, 1), "seq 5 recovered from a record that is not intact");
+        assert_eq!(said(8, 1), "seq 5..8: 3 missing, 1 recovered from a record that is not intact");
+        assert_eq!(said(8, 4), "seq 5..8 recovered from records that are not intact");
+    }
 }

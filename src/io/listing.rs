@@ -29,8 +29,10 @@ pub struct Wanted {
 /// A log: the files of one format that belong together.
 #[derive(Debug)]
 pub struct Log {
-    /// The path as given, or the directory below it that holds the files.
+    /// The path as given, or the directory below it that holds the files; printable, if not in its very bytes.
     pub path: String,
+    /// The same for the system.
+    pub place: PathBuf,
     /// Its format.
     pub format: &'static dyn Format,
     /// How that was told.
@@ -93,9 +95,9 @@ pub fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Log>> {
         if wanted.format.is_some() && entries == 0 {
             // With --as an empty directory is an empty log.
             let recognised_by = format!("--as {}, no files", wanted.format.as_deref().unwrap_or_default());
-            let path = path.display().to_string();
             return Ok(vec![Log {
-                path,
+                path: path.display().to_string(),
+                place: path.to_path_buf(),
                 format: formats[0],
                 recognised_by,
                 files: Vec::new(),
@@ -136,6 +138,7 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
                 let recognised_by = String::new();
                 found.push(Log {
                     path: dir.display().to_string(),
+                    place: dir.to_path_buf(),
                     format,
                     recognised_by,
                     files: Vec::new(),
@@ -207,7 +210,8 @@ fn single(
     };
     let claim = Claim { read: true, ..claim };
     let files = vec![LogPath { name: name.to_owned(), path: file.map(Path::to_path_buf), claim }];
-    Ok(Log { path: path.display().to_string(), format, recognised_by, files, ignored: Vec::new() })
+    let (place, path) = (path.to_path_buf(), path.display().to_string());
+    Ok(Log { path, place, format, recognised_by, files, ignored: Vec::new() })
 }
 
 fn by_bytes(

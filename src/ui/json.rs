@@ -10,6 +10,7 @@ use crate::analysis::{FileReport, Finding, Report};
 use crate::log::conclude::Place;
 use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
+use crate::log::numbering::Numbering;
 use crate::log::region::{Kind, Region};
 use crate::log::survey::BatchState;
 
@@ -80,9 +81,10 @@ struct FileDoc<'a, R: Serialize> {
     regions: R,
 }
 
-fn file<'a>(report: &Report, f: &'a FileReport) -> FileDoc<'a, impl Serialize + 'a> {
+fn file<'a>(f: &'a FileReport) -> FileDoc<'a, impl Serialize + 'a> {
     let (before, after, recovered) = f.survey.counts();
-    let numbered = report.format.profile().numbered;
+    // Entries of an operation are counted from 1 on: no number of the log's own, but the one that `dump` gives them.
+    let numbered = matches!(f.survey.rules.numbering, Numbering::Contiguous { .. });
     let sound =
         |at: u64| f.survey.regions.find(at).is_some_and(|r| matches!(r.kind, Kind::Records | Kind::Mixed));
     let runs = f.survey.runs.iter().filter(|r| r.records > 0 && sound(r.at));
@@ -155,7 +157,7 @@ pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl
         revision: report.revision,
         revision_by: &report.revision_reason,
         recognised_by: &report.recognised_by,
-        files: Seq(|| report.files.iter().map(|f| file(report, f))),
+        files: Seq(|| report.files.iter().map(file)),
         gaps: Seq(|| report.conclusions.gaps.iter().map(|g| gap(report, g))),
         orphans: Seq(|| {
             let orphans =

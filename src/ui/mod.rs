@@ -8,4 +8,5 @@ pub mod out;
 pub mod paint;
 pub mod progress;
 pub mod row;
+pub mod shell;
 pub mod text;
