@@ -1,9 +1,10 @@
 //! From files to a report: surveys in parallel, conclusions once, the engine's own outcome beside them.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::format::{Claim, Format, Job, LogFile, Memo, Opened, Outcome, Remark, Role};
 use crate::io::listing::{Log, LogPath, Wanted};
@@ -97,7 +98,7 @@ impl OpenLog {
             .into_iter()
             .map(|(name, bytes)| {
                 let claim = format.claim(&name).unwrap_or(unnamed);
-                (LogPath { name, path: None, claim }, Source::memory(bytes))
+                (LogPath { name: name.into(), path: None, claim }, Source::memory(bytes))
             })
             .collect();
         named.sort_by(|(a, _), (b, _)| (a.claim.order, &a.name).cmp(&(b.claim.order, &b.name)));
@@ -145,8 +146,8 @@ impl OpenLog {
     }
 
     /// Where a file lies; `None`: standard input.
-    pub fn path(&self, file: usize) -> Option<&PathBuf> {
-        self.log.files[file].path.as_ref()
+    pub fn path(&self, file: usize) -> Option<&Path> {
+        self.log.files[file].path.as_deref()
     }
 
     /// Bytes in all files.
@@ -162,9 +163,7 @@ impl OpenLog {
     /// Surveys every file on `threads` threads and draws the conclusions.
     pub fn analyse(&self, threads: usize) -> Report {
         let files = self.files();
-        let mut results = self.survey(&files, threads);
-        let mut surveys: Vec<Survey> =
-            results.iter_mut().map(|r| r.survey.take().expect("surveyed")).collect();
+        let (mut surveys, mut reads) = self.survey(&files, threads);
         // What only the format can see comes first: a record it takes back is missing from the numbers.
         let remarks = self.format().inspect(&files, &mut surveys, self.revision);
         let mut members: Vec<Member<'_>> = files
@@ -177,23 +176,20 @@ impl OpenLog {
             })
             .collect();
         let conclusions = conclude(&mut members);
-        let reports =
-            files.iter().zip(surveys).zip(results).enumerate().map(|(i, ((f, mut survey), result))| {
-                let bytes = self.sources[i].size();
-                mark_unreadable(&mut survey, &result.unreadable);
-                let odd = self.path(i).filter(|path| path.file_name().is_some_and(|n| n.to_str().is_none()));
-                FileReport {
-                    name: f.name.to_owned(),
-                    odd: odd.map(|path| path.as_path().into()),
-                    role: f.claim.role,
-                    bytes,
-                    survey,
-                    unreadable: result.unreadable,
-                    failure: self.failures[i].clone(),
-                    shrunk: result.shrunk,
-                    changed: self.sources[i].changed(),
-                }
-            });
+        // Of a million files no list is kept that can be made again.
+        drop((members, files));
+        // From the back, so that the room of the surveys shrinks while that of the reports grows.
+        let mut reports = Vec::with_capacity(surveys.len());
+        while let Some(mut survey) = surveys.pop() {
+            let i = surveys.len();
+            if i.is_multiple_of(1 << 12) {
+                surveys.shrink_to_fit();
+            }
+            let read = reads.remove(&i).unwrap_or_default();
+            mark_unreadable(&mut survey, &read.unreadable);
+            reports.push(self.file_report(i, survey, read));
+        }
+        reports.reverse();
         let mut report = Report {
             path: self.log.path.clone(),
             place: self.log.place.clone(),
@@ -202,7 +198,7 @@ impl OpenLog {
             revision_reason: self.revision_reason.clone(),
             revision_named: self.revision_named,
             recognised_by: self.log.recognised_by.clone(),
-            files: reports.collect(),
+            files: reports,
             ignored: self.log.ignored.clone(),
             conclusions,
             remarks,
@@ -218,6 +214,7 @@ impl OpenLog {
             Outcome { opens: true, error: None, records: intact, halts: Vec::new() }
         } else {
             let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
+            let files = self.files();
             let job = Job { files: &files, surveys: &surveys, revision: self.revision, engine: None };
             self.format().engine(&job, None)
         };
@@ -225,17 +222,37 @@ impl OpenLog {
         report
     }
 
-    fn survey(&self, files: &[LogFile<'_>], threads: usize) -> Vec<Surveyed> {
-        let next = AtomicUsize::new(0);
-        let results: Vec<Mutex<Surveyed>> = files.iter().map(|_| Mutex::new(Surveyed::default())).collect();
+    fn file_report(&self, file: usize, survey: Survey, read: Read) -> FileReport {
+        let f = &self.log.files[file];
+        let odd = f.path.as_ref().filter(|path| path.file_name().is_some_and(|n| n.to_str().is_none()));
+        FileReport {
+            name: f.name.clone(),
+            odd: odd.map(|path| Box::from(&**path)),
+            role: f.claim.role,
+            bytes: self.sources[file].size(),
+            survey,
+            unreadable: read.unreadable,
+            failure: self.failures[file].clone(),
+            shrunk: read.shrunk,
+            changed: self.sources[file].changed(),
+        }
+    }
+
+    /// The survey of each file, and what there is to say about reading some of them.
+    fn survey(&self, files: &[LogFile<'_>], threads: usize) -> (Vec<Survey>, HashMap<usize, Read>) {
+        let (next, reads) = (AtomicUsize::new(0), Mutex::new(HashMap::new()));
+        let surveys: Vec<OnceLock<Survey>> = files.iter().map(|_| OnceLock::new()).collect();
         let work = || {
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 if i >= files.len() {
                     break;
                 }
-                let surveyed = survey_file(self.format(), files, i, self.revision);
-                *results[i].lock().unwrap_or_else(|e| e.into_inner()) = surveyed;
+                let (survey, read) = survey_file(self.format(), files, i, self.revision);
+                surveys[i].set(survey).expect("no other worker takes the same file");
+                if read != Read::default() {
+                    reads.lock().unwrap_or_else(|e| e.into_inner()).insert(i, read);
+                }
             }
         };
         let threads = threads.clamp(1, files.len().max(1));
@@ -245,24 +262,30 @@ impl OpenLog {
             }
             work();
         });
-        results.into_iter().map(|m| m.into_inner().unwrap_or_else(|e| e.into_inner())).collect()
+        let surveys = surveys.into_iter().map(|s| s.into_inner().expect("a worker took every file"));
+        (surveys.collect(), reads.into_inner().unwrap_or_else(|e| e.into_inner()))
     }
 }
 
-#[derive(Default)]
-struct Surveyed {
-    survey: Option<Survey>,
+/// What the system had to say while a file was read.
+#[derive(Default, PartialEq)]
+struct Read {
     unreadable: Vec<Range<u64>>,
     shrunk: bool,
 }
 
-fn survey_file(format: &dyn Format, files: &[LogFile<'_>], file: usize, revision: Option<&str>) -> Surveyed {
+fn survey_file(
+    format: &dyn Format,
+    files: &[LogFile<'_>],
+    file: usize,
+    revision: Option<&str>,
+) -> (Survey, Read) {
     let Opened { mut decoder, rules } = format.open(files, file, revision);
     let mut surveyor = Surveyor::new(rules);
     let mut reader = Reader::new(files[file].src);
     scan(&mut reader, &mut *decoder as &mut dyn Decoder, 0, &mut surveyor);
     files[file].src.passed(files[file].src.size());
-    Surveyed { survey: Some(surveyor.finish()), unreadable: reader.unreadable, shrunk: reader.shrunk }
+    (surveyor.finish(), Read { unreadable: reader.unreadable, shrunk: reader.shrunk })
 }
 
 /// Damage that holds bytes the system could not read is named for that.
@@ -276,7 +299,7 @@ pub fn mark_unreadable(survey: &mut Survey, unreadable: &[Range<u64>]) {
 #[derive(Debug)]
 pub struct FileReport {
     /// Relative to the log.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its whole path, where `name` is not the very name because that is no text.
     pub odd: Option<Box<Path>>,
     /// The part it plays.

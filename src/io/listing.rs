@@ -1,6 +1,7 @@
 //! Which logs lie at a path.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
@@ -47,9 +48,9 @@ pub struct Log {
 #[derive(Debug)]
 pub struct LogPath {
     /// Relative to the log, made printable.
-    pub name: String,
+    pub name: Arc<str>,
     /// Where it is; `None`: standard input.
-    pub path: Option<PathBuf>,
+    pub path: Option<Arc<Path>>,
     /// See [`Claim`].
     pub claim: Claim,
 }
@@ -148,7 +149,7 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
             },
         );
         if claim.read {
-            found[at].files.push(LogPath { name, path: Some(path.clone()), claim });
+            found[at].files.push(LogPath { name: name.into(), path: Some(path.as_path().into()), claim });
         } else {
             found[at].ignored.push(name);
         }
@@ -156,7 +157,7 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
     for mut log in found.into_iter().filter(|l| l.files.iter().any(|f| f.claim.role != Role::Hint)) {
         log.files.sort_by(|a, b| (a.claim.order, &a.name).cmp(&(b.claim.order, &b.name)));
         let n = log.files.len();
-        let few: Vec<_> = log.files.iter().take(2).map(|f| f.name.as_str()).collect();
+        let few: Vec<_> = log.files.iter().take(2).map(|f| &*f.name).collect();
         let dots = if n > 2 { ", …" } else { "" };
         log.recognised_by = format!("file names: {}{dots}", few.join(", "));
         logs.push(log);
@@ -209,7 +210,7 @@ fn single(
         }
     };
     let claim = Claim { read: true, ..claim };
-    let files = vec![LogPath { name: name.to_owned(), path: file.map(Path::to_path_buf), claim }];
+    let files = vec![LogPath { name: name.into(), path: file.map(Arc::from), claim }];
     let (place, path) = (path.to_path_buf(), path.display().to_string());
     Ok(Log { path, place, format, recognised_by, files, ignored: Vec::new() })
 }
@@ -219,7 +220,7 @@ fn by_bytes(
     formats: &[&'static dyn Format],
     wanted: &Wanted,
 ) -> Result<Option<(&'static dyn Format, String)>> {
-    let source = Source::open(file, wanted.map, true)?;
+    let source = Source::open(&file.into(), wanted.map, true)?;
     let mut reader = Reader::with_chunk(&source, HEAD);
     let window = reader.window(0, HEAD.min(source.size() as usize));
     let head = &window.bytes[..window.bytes.len().min(HEAD)];

@@ -32,7 +32,7 @@ fn number(n: u64) -> String {
 }
 
 fn place(report: &Report, p: Place) -> serde_json::Value {
-    json!({ "file": report.files[p.file].name, "offset": p.at })
+    json!({ "file": &*report.files[p.file].name, "offset": p.at })
 }
 
 /// The value of a field that was put right: sequence numbers as strings, times in seconds, lengths as numbers.
@@ -114,7 +114,7 @@ pub fn gap(report: &Report, g: &crate::log::conclude::Gap) -> serde_json::Value 
 /// A repeated range as in `gaps`.
 pub fn repeat(report: &Report, r: &crate::log::conclude::Repeat) -> serde_json::Value {
     json!({
-        "first": number(r.first), "last": number(r.last), "file": report.files[r.place.file].name,
+        "first": number(r.first), "last": number(r.last), "file": &*report.files[r.place.file].name,
         "offset": r.place.at, "len": r.len, "kind": r.kind.word(),
     })
 }
@@ -123,7 +123,7 @@ pub fn repeat(report: &Report, r: &crate::log::conclude::Repeat) -> serde_json::
 pub fn finding(report: &Report, f: &Finding, class: Class) -> serde_json::Value {
     json!({
         "code": f.code.text(), "class": class.word(), "title": f.code.title(),
-        "file": f.file.map(|i| &report.files[i].name), "offset": f.file.map(|_| f.at), "len": f.file.map(|_| f.len),
+        "file": f.file.map(|i| &*report.files[i].name), "offset": f.file.map(|_| f.at), "len": f.file.map(|_| f.len),
         "message": f.message,
     })
 }
@@ -164,7 +164,7 @@ pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl
                 report.conclusions.batches.iter().filter(|u| matches!(u.batch.state, BatchState::Orphan(_)));
             orphans.map(|u| {
                 json!({
-                    "file": report.files[u.file].name, "offset": u.batch.at, "len": u.batch.end - u.batch.at,
+                    "file": &*report.files[u.file].name, "offset": u.batch.at, "len": u.batch.end - u.batch.at,
                     "first_seq": number(u.batch.first), "last_seq": number(u.batch.last),
                     "records": u.batch.records, "reason": u.why,
                 })

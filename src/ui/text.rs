@@ -485,7 +485,7 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
         let file = &report.files[*file];
         let path = match &file.odd {
             Some(path) => path.to_path_buf(),
-            None if report.place.is_dir() => report.place.join(&file.name),
+            None if report.place.is_dir() => report.place.join(&*file.name),
             None => report.place.clone(),
         };
         let revision = report.revision.filter(|_| report.revision_named);
