@@ -1,15 +1,16 @@
 //! From files to a report: surveys in parallel, conclusions once, the engine's own outcome beside them.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::format::{Claim, Format, Job, LogFile, Memo, Opened, Outcome, Remark, Role};
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
-use crate::log::conclude::{Conclusions, Member, RepeatKind, Unwhole, conclude};
+use crate::log::conclude::{Conclusions, Gap, Member, RepeatKind, Unwhole, conclude};
 use crate::log::decoder::Decoder;
 use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
@@ -97,7 +98,7 @@ impl OpenLog {
             .into_iter()
             .map(|(name, bytes)| {
                 let claim = format.claim(&name).unwrap_or(unnamed);
-                (LogPath { name, path: None, claim }, Source::memory(bytes))
+                (LogPath { name: name.into(), path: None, claim }, Source::memory(bytes))
             })
             .collect();
         named.sort_by(|(a, _), (b, _)| (a.claim.order, &a.name).cmp(&(b.claim.order, &b.name)));
@@ -105,7 +106,8 @@ impl OpenLog {
         let path = String::from("memory");
         let recognised_by = String::from("named by the caller");
         let failures = files.iter().map(|_| None).collect();
-        let log = Log { path, format, recognised_by, files, ignored: Vec::new() };
+        let log =
+            Log { place: PathBuf::from(&path), path, format, recognised_by, files, ignored: Vec::new() };
         let mut open = OpenLog {
             log,
             sources,
@@ -144,8 +146,8 @@ impl OpenLog {
     }
 
     /// Where a file lies; `None`: standard input.
-    pub fn path(&self, file: usize) -> Option<&PathBuf> {
-        self.log.files[file].path.as_ref()
+    pub fn path(&self, file: usize) -> Option<&Path> {
+        self.log.files[file].path.as_deref()
     }
 
     /// Bytes in all files.
@@ -161,9 +163,7 @@ impl OpenLog {
     /// Surveys every file on `threads` threads and draws the conclusions.
     pub fn analyse(&self, threads: usize) -> Report {
         let files = self.files();
-        let mut results = self.survey(&files, threads);
-        let mut surveys: Vec<Survey> =
-            results.iter_mut().map(|r| r.survey.take().expect("surveyed")).collect();
+        let (mut surveys, mut reads) = self.survey(&files, threads);
         // What only the format can see comes first: a record it takes back is missing from the numbers.
         let remarks = self.format().inspect(&files, &mut surveys, self.revision);
         let mut members: Vec<Member<'_>> = files
@@ -176,29 +176,29 @@ impl OpenLog {
             })
             .collect();
         let conclusions = conclude(&mut members);
-        let reports =
-            files.iter().zip(surveys).zip(results).enumerate().map(|(i, ((f, mut survey), result))| {
-                let bytes = self.sources[i].size();
-                mark_unreadable(&mut survey, &result.unreadable);
-                FileReport {
-                    name: f.name.to_owned(),
-                    role: f.claim.role,
-                    bytes,
-                    survey,
-                    unreadable: result.unreadable,
-                    failure: self.failures[i].clone(),
-                    shrunk: result.shrunk,
-                    changed: self.sources[i].changed(),
-                }
-            });
+        // Of a million files no list is kept that can be made again.
+        drop((members, files));
+        // From the back, so that the room of the surveys shrinks while that of the reports grows.
+        let mut reports = Vec::with_capacity(surveys.len());
+        while let Some(mut survey) = surveys.pop() {
+            let i = surveys.len();
+            if i.is_multiple_of(1 << 12) {
+                surveys.shrink_to_fit();
+            }
+            let read = reads.remove(&i).unwrap_or_default();
+            mark_unreadable(&mut survey, &read.unreadable);
+            reports.push(self.file_report(i, survey, read));
+        }
+        reports.reverse();
         let mut report = Report {
             path: self.log.path.clone(),
+            place: self.log.place.clone(),
             format: self.format(),
             revision: self.revision,
             revision_reason: self.revision_reason.clone(),
             revision_named: self.revision_named,
             recognised_by: self.log.recognised_by.clone(),
-            files: reports.collect(),
+            files: reports,
             ignored: self.log.ignored.clone(),
             conclusions,
             remarks,
@@ -214,6 +214,7 @@ impl OpenLog {
             Outcome { opens: true, error: None, records: intact, halts: Vec::new() }
         } else {
             let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
+            let files = self.files();
             let job = Job { files: &files, surveys: &surveys, revision: self.revision, engine: None };
             self.format().engine(&job, None)
         };
@@ -221,17 +222,37 @@ impl OpenLog {
         report
     }
 
-    fn survey(&self, files: &[LogFile<'_>], threads: usize) -> Vec<Surveyed> {
-        let next = AtomicUsize::new(0);
-        let results: Vec<Mutex<Surveyed>> = files.iter().map(|_| Mutex::new(Surveyed::default())).collect();
+    fn file_report(&self, file: usize, survey: Survey, read: Read) -> FileReport {
+        let f = &self.log.files[file];
+        let odd = f.path.as_ref().filter(|path| path.file_name().is_some_and(|n| n.to_str().is_none()));
+        FileReport {
+            name: f.name.clone(),
+            odd: odd.map(|path| Box::from(&**path)),
+            role: f.claim.role,
+            bytes: self.sources[file].size(),
+            survey,
+            unreadable: read.unreadable,
+            failure: self.failures[file].clone(),
+            shrunk: read.shrunk,
+            changed: self.sources[file].changed(),
+        }
+    }
+
+    /// The survey of each file, and what there is to say about reading some of them.
+    fn survey(&self, files: &[LogFile<'_>], threads: usize) -> (Vec<Survey>, HashMap<usize, Read>) {
+        let (next, reads) = (AtomicUsize::new(0), Mutex::new(HashMap::new()));
+        let surveys: Vec<OnceLock<Survey>> = files.iter().map(|_| OnceLock::new()).collect();
         let work = || {
             loop {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 if i >= files.len() {
                     break;
                 }
-                let surveyed = survey_file(self.format(), files, i, self.revision);
-                *results[i].lock().unwrap_or_else(|e| e.into_inner()) = surveyed;
+                let (survey, read) = survey_file(self.format(), files, i, self.revision);
+                surveys[i].set(survey).expect("no other worker takes the same file");
+                if read != Read::default() {
+                    reads.lock().unwrap_or_else(|e| e.into_inner()).insert(i, read);
+                }
             }
         };
         let threads = threads.clamp(1, files.len().max(1));
@@ -241,24 +262,30 @@ impl OpenLog {
             }
             work();
         });
-        results.into_iter().map(|m| m.into_inner().unwrap_or_else(|e| e.into_inner())).collect()
+        let surveys = surveys.into_iter().map(|s| s.into_inner().expect("a worker took every file"));
+        (surveys.collect(), reads.into_inner().unwrap_or_else(|e| e.into_inner()))
     }
 }
 
-#[derive(Default)]
-struct Surveyed {
-    survey: Option<Survey>,
+/// What the system had to say while a file was read.
+#[derive(Default, PartialEq)]
+struct Read {
     unreadable: Vec<Range<u64>>,
     shrunk: bool,
 }
 
-fn survey_file(format: &dyn Format, files: &[LogFile<'_>], file: usize, revision: Option<&str>) -> Surveyed {
+fn survey_file(
+    format: &dyn Format,
+    files: &[LogFile<'_>],
+    file: usize,
+    revision: Option<&str>,
+) -> (Survey, Read) {
     let Opened { mut decoder, rules } = format.open(files, file, revision);
     let mut surveyor = Surveyor::new(rules);
     let mut reader = Reader::new(files[file].src);
     scan(&mut reader, &mut *decoder as &mut dyn Decoder, 0, &mut surveyor);
     files[file].src.passed(files[file].src.size());
-    Surveyed { survey: Some(surveyor.finish()), unreadable: reader.unreadable, shrunk: reader.shrunk }
+    (surveyor.finish(), Read { unreadable: reader.unreadable, shrunk: reader.shrunk })
 }
 
 /// Damage that holds bytes the system could not read is named for that.
@@ -272,7 +299,9 @@ pub fn mark_unreadable(survey: &mut Survey, unreadable: &[Range<u64>]) {
 #[derive(Debug)]
 pub struct FileReport {
     /// Relative to the log.
-    pub name: String,
+    pub name: Arc<str>,
+    /// Its whole path, where `name` is not the very name because that is no text.
+    pub odd: Option<Box<Path>>,
     /// The part it plays.
     pub role: Role,
     /// Length in bytes when it was opened.
@@ -325,6 +354,8 @@ impl Forecast {
 pub struct Report {
     /// As given.
     pub path: String,
+    /// The same for the system.
+    pub place: PathBuf,
     /// Its format.
     pub format: &'static dyn Format,
     /// Its revision, where known.
@@ -492,16 +523,9 @@ impl Report {
     fn find_numbers(&self, out: &mut Vec<Finding>) {
         for g in &self.conclusions.gaps {
             let code = if g.cause.word() == "missing-file" { Code::MissingFile } else { Code::MissingRange };
-            let count = g.last - g.first + 1;
-            let found =
-                if g.recovered > 0 { format!(", {} of them recovered", g.recovered) } else { String::new() };
             let same = g.after.file == g.before.file;
             let (at, len) = if same { (g.after.at, g.before.at - g.after.at) } else { (g.before.at, 0) };
-            let message = format!(
-                "{} missing ({count}{found}); likely cause: {}",
-                span(g.first, g.last),
-                g.cause.word()
-            );
+            let message = format!("{}; likely cause: {}", lacking(g), g.cause.word());
             out.push(Finding { code, class: code.class(), file: Some(g.before.file), at, len, message });
         }
         for r in &self.conclusions.repeats {
@@ -599,6 +623,19 @@ pub fn span(first: u64, last: u64) -> String {
     if first == last { format!("seq {first}") } else { format!("seq {first}..{last}") }
 }
 
+/// Which numbers no intact record has, and which of them are not lost for all that.
+pub fn lacking(gap: &Gap) -> String {
+    let (numbers, count) = (span(gap.first, gap.last), (gap.last - gap.first).saturating_add(1));
+    let records = if gap.recovered == 1 { "a record that is" } else { "records that are" };
+    match (gap.recovered, count.saturating_sub(gap.recovered)) {
+        (0, missing) => format!("{numbers} missing ({missing})"),
+        (_, 0) => format!("{numbers} recovered from {records} not intact"),
+        (found, missing) => {
+            format!("{numbers}: {missing} missing, {found} recovered from {records} not intact")
+        }
+    }
+}
+
 fn region_finding(file: usize, f: &FileReport, r: &Region) -> Option<Finding> {
     if matches!(r.kind, Kind::Records | Kind::Framing) {
         return None;
@@ -642,4 +679,22 @@ fn time(seconds: f64) -> String {
 
 fn number(field: &str, found: u64) -> String {
     if field == "timestamp" { time(f64::from_bits(found)) } else { found.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::conclude::{GapCause, Place};
+
+    #[test]
+    fn what_was_recovered_is_not_called_missing() {
+        let place = Place { file: 0, at: 0 };
+        let said = |last, recovered| {
+            lacking(&Gap { first: 5, last, after: place, before: place, cause: GapCause::Damage, recovered })
+        };
+        assert_eq!(said(5, 0), "seq 5 missing (1)");
+        assert_eq!(said(5, 1), "seq 5 recovered from a record that is not intact");
+        assert_eq!(said(8, 1), "seq 5..8: 3 missing, 1 recovered from a record that is not intact");
+        assert_eq!(said(8, 4), "seq 5..8 recovered from records that are not intact");
+    }
 }

@@ -239,12 +239,56 @@ fn names_need_not_be_text() {
         for format in ["text", "json", "ndjson", "csv"] {
             let answer = run([command.as_ref(), "--format".as_ref(), format.as_ref(), arg(&odd)]);
             assert!(answer.code < 2, "{command} {format}: {}", answer.stderr);
-            // CSV is for programs and takes every name as it is.
-            let raw = format == "csv" || !answer.stdout.contains('\x1b');
-            assert!(raw, "{command} {format}: a name must not drive the terminal");
+            let raw = answer.stdout.contains('\x1b');
+            assert!(!raw, "{command} {format}: a name must not drive the terminal");
         }
     }
     fails(["verify".as_ref(), arg(&odd.join("no such file"))], "cannot open");
+}
+
+#[test]
+fn the_next_commands_can_be_pasted() {
+    let dir = temp();
+    let mut log = small_log();
+    let middle = log.files[0].bytes.len() / 2;
+    log.files[0].bytes[middle] ^= 1;
+    for name in [&b"l\xff'g\n"[..], b"$(exit 9); it's \\ *", b"-n", "\u{202e}".as_bytes()] {
+        let odd = dir.path().join(std::ffi::OsStr::from_bytes(name));
+        if std::fs::create_dir(&odd).is_err() {
+            println!("not tried: the file system does not want such a name");
+            continue;
+        }
+        let file = [name, b".wal"].concat();
+        std::fs::write(odd.join(std::ffi::OsStr::from_bytes(&file)), &log.files[0].bytes).expect("a file");
+        let said = Answer::of(
+            walmedic()
+                .current_dir(dir.path())
+                .arg("verify")
+                .arg("--")
+                .arg(odd.file_name().expect("named"))
+                .output()
+                .expect("it runs"),
+        );
+        assert_eq!(said.code, 1, "{}{}", said.stdout, said.stderr);
+        let commands = said.stdout.split("Next:").nth(1).expect("something to do next").lines();
+        let commands =
+            commands.map(str::trim).filter(|l| l.starts_with("walmedic dump") || l.starts_with("cp "));
+        for command in commands {
+            let line = format!("set -e; walmedic() {{ \"$BIN\" \"$@\"; }}; {command}");
+            let ran = Command::new("bash")
+                .args(["-c", &line])
+                .env("BIN", assert_cmd::cargo::cargo_bin("walmedic"))
+                .current_dir(dir.path())
+                .output();
+            let Ok(ran) = ran else {
+                println!("not tried: there is no bash");
+                return;
+            };
+            assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
+        }
+        let copy = dir.path().join(std::ffi::OsStr::from_bytes(&[name, b".evidence"].concat()));
+        assert!(copy.is_dir(), "{}", said.stdout);
+    }
 }
 
 // ---- sizes --------------------------------------------------------------------------------------------------------

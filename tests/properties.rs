@@ -51,7 +51,7 @@ fn undamaged_logs_are_read_whole() {
                     assert_keeps(&log, &report);
                     assert!(sound(&report), "{:#?}", report.findings().collect::<Vec<_>>());
                     for file in log.files.iter().filter(|f| f.promise != Promise::Tiled) {
-                        let read = report.files.iter().find(|f| f.name == file.name).expect("read");
+                        let read = report.files.iter().find(|f| *f.name == *file.name).expect("read");
                         let (before, after, recovered) = read.survey.counts();
                         assert_eq!(
                             (before, after, recovered),
@@ -261,7 +261,7 @@ fn zeros_behind_a_log_are_no_records() {
                 log.files[file].bytes.extend(vec![0; len]);
                 let report = report(&log);
                 assert_tiles(&report);
-                let read = report.files.iter().find(|f| f.name == name).expect("read");
+                let read = report.files.iter().find(|f| &*f.name == name).expect("read");
                 let (before, after, recovered) = read.survey.counts();
                 let written = log.files[file].records.len() as u64;
                 assert!(

@@ -98,7 +98,7 @@ fn range(text: &str) -> Result<(u64, u64), String> {
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let (logs, failed) = open_all(&opts.input)?;
     if let Some(name) = &opts.file
-        && !logs.iter().any(|l| l.log.files.iter().any(|f| f.name == *name))
+        && !logs.iter().any(|l| l.log.files.iter().any(|f| *f.name == **name))
     {
         bail!("--file {name}: no such file in this log");
     }
@@ -139,7 +139,7 @@ fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result
     let order: Vec<usize> =
         if printer.opts.reverse { (0..count).rev().collect() } else { (0..count).collect() };
     for file in order {
-        if printer.opts.file.as_ref().is_some_and(|name| *name != report.files[file].name) {
+        if printer.opts.file.as_ref().is_some_and(|name| **name != *report.files[file].name) {
             continue;
         }
         let mut fates = Fates::new(report, file);

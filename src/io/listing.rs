@@ -1,6 +1,7 @@
 //! Which logs lie at a path.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
@@ -29,8 +30,10 @@ pub struct Wanted {
 /// A log: the files of one format that belong together.
 #[derive(Debug)]
 pub struct Log {
-    /// The path as given, or the directory below it that holds the files.
+    /// The path as given, or the directory below it that holds the files; printable, if not in its very bytes.
     pub path: String,
+    /// The same for the system.
+    pub place: PathBuf,
     /// Its format.
     pub format: &'static dyn Format,
     /// How that was told.
@@ -45,9 +48,9 @@ pub struct Log {
 #[derive(Debug)]
 pub struct LogPath {
     /// Relative to the log, made printable.
-    pub name: String,
+    pub name: Arc<str>,
     /// Where it is; `None`: standard input.
-    pub path: Option<PathBuf>,
+    pub path: Option<Arc<Path>>,
     /// See [`Claim`].
     pub claim: Claim,
 }
@@ -93,9 +96,9 @@ pub fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Log>> {
         if wanted.format.is_some() && entries == 0 {
             // With --as an empty directory is an empty log.
             let recognised_by = format!("--as {}, no files", wanted.format.as_deref().unwrap_or_default());
-            let path = path.display().to_string();
             return Ok(vec![Log {
-                path,
+                path: path.display().to_string(),
+                place: path.to_path_buf(),
                 format: formats[0],
                 recognised_by,
                 files: Vec::new(),
@@ -136,6 +139,7 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
                 let recognised_by = String::new();
                 found.push(Log {
                     path: dir.display().to_string(),
+                    place: dir.to_path_buf(),
                     format,
                     recognised_by,
                     files: Vec::new(),
@@ -145,7 +149,7 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
             },
         );
         if claim.read {
-            found[at].files.push(LogPath { name, path: Some(path.clone()), claim });
+            found[at].files.push(LogPath { name: name.into(), path: Some(path.as_path().into()), claim });
         } else {
             found[at].ignored.push(name);
         }
@@ -153,7 +157,7 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
     for mut log in found.into_iter().filter(|l| l.files.iter().any(|f| f.claim.role != Role::Hint)) {
         log.files.sort_by(|a, b| (a.claim.order, &a.name).cmp(&(b.claim.order, &b.name)));
         let n = log.files.len();
-        let few: Vec<_> = log.files.iter().take(2).map(|f| f.name.as_str()).collect();
+        let few: Vec<_> = log.files.iter().take(2).map(|f| &*f.name).collect();
         let dots = if n > 2 { ", …" } else { "" };
         log.recognised_by = format!("file names: {}{dots}", few.join(", "));
         logs.push(log);
@@ -206,8 +210,9 @@ fn single(
         }
     };
     let claim = Claim { read: true, ..claim };
-    let files = vec![LogPath { name: name.to_owned(), path: file.map(Path::to_path_buf), claim }];
-    Ok(Log { path: path.display().to_string(), format, recognised_by, files, ignored: Vec::new() })
+    let files = vec![LogPath { name: name.into(), path: file.map(Arc::from), claim }];
+    let (place, path) = (path.to_path_buf(), path.display().to_string());
+    Ok(Log { path, place, format, recognised_by, files, ignored: Vec::new() })
 }
 
 fn by_bytes(
@@ -215,7 +220,7 @@ fn by_bytes(
     formats: &[&'static dyn Format],
     wanted: &Wanted,
 ) -> Result<Option<(&'static dyn Format, String)>> {
-    let source = Source::open(file, wanted.map, true)?;
+    let source = Source::open(&file.into(), wanted.map, true)?;
     let mut reader = Reader::with_chunk(&source, HEAD);
     let window = reader.window(0, HEAD.min(source.size() as usize));
     let head = &window.bytes[..window.bytes.len().min(HEAD)];

@@ -5,7 +5,8 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
@@ -30,7 +31,7 @@ pub struct Source {
 enum Kind {
     File(File),
     /// Opened anew for each read.
-    Path(PathBuf),
+    Path(Arc<Path>),
     Mapped(memmap2::Mmap),
     Memory(Vec<u8>),
 }
@@ -40,7 +41,7 @@ impl Source {
     ///
     /// # Errors
     /// When it cannot be opened, or is something that cannot be read twice (a FIFO, a character device, a directory).
-    pub fn open(path: &Path, map: bool, keep_open: bool) -> Result<Source> {
+    pub fn open(path: &Arc<Path>, map: bool, keep_open: bool) -> Result<Source> {
         let name = path.display();
         // Looked at before it is opened: opening a FIFO would wait for a writer.
         let meta = std::fs::metadata(path).with_context(|| format!("{name}: cannot open"))?;
@@ -57,7 +58,7 @@ impl Source {
         } else if keep_open {
             Kind::File(file)
         } else {
-            Kind::Path(path.to_path_buf())
+            Kind::Path(path.clone())
         };
         Ok(Source { kind, size, sparse, stamp, passed })
     }

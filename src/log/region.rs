@@ -81,8 +81,15 @@ impl Region {
 pub const MAX_REGIONS: usize = 1 << 15;
 
 /// The regions of one file, in order and without holes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Regions(Vec<Region>);
+
+impl Default for Regions {
+    /// None yet. Room for one, as most files need: for the usual four it would be most of the memory of a million files.
+    fn default() -> Self {
+        Regions(Vec::with_capacity(1))
+    }
+}
 
 impl Regions {
     /// All of them.

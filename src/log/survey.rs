@@ -130,7 +130,8 @@ impl Survey {
         Survey {
             rules,
             regions: Regions::default(),
-            runs: Vec::new(),
+            // As for the regions: most files have one.
+            runs: Vec::with_capacity(1),
             runs_unlisted: 0,
             batches: Vec::new(),
             batches_unlisted: 0,

@@ -10,6 +10,7 @@ use crate::analysis::{FileReport, Finding, Report};
 use crate::log::conclude::Place;
 use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
+use crate::log::numbering::Numbering;
 use crate::log::region::{Kind, Region};
 use crate::log::survey::BatchState;
 
@@ -31,7 +32,7 @@ fn number(n: u64) -> String {
 }
 
 fn place(report: &Report, p: Place) -> serde_json::Value {
-    json!({ "file": report.files[p.file].name, "offset": p.at })
+    json!({ "file": &*report.files[p.file].name, "offset": p.at })
 }
 
 /// The value of a field that was put right: sequence numbers as strings, times in seconds, lengths as numbers.
@@ -80,9 +81,10 @@ struct FileDoc<'a, R: Serialize> {
     regions: R,
 }
 
-fn file<'a>(report: &Report, f: &'a FileReport) -> FileDoc<'a, impl Serialize + 'a> {
+fn file<'a>(f: &'a FileReport) -> FileDoc<'a, impl Serialize + 'a> {
     let (before, after, recovered) = f.survey.counts();
-    let numbered = report.format.profile().numbered;
+    // Entries of an operation are counted from 1 on: no number of the log's own, but the one that `dump` gives them.
+    let numbered = matches!(f.survey.rules.numbering, Numbering::Contiguous { .. });
     let sound =
         |at: u64| f.survey.regions.find(at).is_some_and(|r| matches!(r.kind, Kind::Records | Kind::Mixed));
     let runs = f.survey.runs.iter().filter(|r| r.records > 0 && sound(r.at));
@@ -112,7 +114,7 @@ pub fn gap(report: &Report, g: &crate::log::conclude::Gap) -> serde_json::Value 
 /// A repeated range as in `gaps`.
 pub fn repeat(report: &Report, r: &crate::log::conclude::Repeat) -> serde_json::Value {
     json!({
-        "first": number(r.first), "last": number(r.last), "file": report.files[r.place.file].name,
+        "first": number(r.first), "last": number(r.last), "file": &*report.files[r.place.file].name,
         "offset": r.place.at, "len": r.len, "kind": r.kind.word(),
     })
 }
@@ -121,7 +123,7 @@ pub fn repeat(report: &Report, r: &crate::log::conclude::Repeat) -> serde_json::
 pub fn finding(report: &Report, f: &Finding, class: Class) -> serde_json::Value {
     json!({
         "code": f.code.text(), "class": class.word(), "title": f.code.title(),
-        "file": f.file.map(|i| &report.files[i].name), "offset": f.file.map(|_| f.at), "len": f.file.map(|_| f.len),
+        "file": f.file.map(|i| &*report.files[i].name), "offset": f.file.map(|_| f.at), "len": f.file.map(|_| f.len),
         "message": f.message,
     })
 }
@@ -155,14 +157,14 @@ pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl
         revision: report.revision,
         revision_by: &report.revision_reason,
         recognised_by: &report.recognised_by,
-        files: Seq(|| report.files.iter().map(|f| file(report, f))),
+        files: Seq(|| report.files.iter().map(file)),
         gaps: Seq(|| report.conclusions.gaps.iter().map(|g| gap(report, g))),
         orphans: Seq(|| {
             let orphans =
                 report.conclusions.batches.iter().filter(|u| matches!(u.batch.state, BatchState::Orphan(_)));
             orphans.map(|u| {
                 json!({
-                    "file": report.files[u.file].name, "offset": u.batch.at, "len": u.batch.end - u.batch.at,
+                    "file": &*report.files[u.file].name, "offset": u.batch.at, "len": u.batch.end - u.batch.at,
                     "first_seq": number(u.batch.first), "last_seq": number(u.batch.last),
                     "records": u.batch.records, "reason": u.why,
                 })

@@ -9,4 +9,5 @@ pub mod paint;
 pub mod plan;
 pub mod progress;
 pub mod row;
+pub mod shell;
 pub mod text;

@@ -153,7 +153,8 @@ pub fn csv(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
     out.push(b'\n');
 }
 
-fn cell(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
+/// A cell of a CSV row (RFC 4180).
+pub fn cell(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
     let mut text = Vec::with_capacity(value.len());
     write(&mut text, value, notation, false);
     if text.iter().any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r')) {

@@ -3,18 +3,20 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use owo_colors::Rgb;
 
-use crate::analysis::{FileReport, Finding, Report, plural, span};
+use crate::analysis::{FileReport, Finding, Report, lacking, plural, span};
 use crate::judgement::Judgement;
 use crate::log::finding::{Class, Code};
 use crate::log::region::Kind;
-use crate::ui::bytes::printable;
+use crate::ui::bytes::{Notation, printable};
 use crate::ui::paint::{Hue, Paint, sign};
+use crate::ui::row;
+use crate::ui::shell::quote;
 
 /// Files, findings and gaps shown without -v.
 const FEW: usize = 12;
@@ -245,7 +247,8 @@ impl<'a> View<'a> {
                 let gaps = plural(c.gaps.len() as u64, "gap");
                 writeln!(
                     out,
-                    "{path}: seq {first}..{last}, {gaps}, {missing} missing, {recovered} of them recovered"
+                    "{path}: seq {first}..{last}, {gaps}, {} missing, {recovered} recovered",
+                    missing.saturating_sub(recovered.into())
                 )?;
             }
             None => writeln!(out, "{path}: no intact record, so no numbers")?,
@@ -253,21 +256,15 @@ impl<'a> View<'a> {
         let few = if self.verbose { usize::MAX } else { 4 * FEW };
         for g in c.gaps.iter().take(few) {
             let (a, b) = (&report.files[g.after.file].name, &report.files[g.before.file].name);
-            let count = g.last - g.first + 1;
+            writeln!(out, "  {}", self.paint.hue(Hue::Bad, lacking(g)))?;
             writeln!(
                 out,
-                "  {}",
-                self.paint.hue(Hue::Bad, format!("{} missing ({count})", span(g.first, g.last)))
-            )?;
-            writeln!(
-                out,
-                "      between {}:0x{:x} and {}:0x{:x}; likely cause: {}; recovered: {}",
+                "      between {}:0x{:x} and {}:0x{:x}; likely cause: {}",
                 printable(a),
                 g.after.at,
                 printable(b),
                 g.before.at,
-                g.cause.word(),
-                g.recovered
+                g.cause.word()
             )?;
         }
         for r in c.repeats.iter().take(few) {
@@ -457,24 +454,26 @@ impl Tally {
     }
 }
 
+/// What a copy beside the log is to be called.
+fn copy_name(place: &Path) -> Option<PathBuf> {
+    // `..` has no name to call it after, and neither has `.`.
+    let plain = place.components().as_path();
+    let named = if plain.file_name().is_some() { plain.to_owned() } else { place.canonicalize().ok()? };
+    let mut name = named.file_name()?.to_owned();
+    name.push(".evidence");
+    Some(named.with_file_name(name))
+}
+
 /// The commands worth running now, in order, with a word on why.
 fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
     let mut steps = Vec::new();
     if tally.worst.is_none() && !tally.incomplete {
         return steps;
     }
-    let log = Path::new(&report.path);
-    if report.forecast.as_ref().is_some_and(|f| f.at_stake() > 0) && report.path != "-" {
-        // `.` and `..` have no name that a copy could be called after.
-        let whole = std::path::absolute(log).map_or(report.path.clone(), |p| p.display().to_string());
-        let named =
-            log.file_name().is_some_and(|name| name != "." && name != "..") && !report.path.ends_with("/.");
-        let copy = format!(
-            "{}.evidence",
-            if named { report.path.trim_end_matches('/') } else { whole.trim_end_matches("/.") }
-        );
+    let copy = copy_name(&report.place).filter(|_| report.path != "-");
+    if let (Some(copy), true) = (copy, report.forecast.as_ref().is_some_and(|f| f.at_stake() > 0)) {
         steps.push((
-            format!("cp -a {} {}", quote(&report.path), quote(&copy)),
+            format!("cp -a {} {}", quote(&report.place), quote(&copy)),
             "keep the evidence before any engine opens it".into(),
         ));
     }
@@ -483,8 +482,12 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
         .iter()
         .filter(|(c, _)| matches!(c.class(), Class::Corruption | Class::TornTail | Class::Foreign));
     if let Some((code, (_, Some((file, at))))) = damage.min_by_key(|(_, (_, place))| *place) {
-        let name = &report.files[*file].name;
-        let path = if log.is_dir() { log.join(name).display().to_string() } else { report.path.clone() };
+        let file = &report.files[*file];
+        let path = match &file.odd {
+            Some(path) => path.to_path_buf(),
+            None if report.place.is_dir() => report.place.join(&*file.name),
+            None => report.place.clone(),
+        };
         let revision = report.revision.filter(|_| report.revision_named);
         let revision = revision.map_or(String::new(), |r| format!(" --revision {r}"));
         steps.push((
@@ -498,29 +501,9 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
         ));
     }
     if !report.conclusions.gaps.is_empty() {
-        steps.push((format!("walmedic gaps {}", quote(&report.path)), "what is missing, and why".into()));
+        steps.push((format!("walmedic gaps {}", quote(&report.place)), "what is missing, and why".into()));
     }
     steps
-}
-
-fn escaped(c: char) -> String {
-    if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
-}
-
-/// A shell word.
-fn quote(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_owned()
-    } else if text.chars().any(char::is_control) {
-        // The form in which bash, zsh and ksh take escapes.
-        format!(
-            "$'{}'",
-            text.replace('\\', "\\\\").replace('\'', "\\'").chars().map(escaped).collect::<String>()
-        )
-    } else {
-        format!("'{}'", printable(text).replace('\'', "'\\''"))
-    }
 }
 
 /// Bytes in the unit that people say.
@@ -552,13 +535,11 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
     textwrap::wrap(text, width).into_iter().map(|line| line.into_owned()).collect()
 }
 
-/// A cell of a CSV row, quoted where it must be (RFC 4180).
+/// A cell of a CSV row as `dump` writes it: what a terminal would obey is escaped, and it is quoted where it must be.
 pub fn csv_cell(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.to_owned()
-    }
+    let mut out = Vec::new();
+    row::cell(&mut out, text.as_bytes(), Notation::Escape);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 #[cfg(test)]
@@ -576,8 +557,7 @@ mod tests {
     #[test]
     fn names_and_words_are_safe() {
         assert_eq!(middle("segment_0000000000000000000001.dat", 22).chars().count(), 22);
-        assert_eq!(quote("a b"), "'a b'");
-        assert_eq!(quote("it's"), "'it'\\''s'");
         assert_eq!(csv_cell("a\"b,c"), "\"a\"\"b,c\"");
+        assert_eq!(csv_cell("a\x1b[31m\n\\"), "a\\x1b[31m\\x0a\\\\");
     }
 }

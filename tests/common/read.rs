@@ -96,7 +96,7 @@ pub fn assert_keeps(log: &Log, report: &Report) {
         return;
     }
     for file in &log.files {
-        let Some(read) = report.files.iter().find(|f| f.name == file.name) else {
+        let Some(read) = report.files.iter().find(|f| *f.name == *file.name) else {
             continue;
         };
         let regions = read.survey.regions.as_slice();
