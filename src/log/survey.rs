@@ -167,12 +167,16 @@ impl Survey {
         let data = u64::from(r.mark == Mark::Data);
         self.damages += 1;
         self.data = self.data.saturating_sub(data);
+        let run = self.runs.iter().position(|run| run.at <= r.at && r.end() <= run.end);
         if fix.is_some() {
             self.recovered_data += data;
+            if let Some(i) = run {
+                self.runs[i].data = self.runs[i].data.saturating_sub(data);
+            }
             return true;
         }
         // Its number is missing from now on.
-        if let Some(i) = self.runs.iter().position(|run| run.at <= r.at && r.end() <= run.end) {
+        if let Some(i) = run {
             let run = self.runs[i];
             let front = r.seq.saturating_sub(run.first).min(run.records.saturating_sub(1));
             let back = run.records.saturating_sub(front + 1);
