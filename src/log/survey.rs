@@ -9,6 +9,7 @@ use super::decoder::Recovery;
 use super::fault::Cause;
 use super::numbering::{
     Judgement, Numbering, Run, judge, looks_damaged, room, time_is_wrong, time_is_wrong_at_edge,
+    two_at_the_end,
 };
 use super::record::{Fix, Mark, Record, Trust};
 use super::region::{Kind, MAX_REGIONS, Region, Regions};
@@ -723,6 +724,10 @@ impl Surveyor {
         } else if restarts(&self.survey.rules) && self.expected == Some(1) && self.broken == 0 {
             // Where counting begins only 1 can stand.
             self.wrong_number(held, Some(1));
+        } else if let (0, Some((run, truth))) = (self.broken, two_at_the_end(&self.survey.runs, &held)) {
+            self.survey.runs.pop();
+            self.renumber(&run, truth);
+            self.wrong_number(held, truth.checked_add(1));
         } else {
             // Nothing lies between it and the records before, so its number should have been the next. Of two records
             // alone in a file only the other files tell which is wrong.

@@ -80,3 +80,20 @@ fn an_op_is_not_inferred_where_anything_else_is_wrong() {
         assert_eq!(survey.regions.find(at[3] as u64).map(|r| r.kind), Some(Kind::Damage));
     }
 }
+
+#[test]
+fn two_wrong_numbers_at_the_end_are_put_right() {
+    let numbers = |last: [u64; 2]| {
+        let log: Vec<u8> = (1..=5).chain(last).flat_map(|seq| written(seq, 1, "key", "value")).collect();
+        surveyed(&log)
+    };
+    for last in [[0, 5_000_000], [1 << 40, 0]] {
+        let survey = numbers(last);
+        let inferred: Vec<_> =
+            survey.regions.as_slice().iter().filter_map(|r| r.fix.map(|f| f.inferred)).collect();
+        assert_eq!((inferred, survey.counts()), (vec![6, 7], (5, 0, 2)), "{last:?}");
+        assert_eq!((survey.data, survey.recovered_data), (5, 2));
+    }
+    // Numbers that follow each other show records that are missing.
+    assert_eq!(numbers([1 << 40, (1 << 40) + 1]).counts(), (7, 0, 0));
+}
