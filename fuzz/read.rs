@@ -11,7 +11,8 @@ use walmedic::analysis::OpenLog;
 use walmedic::format::{ALL, Format, LogFile};
 use walmedic::log::bytes::{ReadAt, Reader};
 use walmedic::log::scan::scan;
-use walmedic::log::survey::{Survey, Surveyor};
+use walmedic::log::survey::Survey;
+use walmedic::log::surveyor::Surveyor;
 
 /// Names of which every format claims some; a format without one here is not fuzzed, and `tests/fuzz.rs` says so.
 pub const NAMES: [&str; 10] = [

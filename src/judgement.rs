@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use crate::analysis::{Finding, Report};
+use crate::analysis::Report;
+use crate::findings::Finding;
 use crate::log::finding::Class;
 
 /// Clean, or only allowed findings.

@@ -10,6 +10,7 @@ pub mod codec;
 pub mod engine;
 pub mod explain;
 pub mod fate;
+pub mod findings;
 pub mod format;
 pub mod io;
 pub mod judgement;

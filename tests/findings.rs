@@ -14,7 +14,7 @@ use walmedic::log::bytes::{ReadAt, Reader};
 use walmedic::log::finding::{Class, Code};
 use walmedic::log::region::{Kind, MAX_REGIONS};
 use walmedic::log::scan::scan;
-use walmedic::log::survey::Surveyor;
+use walmedic::log::surveyor::Surveyor;
 
 fn codes(report: &Report) -> Vec<Code> {
     report.findings().map(|f| f.code).collect()

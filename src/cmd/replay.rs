@@ -5,8 +5,9 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::analysis::{OpenLog, Report, plural};
+use crate::analysis::{OpenLog, Report};
 use crate::cli::{Format, Global, Input};
+use crate::findings::plural;
 use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, analyse_all, open_one};
 use crate::replay::{Policy, Replayed, Wish, cut, digest, replay};
 use crate::ui::json::line;

@@ -13,7 +13,8 @@ use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, OP, Record, Trust};
 use crate::log::region::Kind;
 use crate::log::scan::scan;
-use crate::log::survey::{Grouping, Rules, Surveyor};
+use crate::log::survey::{Grouping, Rules};
+use crate::log::surveyor::Surveyor;
 
 /// A byte of every record that can take few values: at this offset from its start, `min..=max`.
 #[derive(Clone, Copy, Debug)]

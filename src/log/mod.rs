@@ -28,3 +28,4 @@ pub mod record;
 pub mod region;
 pub mod scan;
 pub mod survey;
+pub mod surveyor;

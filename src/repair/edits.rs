@@ -169,7 +169,7 @@ impl<'a, 's> Editor<'a, 's> {
     /// Whether anything in this file may have to change.
     fn needs_a_look(&self) -> bool {
         let file = &self.report.files[self.file];
-        let found = |f: crate::analysis::Finding| f.file == Some(self.file) && f.class != Class::Note;
+        let found = |f: crate::findings::Finding| f.file == Some(self.file) && f.class != Class::Note;
         self.log.format().profile().numbered
             || self.span != (0..file.bytes)
             || file.survey.rules.grouping != crate::log::survey::Grouping::None

@@ -6,7 +6,8 @@ use anyhow::Result;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use crate::analysis::{FileReport, Finding, Report};
+use crate::analysis::{FileReport, Report};
+use crate::findings::Finding;
 use crate::log::conclude::Place;
 use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};

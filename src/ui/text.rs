@@ -9,7 +9,8 @@ use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use owo_colors::Rgb;
 
-use crate::analysis::{FileReport, Finding, Report, lacking, plural, span};
+use crate::analysis::{FileReport, Report};
+use crate::findings::{Finding, lacking, plural, span};
 use crate::judgement::Judgement;
 use crate::log::finding::{Class, Code};
 use crate::log::region::Kind;

@@ -8,7 +8,8 @@ use walmedic::format::{Format, LogFile, Opened};
 use walmedic::log::bytes::{ReadAt, Reader};
 use walmedic::log::region::{Kind, Region};
 use walmedic::log::scan::scan;
-use walmedic::log::survey::{Survey, Surveyor};
+use walmedic::log::survey::Survey;
+use walmedic::log::surveyor::Surveyor;
 
 use super::log::{File, Log, Promise};
 

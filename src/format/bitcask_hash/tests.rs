@@ -7,7 +7,7 @@ use super::*;
 use crate::format::chain::Framing;
 use crate::log::decoder::Decoder;
 use crate::log::scan::scan;
-use crate::log::survey::Surveyor;
+use crate::log::surveyor::Surveyor;
 
 const NOW: f64 = 1.78e9;
 

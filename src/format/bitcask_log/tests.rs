@@ -7,7 +7,7 @@ use super::*;
 use crate::log::bytes::Reader;
 use crate::log::decoder::Decoder;
 use crate::log::scan::scan;
-use crate::log::survey::Surveyor;
+use crate::log::surveyor::Surveyor;
 
 fn record(key: &[u8], value: &[u8]) -> Vec<u8> {
     let payload = [key, value].concat();

@@ -9,7 +9,7 @@ use crate::log::conclude::{Member, conclude};
 use crate::log::finding::Code;
 use crate::log::region::Kind;
 use crate::log::scan::scan;
-use crate::log::survey::Surveyor;
+use crate::log::surveyor::Surveyor;
 
 const SIZE: usize = 128;
 

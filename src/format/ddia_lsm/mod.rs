@@ -29,7 +29,8 @@ use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Mark, Record, Trust};
 use crate::log::region::Kind;
 use crate::log::scan::scan;
-use crate::log::survey::{Grouping, Rules, Survey, Surveyor};
+use crate::log::survey::{Grouping, Rules, Survey};
+use crate::log::surveyor::Surveyor;
 
 pub mod encode;
 mod engine;

@@ -7,7 +7,8 @@ use crate::log::bytes::Reader;
 use crate::log::finding::Code;
 use crate::log::region::Kind;
 use crate::log::scan::scan;
-use crate::log::survey::{Survey, Surveyor};
+use crate::log::survey::Survey;
+use crate::log::surveyor::Surveyor;
 
 fn plain(key: &str, value: &[u8]) -> Vec<u8> {
     let lens = [key.len(), value.len()].map(|len| u32::try_from(len).unwrap_or(0).to_be_bytes());
