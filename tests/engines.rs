@@ -300,6 +300,27 @@ fn the_lsm_tree_survives_crashes() {
     crash::<LsmTree>("crashes of the LSM tree");
 }
 
+/// A crash while a store is built leaves none or all of it, and none is lost once it is built.
+fn built<S: Subject>(state: &State, build: impl FnOnce(CrashDisk) -> Result<()>) {
+    let disk = CrashDisk::new();
+    build(disk.clone()).expect("built");
+    for n in 0..=disk.events() {
+        for image in disk.images(n, 1) {
+            let found = S::open(CrashDisk::of(image)).and_then(|engine| engine.state()).expect("opened");
+            let whole = found == *state;
+            assert!(whole || (found.is_empty() && n < disk.events()), "{} keys after event {n}", found.len());
+        }
+    }
+}
+
+#[test]
+fn a_store_is_built_whole_or_not_at_all() {
+    let mut random = Random::new(seed());
+    let state: State = (0..300).map(|i| (format!("key {i}").into_bytes(), random.text(1 + i % 30))).collect();
+    built::<WalStore>(&state, |disk| WalStore::build(disk, 1, state.iter()));
+    built::<LsmTree>(&state, |disk| LsmTree::build(disk, lsm::Options::default(), state.iter()));
+}
+
 /// A disk that says it synced and did not.
 #[derive(Clone)]
 struct Liar {
