@@ -407,7 +407,7 @@ fn unhex(text: &str) -> Vec<u8> {
 fn changes(random: &mut Random, count: usize) -> Vec<Change> {
     let mut phase = |i: usize| {
         let key = if random.once_in(9) { format!("é{}", random.below(9)).into_bytes() } else { key(random) };
-        let delete = random.below(10) < if i / 40 % 2 == 0 { 2 } else { 7 };
+        let delete = random.below(10) < [2, 7][i / 40 % 2];
         let len = random.below(30);
         (key, (!delete).then(|| random.bytes(len)))
     };
