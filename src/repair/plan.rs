@@ -144,14 +144,14 @@ impl Plan {
     /// # Errors
     /// None of its own; those of reading.
     pub fn of(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Plan> {
-        let names: Vec<&str> = report.files.iter().map(|f| f.name.as_str()).collect();
+        let names: Vec<&str> = report.files.iter().map(|f| &*f.name).collect();
         let names = if rule.verbatim {
             names.iter().map(|&n| n.to_owned()).collect()
         } else {
             log.format().names(&names)
         };
         let files = report.files.iter().zip(names).map(|(f, to)| FilePlan {
-            name: f.name.clone(),
+            name: f.name.to_string(),
             to: Some(to),
             bytes: f.bytes,
             new_bytes: f.bytes,
