@@ -43,8 +43,12 @@ pub enum Command {
     Gaps(Reporting),
     /// The state after recovery, by policy, and where policies differ
     Replay(crate::cmd::replay::Opts),
+    /// Cut the log at a chosen point, whole transactions only
+    Truncate(crate::cmd::truncate::Opts),
     /// A copy that verifies clean and holds everything intact and committed
     Repair(crate::cmd::repair::Opts),
+    /// Put back, byte for byte, what an in-place truncate or repair changed
+    Undo(crate::cmd::undo::Opts),
     /// What a finding code means, and what to do about it
     Explain(crate::cmd::explain::Opts),
     /// Completions for a shell

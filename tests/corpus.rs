@@ -101,7 +101,7 @@ impl Checks {
             if file["end"] == "deleted" || file["present"] == false {
                 continue;
             }
-            let Some(read) = report.files.iter().find(|f| &*f.name == path) else {
+            let Some(read) = report.files.iter().find(|f| *f.name == *path) else {
                 self.wrong.push(format!("{}: {path} is not in the report", self.case));
                 continue;
             };

@@ -261,7 +261,7 @@ fn zeros_behind_a_log_are_no_records() {
                 log.files[file].bytes.extend(vec![0; len]);
                 let report = report(&log);
                 assert_tiles(&report);
-                let read = report.files.iter().find(|f| &*f.name == name).expect("read");
+                let read = report.files.iter().find(|f| *f.name == *name).expect("read");
                 let (before, after, recovered) = read.survey.counts();
                 let written = log.files[file].records.len() as u64;
                 assert!(

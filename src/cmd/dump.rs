@@ -70,7 +70,11 @@ impl Opts {
     }
 }
 
-fn offset(text: &str) -> Result<u64, String> {
+/// An offset, decimal or hexadecimal.
+///
+/// # Errors
+/// When it is none.
+pub fn offset(text: &str) -> Result<u64, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16),
         None => text.parse(),

@@ -7,6 +7,8 @@ pub mod gaps;
 pub mod man;
 pub mod repair;
 pub mod replay;
+pub mod truncate;
+pub mod undo;
 pub mod verify;
 
 use std::process::ExitCode;
@@ -32,7 +34,9 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
         Command::Dump(opts) => dump::run(opts, &cli.global)?,
         Command::Gaps(opts) => gaps::run(opts, &cli.global)?,
         Command::Replay(opts) => replay::run(opts, &cli.global)?,
+        Command::Truncate(opts) => truncate::run(opts, &cli.global)?,
         Command::Repair(opts) => repair::run(opts, &cli.global)?,
+        Command::Undo(opts) => undo::run(opts, &cli.global)?,
         Command::Explain(opts) => explain::run(opts, &cli.global)?,
         Command::Completions(opts) => completions::run(opts)?,
         Command::Man => man::run()?,

@@ -8,14 +8,15 @@ use clap::Args;
 use crate::analysis::{OpenLog, Report};
 use crate::cli::{Format, Global, Input};
 use crate::cmd::replay::Undecided;
-use crate::cmd::{CLEAN, FINDINGS, REFUSED, analyse_all, open_one};
+use crate::cmd::{CLEAN, FINDINGS, REFUSED, analyse_all, complain, open_one};
 use crate::repair::Strategy;
 use crate::repair::edits::Rule;
 use crate::repair::plan::Plan;
-use crate::repair::target;
+use crate::repair::{place, target};
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
 use crate::ui::plan::{self as view, Deed};
+use crate::ui::shell;
 
 /// Where the result goes; the same for `repair` and `truncate`.
 #[derive(Debug, Args)]
@@ -29,6 +30,9 @@ pub struct Target {
     /// Change the log itself, after a verified backup
     #[arg(long)]
     pub in_place: bool,
+    /// Where --in-place puts the originals and the undo record [default: beside the log]
+    #[arg(long, value_name = "DIR", requires = "in_place")]
+    pub backup: Option<PathBuf>,
     /// Only if this plan, as printed with --format json, still fits
     #[arg(long, value_name = "FILE", requires = "apply")]
     pub plan: Option<PathBuf>,
@@ -63,7 +67,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let log = open_one(&opts.input)?;
     let report = analyse_all(std::slice::from_ref(&log), &opts.input, global).remove(0);
     let undecided = opts.undecided == Undecided::Keep;
-    let rule = opts.strategy.rule(&report, undecided, opts.renumber)?;
+    let rule = opts.strategy.rule(&report, undecided, opts.renumber);
     let deed = Deed {
         command: "repair",
         options: serde_json::json!({
@@ -101,7 +105,15 @@ pub fn carry_out(
     }
     let lost = match (&wanted.output, wanted.in_place) {
         (Some(output), _) => target::copy(log, report, rule, &plan, path, output)?,
-        (None, true) => bail!("--in-place"),
+        (None, true) if !plan.acts() => false,
+        (None, true) => {
+            let backup = wanted.backup.as_deref();
+            let done = place::change(log, report, rule, &plan, path, backup, deed.command)?;
+            if !global.quiet {
+                complain(&format!("done; to take it back: walmedic undo {}", shell::quote(&done.record)));
+            }
+            done.left
+        }
         (None, false) => bail!("--apply needs --output DIR (a new copy) or --in-place (with a backup)"),
     };
     Ok(if lost || plan.loses() { FINDINGS } else { CLEAN })

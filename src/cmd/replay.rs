@@ -69,7 +69,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let report = analyse_all(std::slice::from_ref(&log), &opts.input, global).remove(0);
     let until = match opts.until {
         Some(_) if opts.policy == Policy::Engine => bail!("--until goes with --policy committed or salvage"),
-        Some(seq) => cut::behind_seq(&log, &report, seq)?,
+        Some(seq) => cut::behind_seq(&log, &report, seq, false)?,
         None => None,
     };
     let wish = Wish {

@@ -93,8 +93,8 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
             "Another program wrote over these bytes.",
             "The log was read as the wrong format or revision.",
         ],
-        walmedic: "The record is damage and left out. What kind it was is not guessed. Reading goes on at \
-                   the next record that can be proved.",
+        walmedic: "Where the checksum holds with exactly one other kind, the record is recovered with that \
+                   one: inferred, not proved. Else it is damage and left out.",
         risk: "This record is lost. Some engines skip a kind that they do not know, others stop here and \
                drop what follows.",
         next: &[COPY, LOOK, FORECAST],

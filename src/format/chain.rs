@@ -10,7 +10,7 @@ use crate::log::bytes::{Bytes, CHUNK, Reader, Window};
 use crate::log::decoder::{BATCH, Decoder, HELD, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
 use crate::log::numbering::Numbering;
-use crate::log::record::{Fix, Record, Trust};
+use crate::log::record::{Fix, OP, Record, Trust};
 use crate::log::region::Kind;
 use crate::log::scan::scan;
 use crate::log::survey::{Grouping, Rules, Surveyor};
@@ -101,6 +101,11 @@ pub trait Framing: Send {
     /// lengths claim.
     fn spans<B: Bytes>(&self, _b: &mut B, _at: u64, _next: u64) -> bool {
         true
+    }
+
+    /// Where no checksum proves records: whether the record at `at` is whole and ends at `next`, but for one length.
+    fn resized<B: Bytes>(&self, b: &mut B, at: u64, next: u64) -> bool {
+        self.spans(b, at, next)
     }
 
     /// What is checked in addition before a record is taken from the chain: rules that need the record before it.
@@ -490,6 +495,7 @@ impl<F: Framing> Chain<F> {
             trust,
             cause: match recovery.cause {
                 Cause::Number { .. } => Cause::Number { found: fix.found, expected: fix.inferred },
+                cause if fix.field == OP => cause,
                 _ => Cause::Length { found: fix.found, expected: fix.inferred },
             },
             kind: Kind::Recovered,
@@ -498,13 +504,18 @@ impl<F: Framing> Chain<F> {
     }
 
     /// A wrong length that leads to something record-like makes the chain go on with nonsense for a while. The record that
-    /// has it is the first of the last ones from inside which another chain leads exactly to the end of the file.
+    /// has it is the first of the last ones from inside which another chain leads exactly to the end of the file: one that
+    /// is whole but for a length or, where there is none, one behind which all the others look wrong, too.
     fn earlier(&mut self, reader: &mut Reader<'_>) -> Option<(Record, (u64, Trust))> {
-        let mut found = None;
+        let (mut found, mut whole, mut unbroken) = (None, false, true);
         for record in std::mem::take(&mut self.recent).iter().rev() {
             match self.inside(reader, record).filter(|hit| self.leads_to_end(reader, hit.0)) {
-                Some(hit) => found = Some((*record, hit)),
-                None => break,
+                Some(hit) if self.framing.resized(reader, record.at, hit.0) => {
+                    (found, whole) = (Some((*record, hit)), true);
+                }
+                Some(hit) if unbroken && !whole => found = Some((*record, hit)),
+                Some(_) => {}
+                None => unbroken = false,
             }
         }
         found
@@ -561,10 +572,7 @@ impl<F: Framing> Chain<F> {
         const LOOK: u64 = 64;
         let from = mended.end().saturating_sub(LOOK).max(mended.at + 1);
         !self.stands(reader, mended.end())
-            && (from..mended.end()).any(|at| {
-                self.decode(reader, at)
-                    .is_ok_and(|r| r.end() > mended.end() && (r.next == r.seq || r.seq >= mended.next))
-            })
+            && (from..mended.end()).any(|at| self.decode(reader, at).is_ok_and(|r| r.end() > mended.end()))
     }
 
     /// Whether two records of consecutive numbers stand at `from`, or one that leads exactly to the record at `to`.

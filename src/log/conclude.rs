@@ -180,8 +180,9 @@ fn demote_wrong_numbers(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) 
                 if let Some(truth) = truth {
                     renumber_batches(files[file].survey, &run, truth);
                 }
-                files[file].survey.data -= run.data;
-                files[file].survey.recovered_data += run.data;
+                let survey = &mut *files[file].survey;
+                survey.data = survey.data.saturating_sub(run.data);
+                survey.recovered_data += run.data;
             }
             None => kept.push((file, run)),
         }
@@ -324,7 +325,7 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
             let cause = Cause::Number { found: run.first, expected: due };
             let survey = &mut *files[file].survey;
             survey.regions.reclass(run.at, run.end, Kind::Foreign, cause, None);
-            survey.data -= run.data;
+            survey.data = survey.data.saturating_sub(run.data);
             survey.batches.retain(|b| b.at < run.at || b.at >= run.end);
             survey.open = survey.open.filter(|b| b.at < run.at || b.at >= run.end);
             continue;

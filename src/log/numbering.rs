@@ -1,5 +1,7 @@
 //! Sequence numbers of one file: runs of consecutive ones, and the rule that tells a wrong number from a missing record.
 
+use super::record::Record;
+
 /// What a format's numbers promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Numbering {
@@ -77,6 +79,18 @@ pub fn judge(expected: u64, seq: u64, next: u64, following: u64, before: u64, be
         (_, 0) => following.checked_sub(width),
         _ => None,
     })
+}
+
+/// The lone record right in front of `end`, the last one, and its true number, if the numbers of both look damaged: nothing
+/// lies between them and the run before, and they do not follow each other.
+pub fn two_at_the_end(runs: &[Run], end: &Record) -> Option<(Run, u64)> {
+    let [.., before, last] = runs else { return None };
+    let truth = before.next;
+    let adjoining = (last.records, last.end) == (1, end.at) && before.records > 1 && before.end == last.at;
+    let both = end.seq != last.next
+        && looks_damaged(last.first, truth)
+        && looks_damaged(end.seq, truth.saturating_add(1));
+    (adjoining && both).then_some((*last, truth))
 }
 
 /// Whether a timestamp stands far from both of its neighbours, which stand close together. All in seconds since 1970.

@@ -42,6 +42,9 @@ pub enum Mark {
     Gap,
 }
 
+/// The field that says what a record does, wherever it can be wrong alone and inferred. See [`Fix::field`].
+pub const OP: &str = "op";
+
 /// One field of a record is wrong, and the others tell its true value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fix {

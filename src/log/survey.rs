@@ -9,6 +9,7 @@ use super::decoder::Recovery;
 use super::fault::Cause;
 use super::numbering::{
     Judgement, Numbering, Run, judge, looks_damaged, room, time_is_wrong, time_is_wrong_at_edge,
+    two_at_the_end,
 };
 use super::record::{Fix, Mark, Record, Trust};
 use super::region::{Kind, MAX_REGIONS, Region, Regions};
@@ -167,12 +168,16 @@ impl Survey {
         let data = u64::from(r.mark == Mark::Data);
         self.damages += 1;
         self.data = self.data.saturating_sub(data);
+        let run = self.runs.iter().position(|run| run.at <= r.at && r.end() <= run.end);
         if fix.is_some() {
             self.recovered_data += data;
+            if let Some(i) = run {
+                self.runs[i].data = self.runs[i].data.saturating_sub(data);
+            }
             return true;
         }
         // Its number is missing from now on.
-        if let Some(i) = self.runs.iter().position(|run| run.at <= r.at && r.end() <= run.end) {
+        if let Some(i) = run {
             let run = self.runs[i];
             let front = r.seq.saturating_sub(run.first).min(run.records.saturating_sub(1));
             let back = run.records.saturating_sub(front + 1);
@@ -719,6 +724,10 @@ impl Surveyor {
         } else if restarts(&self.survey.rules) && self.expected == Some(1) && self.broken == 0 {
             // Where counting begins only 1 can stand.
             self.wrong_number(held, Some(1));
+        } else if let (0, Some((run, truth))) = (self.broken, two_at_the_end(&self.survey.runs, &held)) {
+            self.survey.runs.pop();
+            self.renumber(&run, truth);
+            self.wrong_number(held, truth.checked_add(1));
         } else {
             // Nothing lies between it and the records before, so its number should have been the next. Of two records
             // alone in a file only the other files tell which is wrong.

@@ -74,6 +74,13 @@ pub struct Rule {
     pub renumber: bool,
 }
 
+impl Rule {
+    /// Everything is kept as it is.
+    pub fn verbatim() -> Rule {
+        Rule { undecided: true, halts: Vec::new(), from: None, to: None, verbatim: true, renumber: false }
+    }
+}
+
 /// Streams the edits of every file whose records count.
 ///
 /// # Errors

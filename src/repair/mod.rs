@@ -1,11 +1,13 @@
-//! Bringing a log back: what to keep ([`edits`]), the plan of it ([`plan`]), and carrying it out ([`write`]).
+//! Bringing a log back: what to keep ([`edits`]), the plan of it ([`plan`]), and carrying it out ([`write`]): into a copy
+//! ([`target`]) or where the log lies ([`place`]), with a record of it ([`record`]) that takes it back ([`undo`]).
 
 pub mod edits;
+pub mod place;
 pub mod plan;
+pub mod record;
 pub mod target;
+pub mod undo;
 pub mod write;
-
-use anyhow::Result;
 
 use crate::analysis::Report;
 use crate::log::conclude::Place;
@@ -34,23 +36,13 @@ impl Strategy {
     }
 
     /// The rule by which edits are made.
-    ///
-    /// # Errors
-    /// None so far.
-    pub fn rule(self, report: &Report, undecided: bool, renumber: bool) -> Result<Rule> {
-        let mut rule = Rule { undecided, halts: Vec::new(), from: None, to: None, verbatim: false, renumber };
+    pub fn rule(self, report: &Report, undecided: bool, renumber: bool) -> Rule {
+        let salvage = Rule { undecided, renumber, verbatim: false, ..Rule::verbatim() };
         match self {
-            Strategy::Salvage => {}
-            Strategy::Engine => {
-                rule.undecided = true;
-                rule.halts = halts(report);
-            }
-            Strategy::Tail => {
-                rule.verbatim = true;
-                rule.to = torn(report);
-            }
+            Strategy::Salvage => salvage,
+            Strategy::Engine => Rule { undecided: true, halts: halts(report), ..salvage },
+            Strategy::Tail => Rule { to: torn(report), ..Rule::verbatim() },
         }
-        Ok(rule)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a repair or truncate is going to do, as data: file by file, range by range, bound to the hashes of the input.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
@@ -14,10 +16,12 @@ use crate::log::bytes::{ReadAt, Reader};
 use crate::log::finding::{Class, Code};
 use crate::log::record::Mark;
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
-use crate::replay::walk::Item;
+use crate::replay::walk::{Item, walk, written_order};
 
 /// Edits of one file that the plan lists one by one; the others are counted.
 const LISTED: usize = 4096;
+/// Keys that are counted.
+const KEYS: u64 = 1 << 20;
 /// New bytes that the plan spells out.
 const SHOWN: usize = 256;
 
@@ -38,6 +42,12 @@ pub struct Plan {
     pub inserted: u64,
     /// Something was there that cannot be brought back.
     pub lost: bool,
+    /// Numbers stated as missing.
+    pub missing: Vec<(u64, u64)>,
+    /// Keys that records left out are about; `None`: more than are counted.
+    pub keys: Option<u64>,
+    /// Writes that the engine will keep; `None`: damage stays, and nobody has asked it.
+    pub after: Option<u64>,
 }
 
 /// What becomes of one file.
@@ -165,13 +175,21 @@ impl Plan {
             patched: 0,
             inserted: 0,
             lost: false,
+            missing: Vec::new(),
+            keys: Some(0),
+            after: None,
         };
         if log.format().rebuilds() && !rule.verbatim {
             plan.rebuild(report);
             return Ok(plan);
         }
-        let mut planner = Planner { plan: &mut plan, file: 0 };
+        let mut planner = Planner { plan: &mut plan, file: 0, keys: HashSet::new() };
         edits(log, report, rule, &mut planner)?;
+        if rule.verbatim {
+            planner.count(log, report, rule)?;
+        }
+        let sound = !rule.verbatim || cut_is_sound(report, rule);
+        plan.after = sound.then_some(plan.kept.data);
         plan.leave_out(report, rule);
         plan.hints(report);
         Ok(plan)
@@ -192,14 +210,15 @@ impl Plan {
 
     /// Files of which nothing is left and that would only be in the way.
     fn leave_out(&mut self, report: &Report, rule: &Rule) {
-        let cut = [rule.from, rule.to].into_iter().flatten().map(|place| place.file);
-        let cut: Vec<usize> = cut.collect();
+        let order = written_order(report);
+        let nth = |file: usize| order.iter().position(|&f| f == file);
         for (i, plan) in self.files.iter_mut().enumerate().filter(|(i, _)| report.files[*i].role.counts()) {
             let none_kept = plan.changed && plan.edits.iter().all(|e| e.what == "drop") && plan.unlisted == 0;
             let renamed = plan.to.as_ref() != Some(&plan.name);
             let remade = report.files[i].role == Role::Table && plan.edits.iter().all(|e| e.what != "keep");
-            let gone = if rule.verbatim { none_kept && !cut.contains(&i) } else { plan.changed && remade };
-            if gone || renamed && (none_kept || plan.bytes == 0) {
+            let behind = rule.to.is_some_and(|to| nth(i) > nth(to.file));
+            let before = rule.from.is_some_and(|from| nth(i) < nth(from.file));
+            if behind || before || plan.changed && remade || renamed && (none_kept || plan.bytes == 0) {
                 plan.to = None;
             }
         }
@@ -269,6 +288,16 @@ impl Plan {
     }
 }
 
+/// Whether nothing is wrong in what a cut leaves.
+fn cut_is_sound(report: &Report, rule: &Rule) -> bool {
+    let to = rule.to.map_or((usize::MAX, 0), |to| (to.file, to.at));
+    let from = rule.from.map_or((0, 0), |from| (from.file, from.at));
+    report.findings().all(|f| {
+        let place = (f.file.unwrap_or(0), f.at);
+        f.class == Class::Note || f.file.is_some() && (place >= to || place < from)
+    })
+}
+
 /// SHA-256 of a whole file, in hexadecimal.
 ///
 /// # Errors
@@ -295,6 +324,32 @@ pub fn sha256(src: &dyn ReadAt) -> Result<String> {
 struct Planner<'p> {
     plan: &'p mut Plan,
     file: usize,
+    /// Hashes of the keys of records that are left out.
+    keys: HashSet<u64>,
+}
+
+impl Planner<'_> {
+    /// A cut looks at no record; they are counted by where they lie.
+    fn count(&mut self, log: &OpenLog, report: &Report, rule: &Rule) -> Result<()> {
+        let (mut begun, mut ended) = (rule.from.is_none(), false);
+        walk(log, report, None, &mut |item: &Item<'_>| {
+            begun |= rule.from.is_some_and(|from| from.file == item.file && item.record.at >= from.at);
+            ended |= rule.to.is_some_and(|to| to.file == item.file && item.record.end() > to.at);
+            self.record(item, begun && !ended);
+            Ok(())
+        })
+    }
+
+    fn left_out(&mut self, item: &Item<'_>) {
+        self.plan.dropped.count(item);
+        let Some(key) = item.entry().key.filter(|_| item.is_data() && self.plan.keys.is_some()) else {
+            return;
+        };
+        let mut hash = DefaultHasher::new();
+        key.hash(&mut hash);
+        self.keys.insert(hash.finish());
+        self.plan.keys = Some(self.keys.len() as u64).filter(|&n| n < KEYS);
+    }
 }
 
 impl Sink for Planner<'_> {
@@ -340,9 +395,10 @@ impl Sink for Planner<'_> {
                 listed("patch", at..at + len, bytes, None)
             }
             Edit::Insert(bytes) => {
+                let remade = file.edits.iter().any(|e| e.why.as_deref() == Some("remade"));
                 file.new_bytes += bytes.len() as u64;
                 (file.prefix, file.changed) = (None, true);
-                self.plan.inserted += 1;
+                self.plan.inserted += u64::from(!remade);
                 listed("insert", at..at, bytes, None)
             }
         };
@@ -358,7 +414,7 @@ impl Sink for Planner<'_> {
         if kept {
             self.plan.kept.count(item);
         } else {
-            self.plan.dropped.count(item);
+            self.left_out(item);
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::ops::Range;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::analysis::{OpenLog, Report};
 use crate::io::interrupt;
@@ -73,26 +74,61 @@ impl Writer<'_> {
         file.sync_all().with_context(failed)
     }
 
-    fn copy(&mut self, span: std::ops::Range<u64>) -> Result<()> {
-        let source: &Source = self.log.source(self.file);
-        let name = &self.plan.files[self.file].name;
-        let Some(open) = &mut self.open else { return Ok(()) };
-        let mut piece = vec![0; PIECE.min((span.end - span.start) as usize)];
-        let mut at = span.start;
-        while at < span.end {
-            interrupt::check()?;
-            let want = PIECE.min((span.end - at) as usize);
-            let n = source
-                .read_at(at, &mut piece[..want])
-                .with_context(|| format!("{name}, offset {at}: cannot read"))?;
-            if n == 0 {
-                anyhow::bail!("{name}, offset {at}: the file became shorter");
-            }
-            open.write_all(&piece[..n]).with_context(|| format!("{name}: cannot write its copy"))?;
-            at += n as u64;
+    fn copy(&mut self, span: Range<u64>) -> Result<()> {
+        match &mut self.open {
+            Some(open) => copy(self.log.source(self.file), &self.plan.files[self.file].name, span, open),
+            None => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// Copies bytes of a source, whose name is for messages.
+///
+/// # Errors
+/// What the system says; an interruption.
+pub fn copy(source: &Source, name: &str, span: Range<u64>, out: &mut dyn Write) -> Result<()> {
+    let mut piece = vec![0; PIECE.min((span.end - span.start) as usize)];
+    let mut at = span.start;
+    while at < span.end {
+        interrupt::check()?;
+        let want = PIECE.min((span.end - at) as usize);
+        let read = source.read_at(at, &mut piece[..want]);
+        let n = read.with_context(|| format!("{name}, offset {at}: cannot read"))?;
+        if n == 0 {
+            bail!("{name}, offset {at}: the file became shorter");
+        }
+        out.write_all(&piece[..n]).with_context(|| format!("{name}: cannot write its copy"))?;
+        at += n as u64;
+    }
+    Ok(())
+}
+
+/// Whether these bytes of a source are all of another one.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn same(source: &Source, span: Range<u64>, whole: &Source) -> Result<bool> {
+    if span.end - span.start != whole.size() {
+        return Ok(false);
+    }
+    let (mut a, mut b) = (vec![0; PIECE], vec![0; PIECE]);
+    let mut at = span.start;
+    while at < span.end {
+        let want = PIECE.min((span.end - at) as usize);
+        let n = source.read_at(at, &mut a[..want])?;
+        let mut got = 0;
+        while got < n {
+            match whole.read_at(at - span.start + got as u64, &mut b[got..n])? {
+                0 => return Ok(false),
+                more => got += more,
+            }
+        }
+        if n == 0 || a[..n] != b[..n] {
+            return Ok(false);
+        }
+        at += n as u64;
+    }
+    Ok(true)
 }
 
 impl Sink for Writer<'_> {

@@ -3,32 +3,189 @@
 use anyhow::{Result, bail};
 
 use crate::analysis::{OpenLog, Report};
+use crate::cmd::Refused;
 use crate::fate::Standing;
+use crate::format::Role;
 use crate::log::conclude::Place;
 use crate::log::record::Mark;
-use crate::replay::walk::{Item, walk};
+use crate::log::survey::Grouping;
+use crate::replay::walk::{Item, walk, written_order};
 
-/// Where the records with numbers above `seq` begin; a transaction that reaches past it is cut off whole. `None`: there
-/// are none.
+/// Follows the transactions while records go by.
+struct Transactions {
+    /// What is open since its begin.
+    begin: Option<Place>,
+    /// Everything up to here is whole.
+    whole: Option<Place>,
+    grouping: Grouping,
+}
+
+impl Transactions {
+    fn of(report: &Report) -> Transactions {
+        let groupings = report.files.iter().filter(|f| f.role == Role::Log).map(|f| f.survey.rules.grouping);
+        let grouping = groupings.into_iter().next_back().unwrap_or(Grouping::None);
+        Transactions { begin: None, whole: None, grouping }
+    }
+
+    fn pass(&mut self, item: &Item<'_>) {
+        let end = Place { file: item.file, at: item.record.end() };
+        match (item.record.mark, self.grouping) {
+            (Mark::Begin, Grouping::BeginCommit) => self.begin = Some(item.place()),
+            (Mark::Commit, _) => (self.begin, self.whole) = (None, Some(end)),
+            (_, Grouping::CommitOnly) => _ = self.begin.get_or_insert(item.place()),
+            // What no COMMIT follows is undecided here: it may be cut anywhere, but counts as committed nowhere.
+            (_, Grouping::Undecided) => {}
+            _ if self.begin.is_none() => self.whole = Some(end),
+            _ => {}
+        }
+    }
+}
+
+fn real(item: &Item<'_>) -> bool {
+    !matches!(item.standing, Standing::Foreign | Standing::Stale | Standing::Damaged)
+}
+
+fn numbered(log: &OpenLog) -> Result<()> {
+    let profile = log.format().profile();
+    if !profile.numbered {
+        bail!("{}: its records carry no sequence numbers to cut at", profile.name);
+    }
+    Ok(())
+}
+
+/// Where the records with numbers above `seq` begin; a transaction that reaches past it is cut off whole, unless
+/// `partial`. `None`: there are none.
 ///
 /// # Errors
 /// Where records carry no numbers.
-pub fn behind_seq(log: &OpenLog, report: &Report, seq: u64) -> Result<Option<Place>> {
-    if !log.format().profile().numbered {
-        bail!("{}: its records carry no sequence numbers to cut at", log.format().profile().name);
-    }
-    let (mut begin, mut cut) = (None, None);
+pub fn behind_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Result<Option<Place>> {
+    numbered(log)?;
+    let (mut transactions, mut cut) = (Transactions::of(report), None);
     walk(log, report, None, &mut |item: &Item<'_>| {
-        let real = !matches!(item.standing, Standing::Foreign | Standing::Stale | Standing::Damaged);
-        if cut.is_none() && real && item.seq().is_some_and(|n| n > seq) {
-            cut = Some(begin.unwrap_or(item.place()));
+        if cut.is_none() && real(item) && item.seq().is_some_and(|n| n > seq) {
+            cut = Some(transactions.begin.filter(|_| !partial).unwrap_or(item.place()));
         }
-        match item.record.mark {
-            Mark::Begin => begin = Some(item.place()),
-            Mark::Commit => begin = None,
-            _ => {}
-        }
+        transactions.pass(item);
         Ok(())
     })?;
     Ok(cut)
+}
+
+/// Where the records from number `seq` on begin; a transaction that begins before it and reaches past it is kept whole,
+/// unless `partial`. `None`: at the very start.
+///
+/// # Errors
+/// Where records carry no numbers, or none has so high a number.
+pub fn from_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Result<Option<Place>> {
+    numbered(log)?;
+    let (mut transactions, mut cut, mut first) = (Transactions::of(report), None, true);
+    walk(log, report, None, &mut |item: &Item<'_>| {
+        if cut.is_none() && real(item) && item.seq().is_some_and(|n| n >= seq) {
+            let begin = transactions.begin.filter(|_| !partial && item.record.mark != Mark::Begin);
+            cut = Some((!first).then_some(begin.unwrap_or(item.place())));
+        }
+        first = false;
+        transactions.pass(item);
+        Ok(())
+    })?;
+    match cut {
+        Some(cut) => Ok(cut),
+        None => {
+            Err(Refused(format!("no record has number {seq} or a higher one: everything would be cut off"))
+                .into())
+        }
+    }
+}
+
+/// Where the first damage of the log begins, in the order in which it was written; a transaction that is open there is cut
+/// off whole, unless `partial`. `None`: nothing is damaged.
+///
+/// # Errors
+/// Those of reading.
+pub fn at_damage(log: &OpenLog, report: &Report, partial: bool) -> Result<Option<Place>> {
+    let Some(damage) = first_damage(report) else { return Ok(None) };
+    let mut transactions = Transactions::of(report);
+    walk(log, report, Some(damage), &mut |item: &Item<'_>| {
+        transactions.pass(item);
+        Ok(())
+    })?;
+    Ok(Some(transactions.begin.filter(|_| !partial).unwrap_or(damage)))
+}
+
+fn first_damage(report: &Report) -> Option<Place> {
+    let logs = written_order(report).into_iter().filter(|&i| report.files[i].role == Role::Log);
+    logs.into_iter().find_map(|file| {
+        let at = report.files[file].survey.regions.first_bad()?;
+        Some(Place { file, at })
+    })
+}
+
+/// Behind the last committed record in front of any damage. `None`: the log ends there.
+///
+/// # Errors
+/// Where nothing in front of the damage is committed.
+pub fn last_commit(log: &OpenLog, report: &Report) -> Result<Option<Place>> {
+    let damage = first_damage(report);
+    let mut transactions = Transactions::of(report);
+    walk(log, report, damage, &mut |item: &Item<'_>| {
+        transactions.pass(item);
+        Ok(())
+    })?;
+    let Some(whole) = transactions.whole else {
+        return Err(Refused(
+            "nothing in front of the first damage is committed: everything would be cut off".into(),
+        )
+        .into());
+    };
+    let order = written_order(report);
+    let rest = order.iter().skip_while(|&&f| f != whole.file);
+    let ends = rest.enumerate().all(|(n, &f)| report.files[f].bytes == if n == 0 { whole.at } else { 0 });
+    Ok((!ends).then_some(whole))
+}
+
+/// At an offset of the named file, or of the last one; refused inside a record or transaction, unless `partial`.
+///
+/// # Errors
+/// [`Refused`] with the nearest places that would do; where there is no such file or offset.
+pub fn at_offset(
+    log: &OpenLog,
+    report: &Report,
+    name: Option<&str>,
+    at: u64,
+    partial: bool,
+) -> Result<Place> {
+    let logs: Vec<usize> =
+        written_order(report).into_iter().filter(|&i| report.files[i].role == Role::Log).collect();
+    let file = match name {
+        Some(name) => logs.iter().copied().find(|&i| *report.files[i].name == *name),
+        None => logs.last().copied(),
+    };
+    let Some(file) = file else { bail!("--file {}: no such file in this log", name.unwrap_or("")) };
+    let (name, bytes) = (&report.files[file].name, report.files[file].bytes);
+    if at > bytes {
+        bail!("--at {at}: {name} has {bytes} bytes");
+    }
+    let cut = Place { file, at };
+    if partial {
+        return Ok(cut);
+    }
+    let (mut transactions, mut inside) = (Transactions::of(report), None);
+    walk(log, report, Some(cut), &mut |item: &Item<'_>| {
+        if item.file == file && item.record.end() > at {
+            inside = Some((item.record.at, item.record.end()));
+        }
+        transactions.pass(item);
+        Ok(())
+    })?;
+    let refuse = |why: String| Err(Refused(format!("{name}, offset {at}: {why}")).into());
+    match (inside, transactions.begin) {
+        (Some((from, to)), _) => {
+            refuse(format!("lies inside a record; cut at {from} or {to}, or --force-partial"))
+        }
+        (None, Some(begin)) if begin.file == file => refuse(format!(
+            "lies inside a transaction that begins at {}; cut there, or --force-partial",
+            begin.at
+        )),
+        _ => Ok(cut),
+    }
 }

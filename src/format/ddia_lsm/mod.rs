@@ -192,7 +192,7 @@ const NEAR: u64 = 8;
 const SAMPLE: u64 = 256;
 
 /// What the keys in the unbroken part of a log look like.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct KeyModel {
     known: u64,
     lens: Option<(u64, u64)>,
@@ -270,10 +270,14 @@ impl<const SUM: bool> Framing for LogFraming<SUM> {
         [own.filter(|_| !blank(b, at)), None]
     }
 
-    /// Records that follow each other up to the place where the damaged one's lengths lead, and that do not begin where its
-    /// value does: a wrong length leads past them. A log stored as a value begins with the value.
+    /// A log may be stored as a value, and begins where the value does; hardly as a key. Records that begin in the key, or
+    /// behind the start of the value and follow each other up to the place where the damaged one's lengths lead, were
+    /// swallowed by a wrong length. Without a checksum the value may hold anything that looks like records.
     fn swallowed<B: Bytes>(&self, b: &mut B, at: u64, inner: u64, own_end: u64) -> bool {
         let value = lengths(b, at + Self::START).map_or(inner, |own| at + Self::START + FIXED + own.key);
+        if inner + KEY < value {
+            return true;
+        }
         let mut next = inner;
         while SUM && next < own_end {
             match self.frame(b, next).and_then(|r| self.prove(b, &r).map(|()| r)) {
@@ -319,7 +323,11 @@ impl<const SUM: bool> Framing for LogFraming<SUM> {
     }
 
     fn spans<B: Bytes>(&self, b: &mut B, at: u64, next: u64) -> bool {
-        spans(b, at, next) || (!SUM && self.keys.known > 1 && self.keys.fits(b, next) == Ok(true))
+        self.resized(b, at, next) || (!SUM && self.keys.known > 1 && self.keys.resembles(b, next) == Ok(true))
+    }
+
+    fn resized<B: Bytes>(&self, b: &mut B, at: u64, next: u64) -> bool {
+        spans(b, at, next) || one_length_wrong(b, at, next)
     }
 }
 
@@ -347,6 +355,12 @@ impl KeyModel {
         self.known += 1;
         self.lens = Some(self.lens.map_or((len, len), |(min, max)| (min.min(len), max.max(len))));
         self.heads[usize::from(head >> 6)] |= 1 << (head & 63);
+    }
+
+    /// Whether the string at `at` begins like a key and is not far from their lengths: few keys do not show all lengths.
+    fn resembles<B: Bytes>(&self, b: &mut B, at: u64) -> Result<bool, Fault> {
+        let lens = self.lens.map(|(min, max)| (min / 2, max.saturating_mul(2)));
+        KeyModel { lens, ..*self }.fits(b, at)
     }
 
     /// Whether the string at `at` looks like a key.
@@ -433,6 +447,14 @@ fn one_length_off<B: Bytes>(b: &mut B, at: u64, next: u64) -> bool {
         val_len.map(|v| (v ^ (room - key_len)).count_ones())
     };
     off(found).is_some_and(|bits| bits <= 1) || (0..32).any(|bit| off(found ^ 1 << bit) == Some(0))
+}
+
+/// Whether `at..next` is one entry in which one length is wrong. The key length that makes the value length fit is searched
+/// for; in a longer entry that would cost too much.
+fn one_length_wrong<B: Bytes>(b: &mut B, at: u64, next: u64) -> bool {
+    const LOOK: u64 = 1 << 12;
+    let Some(room) = next.checked_sub(at + FIXED) else { return false };
+    (0..=room.min(LOOK)).any(|k| word(b, at + KEY + k) == Ok(room - k))
 }
 
 /// The format.

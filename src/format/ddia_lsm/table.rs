@@ -333,6 +333,13 @@ impl TableDecoder {
         rises(floor, key).then_some(end)
     }
 
+    /// Whether the key of the entry at `at` is greater than `floor`, whatever its value.
+    fn key_rises(&self, reader: &mut Reader<'_>, at: u64, floor: &[u8]) -> bool {
+        let (from, mut key) = (at + KEY, Vec::new());
+        let len = word(reader, at).map_or(0, |len| len.min(KEY_MAX));
+        reader.copy(from..from + len, &mut key).is_ok() && rises(floor, &key)
+    }
+
     /// The key that those behind damage must exceed. `from`: the search begins inside the last entry, which is in doubt.
     fn floor(&self, doubt: bool) -> &[u8] {
         match (doubt, self.known) {
@@ -473,7 +480,9 @@ impl TableDecoder {
             (to, links) = (end, links + 1);
         }
         if target == Some(to) {
-            Lead::Target
+            // Entries that lead to an anchor and have greater keys than its own are none.
+            let right = links == 0 || self.anchor_at(to).is_none() || self.key_rises(reader, to, &floor);
+            if right { Lead::Target } else { Lead::No }
         } else if links > RUN && (place >= at || to > at) {
             Lead::Run(to)
         } else {

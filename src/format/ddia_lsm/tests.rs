@@ -193,3 +193,71 @@ fn the_engine_believes_every_footer() {
     early[footer..].fill(0);
     assert_eq!((outcome(&early).opens, outcome(&early).records), (true, 0));
 }
+
+/// Two records, one whose empty value was swallowed by its key, and some behind it: from there on values are read as keys,
+/// and the file seems to end behind a key.
+#[test]
+fn a_shift_is_traced_to_the_length_that_made_it() {
+    let mut long = plain("k2-abcd", b"");
+    long[3] += 4;
+    let pairs = [("k3-e", "some"), ("k4-fghijklm", "x"), ("k5-nopq", "value")];
+    let behind: Vec<_> = pairs.iter().map(|(k, v)| plain(k, v.as_bytes())).collect();
+    for records in 1..=behind.len() {
+        let parts =
+            [&[plain("k0-aaaa", b"val"), plain("k1-bbbb", b"v"), long.clone()], &behind[..records]].concat();
+        let survey = log("r1", &parts);
+        assert_eq!(survey.counts(), (2, records as u64, 0), "{records} behind: {:#?}", survey.regions);
+    }
+}
+
+#[test]
+fn a_log_cut_behind_a_key_is_torn_and_not_shifted() {
+    let whole: Vec<_> = (0..6).map(|i| plain(&format!("k{i}-key"), b"value")).collect();
+    let mut bytes = whole.concat();
+    bytes.extend(&plain("k6-key", b"value")[..10]);
+    let (survey, _) = read("wal.log", &bytes, "r1");
+    assert_eq!(survey.counts(), (6, 0, 0));
+    assert_eq!(survey.regions.as_slice().last().map(|r| r.kind), Some(Kind::Torn));
+}
+
+/// A damaged key length that leads into the value of a later record: what lies inside such a key is no contents.
+#[test]
+fn records_inside_a_key_were_swallowed() {
+    let behind: Vec<_> = (0..5).map(|i| plain(&format!("k{i}-key"), b"value")).collect();
+    let mut broken = plain("b", b"\xff\xff\xff");
+    broken[4] = 0xff;
+    // The key now reaches to the length of the value of the second record behind.
+    broken[3] = u8::try_from(broken.len() + behind[0].len() + 10 - 4).expect("short");
+    let survey = log("r1", &[&[plain("a", b"1"), broken][..], &behind].concat());
+    assert_eq!(survey.counts(), (1, 5, 0), "{:#?}", survey.regions);
+}
+
+/// Zeros over an entry that the index names end in the key of the next one, whose bytes then lead to the next anchor, but
+/// with a key that is greater than its own.
+#[test]
+fn entries_whose_keys_exceed_the_next_anchor_are_none() {
+    let value = format!("{}\0\0\0\u{2}ok", "y".repeat(38));
+    let mut entries = ["a", "b", "c", "d-xxx", "e", "f", "g", "h"].map(|key| (key, "zzzz"));
+    entries[3].1 = &value;
+    let mut bytes = table(&entries);
+    let dash = bytes.iter().position(|&b| b == b'-').expect("in a key");
+    bytes[2 * plain("a", b"zzzz").len() + 4..dash].fill(0);
+    let (survey, _) = read("sst_000001.sst", &bytes, "r2");
+    let (before, after, _) = survey.counts();
+    assert_eq!((before, after), (2, 4), "{:#?}", survey.regions);
+}
+
+/// A wrong length over a value that holds a log: the checksum tells which of its records is the last one inside.
+#[test]
+fn a_length_before_an_embedded_log_is_put_right() {
+    for inner in [1, 2, 31] {
+        let value: Vec<u8> = (0..inner).flat_map(|i| summed(&format!("in{i}"), b"side")).collect();
+        let outer = summed("outer", &value);
+        for (byte, bit) in [(7, 1), (7, 4), (15, 0), (16, 5), (16, 1)] {
+            let mut wrong = outer.clone();
+            wrong[byte] ^= 1 << bit;
+            let survey = log("r2", &[summed("a", b"1"), wrong, summed("b", b"2"), summed("c", b"3")]);
+            assert_eq!(survey.counts(), (1, 2, 1), "{inner} inside, byte {byte}: {:#?}", survey.regions);
+        }
+    }
+}

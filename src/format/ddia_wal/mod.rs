@@ -19,12 +19,14 @@ use crate::log::fault::{Cause, Fault};
 use crate::log::finding::Code;
 use crate::log::layout::{Checksum, Field, Layout, Sum, Width, bytes, uint};
 use crate::log::numbering::Numbering;
-use crate::log::record::{Fix, Mark, Record, Trust};
+use crate::log::record::{Fix, Mark, OP as OP_FIELD, Record, Trust};
 use crate::log::survey::{Grouping, Rules, Survey};
 
 pub mod encode;
 mod engine;
 pub mod gap;
+#[cfg(test)]
+mod tests;
 
 /// The fields of a record.
 pub const LAYOUT: Layout = Layout {
@@ -205,8 +207,14 @@ impl Framing for WalFraming {
         _end: Option<u64>,
         budget: &mut Budget,
     ) -> Option<(Record, Fix)> {
-        let head = head(b, at).ok().filter(|h| (1..=5).contains(&h.op))?;
+        let head = head(b, at).ok()?;
         let stored = stored_crc(b, at).ok()?;
+        if let Some(mended) = mend_op(b, at, &head, stored, budget) {
+            return Some(mended);
+        }
+        if !(1..=5).contains(&head.op) {
+            return None;
+        }
         let mut proves =
             |b: &mut _, k: u64, v: u64| budget.spend(k + v) && checksum(b, at, head.op, k, v) == Ok(stored);
         let fixed = |k: u64, v: u64, field, found, inferred| {
@@ -252,6 +260,35 @@ impl Framing for WalFraming {
         // A length that leads nowhere contradicts the other one.
         [inner.or(Some(at)), outer.or(Some(at))]
     }
+}
+
+/// The record whose lengths agree and whose checksum holds with exactly one other op: what it says is inferred, not proved.
+fn mend_op<B: Bytes>(
+    b: &mut B,
+    at: u64,
+    head: &Head,
+    stored: u32,
+    budget: &mut Budget,
+) -> Option<(Record, Fix)> {
+    let room = head.length.checked_sub(FIXED - 4).filter(|room| at + FIXED + room <= b.end())?;
+    let k = u64::try_from(head.key_len).ok()?;
+    let v = room.checked_sub(k)?;
+    let value = at + FIXED + k;
+    if u64::from(u32::from_le_bytes(b.array(at + KEY + k).ok()?)) != v || !budget.spend(4 * room) {
+        return None;
+    }
+    let mut fits = Vec::new();
+    for (op, _) in OPS.iter().filter(|(op, _)| *op != head.op) {
+        if checksum(b, at, *op, k, v) == Ok(stored) {
+            fits.push(*op);
+        }
+    }
+    let &[op] = &fits[..] else { return None };
+    if !b.utf8(at + KEY..at + KEY + k).ok()? || !b.utf8(value..value + v).ok()? {
+        return None;
+    }
+    let fix = Fix { field: OP_FIELD, found: head.op.into(), inferred: op.into() };
+    Some((record(at, FIXED + room, &Head { op, ..*head }), fix))
 }
 
 /// A header that the file cuts off: torn, unless what there is of it is already wrong.
@@ -341,9 +378,10 @@ impl Format for DdiaWal {
 
     fn entry<'a>(&self, _: Role, _: Option<&str>, record: &'a [u8], fix: Option<Fix>) -> Entry<'a> {
         let fix = fix.map(|f| (f.field, f.inferred));
-        let op = record.get(OP as usize).copied().unwrap_or(0);
+        let found = record.get(OP as usize).map_or(0, |&op| u64::from(op));
+        let op = fix.filter(|(field, _)| *field == OP_FIELD).map_or(found, |(_, inferred)| inferred);
         Entry {
-            op: OPS.iter().find(|(byte, _)| *byte == op).map_or("UNKNOWN", |(_, name)| name),
+            op: OPS.iter().find(|(byte, _)| u64::from(*byte) == op).map_or("UNKNOWN", |(_, name)| name),
             key: LAYOUT.get(record, "key", fix),
             value: LAYOUT.get(record, "value", fix),
             ..Entry::default()
@@ -440,16 +478,4 @@ fn first_marks(file: &LogFile<'_>) -> (bool, bool) {
         batch.clear();
     }
     (false, commit)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_constants_are_the_checksums_of_the_ops() {
-        for (op, &crc) in OP_CRC.iter().enumerate() {
-            assert_eq!(crc, crc32::update(0, &[op as u8]));
-        }
-    }
 }

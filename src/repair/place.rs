@@ -1,0 +1,376 @@
+//! Changing a log where it lies. What is new is written beside it and synced, then one step of the file system makes it the
+//! log: a file is cut, two files change names, or two directories do. Killed at any instant, the log is the old one or the
+//! new one; the originals stay in the backup, and the undo record was there before them.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::analysis::{OpenLog, Report};
+use crate::cmd::Refused;
+use crate::io::interrupt::{self, Writing};
+use crate::io::source::Source;
+use crate::io::{durable, holders};
+use crate::log::bytes::Prefix;
+use crate::repair::edits::Rule;
+use crate::repair::plan::{FilePlan, Plan, sha256};
+use crate::repair::record::{Changed, How, ORIGINALS, Record, State};
+use crate::repair::{target, write};
+
+/// What was done.
+pub struct Done {
+    /// The undo record.
+    pub record: PathBuf,
+    /// Something is still to be found in the log.
+    pub left: bool,
+}
+
+/// Carries the plan out on the log itself. The plan must be bound to its hashes.
+///
+/// # Errors
+/// [`Refused`] where it might do harm; what the system says, and then nothing has changed, unless the message says so.
+pub fn change(
+    log: &OpenLog,
+    report: &Report,
+    rule: &Rule,
+    plan: &Plan,
+    path: &Path,
+    backup: Option<&Path>,
+    command: &str,
+) -> Result<Done> {
+    let dir = directory(log)?;
+    unheld(log)?;
+    let _writing = Writing::begin();
+    let folder = Folder::create(&dir, backup)?;
+    let made = prepare(log, report, rule, plan, &dir, &folder, command)?;
+    interrupt::check()?;
+    unchanged(log)?;
+    // From here on the log is the new one, or still the old one if this step fails.
+    let record = folder.keep();
+    switch(&made, &dir, &record).with_context(|| format!("{}: nothing was changed", dir.display()))?;
+    let left = settle(log, &made, &dir, path, &record).with_context(|| {
+        format!("the change was made; {} takes it back", record.join("undo.json").display())
+    })?;
+    Ok(Done { record: record.join("undo.json"), left })
+}
+
+/// The directory in which all files of the log lie, as an absolute path without links.
+fn directory(log: &OpenLog) -> Result<PathBuf> {
+    let mut dir: Option<PathBuf> = None;
+    for i in 0..log.log.files.len() {
+        let Some(path) = log.path(i) else { bail!("standard input cannot be changed in place") };
+        let name = path.display();
+        if path.symlink_metadata().is_ok_and(|m| m.is_symlink()) {
+            return Err(Refused(format!("{name}: is a link; name the log that it leads to")).into());
+        }
+        let parent =
+            durable::parent(path).canonicalize().with_context(|| format!("{name}: cannot find it"))?;
+        if dir.as_ref().is_some_and(|d| *d != parent) {
+            bail!("the files of this log lie in several directories");
+        }
+        dir = Some(parent);
+    }
+    dir.context("the log has no files")
+}
+
+/// No other process has the log open for writing.
+///
+/// # Errors
+/// [`Refused`] with its number and name.
+pub fn unheld(log: &OpenLog) -> Result<()> {
+    let files: Vec<PathBuf> =
+        (0..log.log.files.len()).filter_map(|i| Some(log.path(i)?.to_path_buf())).collect();
+    match holders::writer(&files) {
+        Some(h) => Err(Refused(format!(
+            "{}: process {} ({}) has it open for writing; stop it first",
+            h.file.display(),
+            h.pid,
+            h.name
+        ))
+        .into()),
+        None => Ok(()),
+    }
+}
+
+/// Nobody wrote to the log since it was read.
+fn unchanged(log: &OpenLog) -> Result<()> {
+    match (0..log.log.files.len()).find(|&i| log.source(i).changed()) {
+        Some(i) => {
+            Err(Refused(format!("{}: was written to meanwhile; nothing was changed", log.log.files[i].name))
+                .into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// The folder of the backup; it goes again if nothing comes of the change.
+struct Folder {
+    path: Option<PathBuf>,
+}
+
+impl Folder {
+    fn create(dir: &Path, wanted: Option<&Path>) -> Result<Folder> {
+        let path = match wanted {
+            Some(path) => match fs::create_dir(path) {
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                    return Err(Refused(format!("{}: exists already", path.display())).into());
+                }
+                made => {
+                    made.with_context(|| format!("{}: cannot create the backup", path.display()))?;
+                    path.canonicalize()?
+                }
+            },
+            None => Folder::beside(dir)?,
+        };
+        let folder = Folder { path: Some(path.clone()) };
+        fs::create_dir(path.join(ORIGINALS))
+            .with_context(|| format!("{}: cannot create the backup", path.display()))?;
+        Ok(folder)
+    }
+
+    /// The first free name beside the log, with the log's mode: what was private stays so.
+    fn beside(dir: &Path) -> Result<PathBuf> {
+        let name = dir.file_name().context("a log in the root directory cannot be changed in place")?;
+        for n in 1..=9999 {
+            let mut name = name.to_owned();
+            name.push(format!(".walmedic-{n}"));
+            let path = dir.with_file_name(name);
+            match fs::create_dir(&path) {
+                Ok(()) => {
+                    fs::set_permissions(&path, fs::metadata(dir)?.permissions())?;
+                    return Ok(path);
+                }
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(e) => {
+                    return Err(e).with_context(|| {
+                        format!(
+                            "{}: cannot create the backup; name another place with --backup",
+                            path.display()
+                        )
+                    });
+                }
+            }
+        }
+        bail!("{}: too many backups beside it", dir.display())
+    }
+
+    fn path(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new("."))
+    }
+
+    fn originals(&self) -> PathBuf {
+        self.path().join(ORIGINALS)
+    }
+
+    fn keep(mut self) -> PathBuf {
+        self.path.take().unwrap_or_default()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take() {
+            fs::remove_dir_all(path).ok();
+        }
+    }
+}
+
+/// What the switch does.
+struct Made {
+    how: How,
+    /// The file, where it is one.
+    file: Option<(String, Option<String>, &'static str)>,
+    /// Where it is cut.
+    cut: u64,
+    /// Names in the directory that do not change, where it is swapped whole.
+    linked: Vec<std::ffi::OsString>,
+}
+
+/// Writes everything that is new into the folder, and the record.
+fn prepare(
+    log: &OpenLog,
+    report: &Report,
+    rule: &Rule,
+    plan: &Plan,
+    dir: &Path,
+    folder: &Folder,
+    command: &str,
+) -> Result<Made> {
+    same_file_system(dir, folder.path())?;
+    let acting: Vec<(usize, &FilePlan)> = plan.files.iter().enumerate().filter(|(_, f)| f.acts()).collect();
+    let how = match acting.as_slice() {
+        [(_, f)] if f.action() == "cut" && f.to.as_deref() == Some(&f.name) => How::Cut,
+        [(_, f)] if !f.changed || f.to.as_deref().is_none_or(|to| to == f.name) => How::File,
+        _ => How::Directory,
+    };
+    enough_room(&acting, how, folder.path())?;
+    let originals = folder.originals();
+    let mut linked = Vec::new();
+    match how {
+        How::Cut => save_tail(log, acting[0], &originals)?,
+        How::File => write::files(log, report, rule, plan, &originals, &|f| f.acts() && f.changed)?,
+        How::Directory => {
+            write::files(log, report, rule, plan, &originals, &|f| f.acts() && f.changed)?;
+            linked = link_rest(dir, &originals, plan)?;
+            like(dir, &originals)?;
+            // All of the new log is there: it is judged before it takes the old one's place.
+            target::findings(log, &originals)?;
+        }
+    }
+    durable::sync_dir(&originals).with_context(|| format!("{}: cannot sync", originals.display()))?;
+    let files =
+        acting.iter().map(|&(i, f)| changed(log, i, f, how, &originals)).collect::<Result<Vec<_>>>()?;
+    Record::new(command, dir, how, files).write(folder.path())?;
+    let file = acting.first().map(|(_, f)| (f.name.clone(), f.to.clone(), f.action()));
+    let cut = acting.first().and_then(|(_, f)| f.prefix).unwrap_or(0);
+    Ok(Made { how, file, cut, linked })
+}
+
+fn same_file_system(dir: &Path, folder: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    if fs::metadata(dir)?.dev() != fs::metadata(folder)?.dev() {
+        let folder = folder.display();
+        return Err(Refused(format!(
+            "{folder}: lies on another file system than the log, so nothing can be swapped"
+        ))
+        .into());
+    }
+    Ok(())
+}
+
+fn enough_room(acting: &[(usize, &FilePlan)], how: How, folder: &Path) -> Result<()> {
+    let need: u64 = match how {
+        How::Cut => acting.iter().map(|(_, f)| f.bytes - f.new_bytes.min(f.bytes)).sum(),
+        _ => acting.iter().filter(|(_, f)| f.changed && f.to.is_some()).map(|(_, f)| f.new_bytes).sum(),
+    };
+    let room =
+        durable::room(folder).with_context(|| format!("{}: cannot tell the free space", folder.display()))?;
+    if room < need {
+        let folder = folder.display();
+        return Err(Refused(format!("{folder}: {need} bytes are needed there and {room} are free")).into());
+    }
+    Ok(())
+}
+
+/// Copies what is going to be cut off, and reads it back.
+fn save_tail(log: &OpenLog, (file, plan): (usize, &FilePlan), originals: &Path) -> Result<()> {
+    let path = originals.join(tail_name(&plan.name));
+    let failed = || format!("{}: cannot write the backup", path.display());
+    let from = plan.prefix.unwrap_or(0);
+    let mut out = File::create_new(&path).with_context(failed)?;
+    write::copy(log.source(file), &plan.name, from..plan.bytes, &mut out)?;
+    out.sync_all().with_context(failed)?;
+    let copy = Source::open(&path.as_path().into(), false, true)?;
+    if !write::same(log.source(file), from..plan.bytes, &copy)? {
+        bail!("{}: the backup does not read back as it was written", path.display());
+    }
+    Ok(())
+}
+
+fn tail_name(name: &str) -> String {
+    format!("{name}.tail")
+}
+
+/// Puts links to all files that do not change into the new directory.
+fn link_rest(dir: &Path, new: &Path, plan: &Plan) -> Result<Vec<std::ffi::OsString>> {
+    let mut linked = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("{}: cannot list", dir.display()))? {
+        let entry = entry?;
+        let (name, path) = (entry.file_name(), entry.path());
+        let planned = name.to_str().and_then(|n| plan.files.iter().find(|f| f.name == n));
+        if planned.is_some_and(|f| f.changed || f.to.is_none()) {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            return Err(Refused(format!(
+                "{}: several files change, which takes a swap of their directory, and this one holds a directory; use --output",
+                path.display()
+            ))
+            .into());
+        }
+        let to = planned.and_then(|f| f.to.as_ref()).map_or(name.clone(), Into::into);
+        fs::hard_link(&path, new.join(&to))
+            .with_context(|| format!("{}: cannot link; use --output", path.display()))?;
+        linked.push(name);
+    }
+    Ok(linked)
+}
+
+/// The new directory belongs to whom the old one belongs to.
+fn like(old: &Path, new: &Path) -> Result<()> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let meta = fs::metadata(old)?;
+    let own = fs::metadata(new)?;
+    if (meta.uid(), meta.gid()) != (own.uid(), own.gid()) {
+        chown(new, Some(meta.uid()), Some(meta.gid()))
+            .with_context(|| format!("{}: cannot give it its owner", new.display()))?;
+    }
+    fs::set_permissions(new, meta.permissions())?;
+    Ok(())
+}
+
+fn changed(log: &OpenLog, file: usize, plan: &FilePlan, how: How, originals: &Path) -> Result<Changed> {
+    let before = State { bytes: plan.bytes, sha256: plan.sha256.clone().unwrap_or_default() };
+    let after = match (&plan.to, how) {
+        (None, _) => None,
+        (Some(_), How::Cut) => {
+            let prefix = Prefix { src: log.source(file), len: plan.new_bytes };
+            Some(State { bytes: plan.new_bytes, sha256: sha256(&prefix)? })
+        }
+        (Some(to), _) if plan.changed => {
+            let new = Source::open(&originals.join(to).as_path().into(), false, true)?;
+            Some(State { bytes: crate::log::bytes::ReadAt::size(&new), sha256: sha256(&new)? })
+        }
+        (Some(_), _) => Some(before.clone()),
+    };
+    let backup = if how == How::Cut { tail_name(&plan.name) } else { plan.name.clone() };
+    Ok(Changed {
+        name: plan.name.clone(),
+        to: plan.to.clone(),
+        before,
+        after,
+        backup: format!("{ORIGINALS}/{backup}"),
+    })
+}
+
+/// The one step.
+fn switch(made: &Made, dir: &Path, folder: &Path) -> Result<()> {
+    let originals = folder.join(ORIGINALS);
+    match (made.how, &made.file) {
+        (How::Cut, Some((name, ..))) => {
+            let file = OpenOptions::new().write(true).open(dir.join(name))?;
+            file.set_len(made.cut)?;
+            Ok(file.sync_all()?)
+        }
+        (How::File, Some((name, None, _))) => {
+            Ok(durable::rename_new(&dir.join(name), &originals.join(name))?)
+        }
+        (How::File, Some((name, Some(to), "rename"))) => {
+            Ok(durable::rename_new(&dir.join(name), &dir.join(to))?)
+        }
+        (How::File, Some((name, Some(_), _))) => swap(&dir.join(name), &originals.join(name)),
+        _ => swap(dir, &originals),
+    }
+}
+
+/// Two names change places.
+fn swap(a: &Path, b: &Path) -> Result<()> {
+    match durable::exchange(a, b) {
+        Err(e) if e.kind() == std::io::ErrorKind::Unsupported => {
+            Err(Refused("this file system cannot swap two names in one step; use --output".into()).into())
+        }
+        done => Ok(done?),
+    }
+}
+
+/// Leaves in the backup only what is not in the log any more, and reads the log again.
+fn settle(log: &OpenLog, made: &Made, dir: &Path, path: &Path, folder: &Path) -> Result<bool> {
+    for name in &made.linked {
+        fs::remove_file(folder.join(ORIGINALS).join(name))?;
+    }
+    if !made.linked.is_empty() {
+        durable::sync_dir(&folder.join(ORIGINALS))?;
+    }
+    target::findings(log, if made.how == How::Directory { dir } else { path })
+}
