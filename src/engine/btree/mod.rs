@@ -40,7 +40,7 @@ pub const DATA: &str = "btree.dat";
 /// The log.
 pub const WAL: &str = "btree.wal";
 /// A data file that is not complete yet.
-const NEW: &str = "btree.dat.new";
+const NEW: &str = "btree.dat.tmp";
 /// Page size of a new store, unless another is asked for.
 const DEFAULT_SIZE: u32 = 4096;
 

@@ -8,7 +8,7 @@ use super::{Result, WAL, damaged, io};
 use crate::codec::crc32;
 use crate::engine::storage::Storage;
 use crate::format::ddia_btree::page::{self, SIZES};
-use crate::format::ddia_btree::{COMMIT, FIXED, encode};
+use crate::format::ddia_btree::{COMMIT, FIXED, MAX_SEQ, encode};
 
 /// Bytes in front of an image.
 const HEAD: u64 = 12;
@@ -124,6 +124,10 @@ struct Break {
 /// Whether the group that broke off was committed, or one behind it was. A commit entry is written only when all in front
 /// of it is on disk: what is broken in front of one was broken later.
 fn committed_behind(storage: &dyn Storage, from: Break, size: usize, len: u64) -> Result<bool> {
+    if len - from.at > u64::from(MAX_SEQ) * (size + MARK) as u64 {
+        // No group is that long, so no crash of one left this.
+        return Ok(true);
+    }
     let mut piece = vec![0; PIECE];
     let (mut at, mut marks) = (from.at, 0);
     while len.saturating_sub(at) >= FIXED {
