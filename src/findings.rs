@@ -263,7 +263,10 @@ fn region_finding(file: usize, f: &FileReport, r: &Region) -> Option<Finding> {
             format!("recovered: {} {} is wrong, {witness} say {}", fix.field, fix.found, fix.inferred)
         }
         (Kind::Damage, Some(fix)) if fix.field == OP => {
-            format!("{cause}; with {OP} {} in place of {} the checksum holds: most likely that record", fix.inferred, fix.found)
+            format!(
+                "{cause}; with {OP} {} in place of {} the checksum holds: most likely that record",
+                fix.inferred, fix.found
+            )
         }
         (Kind::Torn, _) => format!("the file ends inside a record, {} bytes of it are left", r.len),
         (Kind::Foreign, _) => {

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum};
 
 use crate::analysis::{OpenLog, Report};
 use crate::cli::{Format, Global, Input};
-use crate::findings::plural;
 use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, analyse_all, open_one};
+use crate::findings::plural;
 use crate::replay::{Policy, Replayed, Wish, cut, digest, replay};
 use crate::ui::json::line;
 use crate::ui::out::Out;
