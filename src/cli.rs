@@ -125,6 +125,14 @@ impl Input {
         }
     }
 
+    /// The options that say how to read, as they are typed.
+    pub fn typed(&self) -> Vec<String> {
+        let mut typed = Vec::new();
+        typed.extend(self.as_format.as_ref().map(|name| format!("--as {name}")));
+        typed.extend(self.revision.as_ref().map(|name| format!("--revision {name}")));
+        typed
+    }
+
     /// Threads to use.
     pub fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);

@@ -15,6 +15,7 @@ pub mod format;
 pub mod io;
 pub mod judgement;
 pub mod log;
+pub mod refused;
 pub mod repair;
 pub mod replay;
 pub mod ui;

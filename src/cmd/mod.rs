@@ -19,6 +19,7 @@ use crate::analysis::{OpenLog, Report};
 use crate::cli::{Cli, Command, Global, Input};
 use crate::io::{interrupt, listing};
 pub use crate::judgement::{CLEAN, FINDINGS, INCOMPLETE};
+use crate::refused::Refused;
 use crate::ui::progress;
 
 /// Usage error, or the run failed.
@@ -46,11 +47,6 @@ pub fn run(cli: &Cli) -> Result<ExitCode> {
 
 /// Refused for safety.
 pub const REFUSED: u8 = 4;
-
-/// Something is not done because it might do harm.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(pub String);
 
 /// The exit code of an error.
 pub fn code_of(error: &anyhow::Error) -> u8 {

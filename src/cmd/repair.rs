@@ -1,5 +1,6 @@
 //! `repair`: a copy that verifies clean and from which the engine recovers everything intact and committed.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
@@ -10,12 +11,14 @@ use crate::cli::{Format, Global, Input};
 use crate::cmd::replay::Undecided;
 use crate::cmd::{CLEAN, FINDINGS, REFUSED, analyse_all, complain, open_one};
 use crate::repair::Strategy;
+use crate::repair::bound::{self, Deed};
 use crate::repair::edits::Rule;
 use crate::repair::plan::Plan;
 use crate::repair::{place, target};
+use crate::ui::json::line;
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
-use crate::ui::plan::{self as view, Deed};
+use crate::ui::plan::View;
 use crate::ui::shell;
 
 /// Where the result goes; the same for `repair` and `truncate`.
@@ -68,8 +71,15 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let report = analyse_all(std::slice::from_ref(&log), &opts.input, global).remove(0);
     let undecided = opts.undecided == Undecided::Keep;
     let rule = opts.strategy.rule(&report, undecided, opts.renumber);
+    let mut typed = opts.input.typed();
+    if opts.strategy != Strategy::Salvage {
+        typed.push(format!("--strategy {}", opts.strategy.word()));
+    }
+    typed.extend(undecided.then(|| "--undecided keep".to_owned()));
+    typed.extend(opts.renumber.then(|| "--renumber".to_owned()));
     let deed = Deed {
         command: "repair",
+        typed: typed.join(" "),
         options: serde_json::json!({
             "strategy": opts.strategy.word(), "undecided": undecided, "renumber": opts.renumber,
         }),
@@ -97,11 +107,18 @@ pub fn carry_out(
     }
     let mut out = Out::default();
     if !wanted.apply {
-        view::print(&mut out, report, &plan, deed, data, Paint::stdout(global.color))?;
+        if data {
+            line(&mut out, &bound::document(report, &plan, deed))?;
+        } else {
+            let again = (deed.command, deed.typed.as_str());
+            let view = View { paint: Paint::stdout(global.color), verbose: global.verbose, again };
+            view.print(&mut out, report, &plan)?;
+        }
+        out.flush()?;
         return Ok(if plan.acts() { REFUSED } else { CLEAN });
     }
     if let Some(file) = &wanted.plan {
-        view::compare(file, report, &plan, deed)?;
+        bound::compare(file, report, &plan, deed)?;
     }
     let lost = match (&wanted.output, wanted.in_place) {
         (Some(output), _) => target::copy(log, report, rule, &plan, path, output)?,

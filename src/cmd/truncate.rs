@@ -1,5 +1,7 @@
 //! `truncate`: cut the log at a chosen point, never through a transaction unless asked to.
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::{ArgGroup, Args};
 
@@ -7,9 +9,10 @@ use crate::cli::{Global, Input};
 use crate::cmd::dump::offset;
 use crate::cmd::repair::{Target, carry_out};
 use crate::cmd::{analyse_all, open_one};
+use crate::repair::bound::Deed;
 use crate::repair::edits::Rule;
 use crate::replay::cut;
-use crate::ui::plan::Deed;
+use crate::ui::shell::quote;
 
 /// Arguments of `truncate`.
 #[derive(Debug, Args)]
@@ -75,6 +78,11 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     };
     let options =
         serde_json::json!({ "cut": name, "value": value, "file": opts.file, "force_partial": partial });
-    let deed = Deed { command: "truncate", options };
+    let mut typed = opts.input.typed();
+    let word = name.replace('_', "-");
+    typed.push(if value.is_empty() { format!("--{word}") } else { format!("--{word} {value}") });
+    typed.extend(opts.file.as_ref().map(|name| format!("--file {}", quote(Path::new(name)))));
+    typed.extend(partial.then(|| "--force-partial".to_owned()));
+    let deed = Deed { command: "truncate", options, typed: typed.join(" ") };
     carry_out(&log, &report, &rule, &opts.target, &deed, &opts.input.paths[0], global)
 }

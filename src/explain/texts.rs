@@ -46,7 +46,7 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
                    intact after damage. A batch that was open at the cut ends there.",
         risk: "High. The records behind the cut were written and confirmed after the crash, and a reader \
                that believes the torn record's length does not see them.",
-        next: &[COPY, FORECAST, LOOK],
+        next: &[COPY, FORECAST, LOOK, REPAIR],
     },
     Explanation {
         code: Code::ChecksumMismatch,
@@ -64,7 +64,7 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
                    be proved; records found there count as intact after damage.",
         risk: "This record is lost unless a copy has it. Worse, many engines stop at the first wrong \
                checksum and drop everything behind it, intact or not, without an error.",
-        next: &[COPY, FORECAST, LOOK, OLDER_COPY],
+        next: &[COPY, FORECAST, LOOK, REPAIR, OLDER_COPY],
     },
     Explanation {
         code: Code::InconsistentLength,
@@ -81,7 +81,7 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
                    record are damage and left out.",
         risk: "A reader that follows the wrong length loses its place. It stops, crashes, or skips intact \
                records without an error.",
-        next: &[COPY, FORECAST, LOOK],
+        next: &[COPY, FORECAST, LOOK, REPAIR],
     },
     Explanation {
         code: Code::IllegalKind,
@@ -97,7 +97,7 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
                    inferred, not proved.",
         risk: "This record is lost. Some engines skip a kind that they do not know, others stop here and \
                drop what follows.",
-        next: &[COPY, LOOK, FORECAST],
+        next: &[COPY, LOOK, FORECAST, REPAIR],
     },
     Explanation {
         code: Code::ImpossibleNumber,
@@ -129,7 +129,7 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
                    record. Records behind them are found and kept.",
         risk: "What stood there is lost. Some engines read zeros as records: an empty key appears, a key is \
                deleted, a page is wiped. Others refuse to open the log.",
-        next: &[COPY, FORECAST, LOOK],
+        next: &[COPY, FORECAST, LOOK, REPAIR],
     },
     Explanation {
         code: Code::NotUtf8,
@@ -143,7 +143,7 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
         ],
         walmedic: "The record is damage and left out. Reading goes on at the next record that can be proved.",
         risk: "Engines differ: some stop here and drop what follows, some die when they open the log.",
-        next: &[COPY, LOOK, FORECAST],
+        next: &[COPY, LOOK, FORECAST, REPAIR],
     },
     Explanation {
         code: Code::Malformed,
@@ -361,7 +361,7 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
                    committed: a part of a batch is not applied.",
         risk: "A confirmed transaction is incomplete. An engine may apply what is left of it, drop it, or \
                stop here and drop what follows.",
-        next: &[COPY, NUMBERS, LOOK, OLDER_COPY],
+        next: &[COPY, NUMBERS, LOOK, REPAIR, OLDER_COPY],
     },
     Explanation {
         code: Code::CommitWithoutBegin,
@@ -536,7 +536,7 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
         ],
         walmedic: "The entries are believed, the index is not.",
         risk: "The engine misses keys that are there or returns the wrong entry, without an error.",
-        next: &[COPY, LOOK],
+        next: &[COPY, LOOK, REPAIR],
     },
     Explanation {
         code: Code::PageDamaged,

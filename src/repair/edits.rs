@@ -53,6 +53,8 @@ pub trait Sink {
     /// # Errors
     /// What keeps it from taking it.
     fn edit(&mut self, edit: Edit<'_>) -> Result<()>;
+    /// These numbers are stated as missing.
+    fn missing(&mut self, _first: u64, _last: u64) {}
     /// A record was looked at: what becomes of it.
     fn record(&mut self, _item: &Item<'_>, _kept: bool) {}
 }
@@ -259,7 +261,10 @@ impl<'a, 's> Editor<'a, 's> {
 
     fn state_gap(&mut self, first: u64, last: u64) -> Result<()> {
         match self.log.format().gap(first, last) {
-            Some(record) => self.insert(&record),
+            Some(record) => {
+                self.sink.missing(first, last);
+                self.insert(&record)
+            }
             None => Ok(()),
         }
     }

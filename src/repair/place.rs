@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::analysis::{OpenLog, Report};
-use crate::cmd::Refused;
 use crate::io::interrupt::{self, Writing};
 use crate::io::source::Source;
 use crate::io::{durable, holders};
 use crate::log::bytes::Prefix;
+use crate::refused::Refused;
 use crate::repair::edits::Rule;
 use crate::repair::plan::{FilePlan, Plan, sha256};
 use crate::repair::record::{Changed, How, ORIGINALS, Record, State};

@@ -15,6 +15,7 @@ use crate::format::Role;
 use crate::log::bytes::{ReadAt, Reader};
 use crate::log::finding::{Class, Code};
 use crate::log::record::Mark;
+use crate::log::survey::MAX_LISTED;
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
 use crate::replay::walk::{Item, walk, written_order};
 
@@ -283,7 +284,8 @@ impl Plan {
         let tally = |t: &Tally| json!({ "records": t.records, "data": t.data, "commits": t.commits });
         json!({
             "files": files.collect::<Vec<_>>(), "kept": tally(&self.kept), "dropped": tally(&self.dropped),
-            "damaged_bytes": self.damaged, "fields_put_right": self.patched, "gaps_stated": self.inserted,
+            "missing": self.missing.iter().map(|(a, b)| json!({ "first": a.to_string(), "last": b.to_string() })).collect::<Vec<_>>(),
+            "keys_left_out": self.keys, "damaged_bytes": self.damaged, "fields_put_right": self.patched, "gaps_stated": self.inserted,
         })
     }
 }
@@ -408,6 +410,12 @@ impl Sink for Planner<'_> {
             file.unlisted += 1
         }
         Ok(())
+    }
+
+    fn missing(&mut self, first: u64, last: u64) {
+        if self.plan.missing.len() < MAX_LISTED {
+            self.plan.missing.push((first, last));
+        }
     }
 
     fn record(&mut self, item: &Item<'_>, kept: bool) {

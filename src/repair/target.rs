@@ -5,11 +5,11 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::analysis::{OpenLog, Report};
-use crate::cmd::{CLEAN, Refused};
 use crate::io::durable;
 use crate::io::interrupt::Writing;
 use crate::io::listing::{self, Wanted};
-use crate::judgement::Judgement;
+use crate::judgement::{CLEAN, Judgement};
+use crate::refused::Refused;
 use crate::repair::edits::Rule;
 use crate::repair::plan::Plan;
 use crate::repair::write;

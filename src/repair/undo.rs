@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cmd::Refused;
 use crate::io::durable;
 use crate::io::interrupt::Writing;
 use crate::io::source::Source;
 use crate::log::bytes::{Prefix, ReadAt};
+use crate::refused::Refused;
 use crate::repair::plan::sha256;
 use crate::repair::record::{Changed, How, ORIGINALS, Record, State};
 use crate::repair::write;

@@ -3,12 +3,12 @@
 use anyhow::{Result, bail};
 
 use crate::analysis::{OpenLog, Report};
-use crate::cmd::Refused;
 use crate::fate::Standing;
 use crate::format::Role;
 use crate::log::conclude::Place;
 use crate::log::record::Mark;
 use crate::log::survey::Grouping;
+use crate::refused::Refused;
 use crate::replay::walk::{Item, walk, written_order};
 
 /// Follows the transactions while records go by.

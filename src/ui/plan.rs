@@ -1,82 +1,162 @@
-//! A plan for people, and as data.
+//! A plan for people: what happens to each file, what is lost, what the engine makes of it before and afterwards.
 
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use serde_json::{Value, json};
+use anyhow::Result;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 
 use crate::analysis::Report;
-use crate::cmd::Refused;
-use crate::repair::plan::Plan;
-use crate::ui::json::line;
-use crate::ui::out::Out;
-use crate::ui::paint::Paint;
+use crate::findings::{plural, span};
+use crate::repair::plan::{FilePlan, Plan};
+use crate::ui::bytes::printable;
+use crate::ui::paint::{Hue, Paint};
+use crate::ui::shell::quote;
+use crate::ui::text::{beside, middle, size, wrap};
 
-/// What is to be done, in the user's words.
-pub struct Deed {
-    /// `repair` or `truncate`.
-    pub command: &'static str,
-    /// Its options, as data.
-    pub options: Value,
+/// Files that are listed without `-v`.
+const FEW: usize = 12;
+/// Gaps that are listed without `-v`.
+const GAPS: usize = 4;
+
+/// Prints plans.
+pub struct View<'a> {
+    /// Colours.
+    pub paint: Paint,
+    /// Everything is listed.
+    pub verbose: bool,
+    /// The command with its options, as it can be typed again; the log's path comes behind the first word.
+    pub again: (&'a str, &'a str),
 }
 
-fn document(report: &Report, plan: &Plan, deed: &Deed) -> Value {
-    let mut doc = json!({
-        "schema": "walmedic.plan/1", "command": deed.command, "options": deed.options, "path": report.path,
-        "format": report.format.profile().name, "revision": report.revision, "changes": plan.acts(),
-    });
-    if let (Value::Object(doc), Value::Object(rest)) = (&mut doc, plan.json()) {
-        doc.extend(rest);
-    }
-    doc
-}
-
-/// Prints the plan.
-///
-/// # Errors
-/// When standard output fails.
-pub fn print(
-    out: &mut Out,
-    report: &Report,
-    plan: &Plan,
-    deed: &Deed,
-    data: bool,
-    _paint: Paint,
-) -> Result<()> {
-    if data {
-        line(out, &document(report, plan, deed))?;
-        return Ok(out.flush()?);
-    }
-    for f in &plan.files {
-        writeln!(out, "{} {} {} -> {}", f.name, f.action(), f.bytes, f.new_bytes)?;
-    }
-    Ok(out.flush()?)
-}
-
-/// Compares a plan in a file with the one that would be made now.
-///
-/// # Errors
-/// [`Refused`] with the first difference; when the file cannot be read.
-pub fn compare(file: &Path, report: &Report, plan: &Plan, deed: &Deed) -> Result<()> {
-    let name = file.display();
-    let text = std::fs::read_to_string(file).with_context(|| format!("{name}: cannot read"))?;
-    let made: Value = serde_json::from_str(&text).with_context(|| format!("{name}: is no plan"))?;
-    let now = document(report, plan, deed);
-    let refuse = |why: String| Err(Refused(format!("{name}: the plan does not fit any more: {why}")).into());
-    let files = |doc: &Value| doc["files"].as_array().cloned().unwrap_or_default();
-    let (then, today) = (files(&made), files(&now));
-    if then.len() != today.len() {
-        return refuse(format!("it is about {} files, the log has {}", then.len(), today.len()));
-    }
-    for (a, b) in then.iter().zip(&today) {
-        if a["path"] != b["path"] || a["bytes"] != b["bytes"] || a["sha256"] != b["sha256"] {
-            return refuse(format!("{} is not what it was", b["path"].as_str().unwrap_or_default()));
+impl View<'_> {
+    /// Prints a plan.
+    ///
+    /// # Errors
+    /// When `out` fails.
+    pub fn print(&self, out: &mut dyn Write, report: &Report, plan: &Plan) -> Result<()> {
+        let path = printable(&report.path);
+        let head = if plan.acts() {
+            self.paint.hue(Hue::Torn, "PLAN")
+        } else {
+            self.paint.hue(Hue::Good, "NOTHING TO DO")
+        };
+        writeln!(out, "{} {} {path}", self.paint.strong(head), self.again.0)?;
+        if !plan.acts() {
+            writeln!(out, "  The log is as this would leave it.")?;
+            return Ok(());
         }
+        writeln!(out, "  Nothing has been written yet.")?;
+        for sentence in sentences(report, plan) {
+            for line in wrap(&sentence, 78) {
+                writeln!(out, "  {line}")?;
+            }
+        }
+        writeln!(out)?;
+        self.files(out, plan)?;
+        self.missing(out, plan)?;
+        self.next(out, report)
     }
-    let differs = |key: &&str| made[*key] != now[*key];
-    match ["schema", "command", "options", "format", "revision", "files"].iter().find(|key| differs(key)) {
-        Some(key) => refuse(format!("its {key} would be another now")),
-        None => Ok(()),
+
+    fn files(&self, out: &mut dyn Write, plan: &Plan) -> Result<()> {
+        let acting: Vec<&FilePlan> = plan.files.iter().filter(|f| self.verbose || f.acts()).collect();
+        let shown = if self.verbose { acting.len() } else { acting.len().min(FEW) };
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+        table.force_no_tty();
+        table.set_header(["file", "what", "bytes", "then", ""]);
+        for f in &acting[..shown] {
+            let to =
+                f.to.as_deref()
+                    .filter(|to| *to != f.name)
+                    .map_or(String::new(), |to| format!("as {}", printable(to)));
+            let then = if f.to.is_none() { "-".to_owned() } else { f.new_bytes.to_string() };
+            let name = middle(&printable(&f.name), 30);
+            table.add_row([name, f.action().to_owned(), f.bytes.to_string(), then, middle(&to, 30)]);
+        }
+        for (i, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((if i == 0 { 2 } else { 1 }, 0));
+            if (2..=3).contains(&i) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        for line in table.lines() {
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        let left = plan.files.len() - shown;
+        if left > 0 {
+            let more = acting.len() - shown;
+            let what =
+                if more > 0 { format!("{more} of them change") } else { "they stay as they are".into() };
+            writeln!(out, "  {left} more, {what} (-v lists every file)")?;
+        }
+        Ok(())
     }
+
+    fn missing(&self, out: &mut dyn Write, plan: &Plan) -> Result<()> {
+        let shown = if self.verbose { plan.missing.len() } else { plan.missing.len().min(GAPS) };
+        for &(first, last) in &plan.missing[..shown] {
+            writeln!(
+                out,
+                "  {}",
+                self.paint.hue(Hue::Bad, format!("{} will be stated as missing", span(first, last)))
+            )?;
+        }
+        let left = plan.missing.len() - shown;
+        if left > 0 {
+            writeln!(out, "  … and {left} more gaps (-v lists all)")?;
+        }
+        Ok(())
+    }
+
+    fn next(&self, out: &mut dyn Write, report: &Report) -> Result<()> {
+        let (command, options) = self.again;
+        let options = if options.is_empty() { String::new() } else { format!(" {options}") };
+        let typed = |path: &Path| format!("walmedic {command} {}{options} --apply", quote(path));
+        writeln!(out, "\n  {}", self.paint.strong("Next:"))?;
+        if let Some(copy) = beside(&report.place, ".repaired") {
+            writeln!(out, "    {} --output {}", typed(&report.place), quote(&copy))?;
+            writeln!(out, "        writes a copy and reads it again; the original is not touched")?;
+        }
+        writeln!(out, "    {} --in-place", typed(&report.place))?;
+        writeln!(out, "        changes the log itself; the originals are kept, and undo brings them back")?;
+        Ok(())
+    }
+}
+
+fn sentences(report: &Report, plan: &Plan) -> Vec<String> {
+    let record = report.format.profile().record;
+    let mut said = Vec::new();
+    if plan.files.iter().any(|f| f.rebuilt) {
+        said.push("The tree is built anew from all that is committed, and its log emptied.".into());
+    } else {
+        let kept = format!("Keeps {}, {} of them writes", plural(plan.kept.records, record), plan.kept.data);
+        let fields = if plan.patched > 0 {
+            format!(", and puts {} right", plural(plan.patched, "field"))
+        } else {
+            String::new()
+        };
+        said.push(format!("{kept}{fields}."));
+    }
+    if plan.dropped.records > 0 {
+        let keys = plan.keys.map_or("more keys than are counted".into(), |n| plural(n, "key"));
+        said.push(format!(
+            "Leaves out {} that {} intact but {} not count here: {}, about {keys}.",
+            plural(plan.dropped.records, record),
+            if plan.dropped.records == 1 { "is" } else { "are" },
+            if plan.dropped.records == 1 { "does" } else { "do" },
+            plural(plan.dropped.data, "write"),
+        ));
+    }
+    if plan.damaged > 0 {
+        said.push(format!("Leaves out {} of damage.", size(plan.damaged)));
+    }
+    if let (Some(forecast), Some(after)) = (&report.forecast, plan.after) {
+        let now = match forecast.engine.opens {
+            true => format!("would keep {}", plural(forecast.engine.records, "write")),
+            false => "would not even open".into(),
+        };
+        said.push(format!("The engine {now} as the log is now, and {after} afterwards."));
+    }
+    said
 }

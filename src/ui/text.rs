@@ -455,13 +455,13 @@ impl Tally {
     }
 }
 
-/// What a copy beside the log is to be called.
-fn copy_name(place: &Path) -> Option<PathBuf> {
+/// What something beside the log is to be called.
+pub fn beside(place: &Path, suffix: &str) -> Option<PathBuf> {
     // `..` has no name to call it after, and neither has `.`.
     let plain = place.components().as_path();
     let named = if plain.file_name().is_some() { plain.to_owned() } else { place.canonicalize().ok()? };
     let mut name = named.file_name()?.to_owned();
-    name.push(".evidence");
+    name.push(suffix);
     Some(named.with_file_name(name))
 }
 
@@ -471,7 +471,7 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
     if tally.worst.is_none() && !tally.incomplete {
         return steps;
     }
-    let copy = copy_name(&report.place).filter(|_| report.path != "-");
+    let copy = beside(&report.place, ".evidence").filter(|_| report.path != "-");
     if let (Some(copy), true) = (copy, report.forecast.as_ref().is_some_and(|f| f.at_stake() > 0)) {
         steps.push((
             format!("cp -a {} {}", quote(&report.place), quote(&copy)),
@@ -501,6 +501,14 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
             format!("what this means: {}", code.title()),
         ));
     }
+    let revision = report.revision.filter(|_| report.revision_named);
+    let revision = revision.map_or(String::new(), |r| format!(" --revision {r}"));
+    if let Some(copy) = beside(&report.place, ".repaired").filter(|_| report.path != "-") {
+        steps.push((
+            format!("walmedic repair {}{revision} --apply --output {}", quote(&report.place), quote(&copy)),
+            "a sound copy with all that is intact and committed (without --apply: the plan)".into(),
+        ));
+    }
     if !report.conclusions.gaps.is_empty() {
         steps.push((format!("walmedic gaps {}", quote(&report.place)), "what is missing, and why".into()));
     }
@@ -508,7 +516,7 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
 }
 
 /// Bytes in the unit that people say.
-fn size(bytes: u64) -> String {
+pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return plural(bytes, "byte");
@@ -523,7 +531,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// A long name keeps its start and its end: numbers stand at the end.
-fn middle(name: &str, width: usize) -> String {
+pub fn middle(name: &str, width: usize) -> String {
     let chars: Vec<char> = name.chars().collect();
     if chars.len() <= width {
         return name.to_owned();
@@ -532,7 +540,8 @@ fn middle(name: &str, width: usize) -> String {
     chars[..head].iter().chain(&['…']).chain(&chars[chars.len() - tail..]).collect()
 }
 
-fn wrap(text: &str, width: usize) -> Vec<String> {
+/// Text in lines of at most so many columns.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     textwrap::wrap(text, width).into_iter().map(|line| line.into_owned()).collect()
 }
 
