@@ -47,7 +47,7 @@ impl View<'_> {
             return Ok(());
         }
         writeln!(out, "  Nothing has been written yet.")?;
-        for sentence in sentences(report, plan) {
+        for sentence in sentences(report, plan, self.again.0 == "truncate") {
             for line in wrap(&sentence, 78) {
                 writeln!(out, "  {line}")?;
             }
@@ -124,7 +124,7 @@ impl View<'_> {
     }
 }
 
-fn sentences(report: &Report, plan: &Plan) -> Vec<String> {
+fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     let record = report.format.profile().record;
     let mut said = Vec::new();
     if plan.files.iter().any(|f| f.rebuilt) {
@@ -140,13 +140,13 @@ fn sentences(report: &Report, plan: &Plan) -> Vec<String> {
     }
     if plan.dropped.records > 0 {
         let keys = plan.keys.map_or("more keys than are counted".into(), |n| plural(n, "key"));
-        said.push(format!(
-            "Leaves out {} that {} intact but {} not count here: {}, about {keys}.",
-            plural(plan.dropped.records, record),
-            if plan.dropped.records == 1 { "is" } else { "are" },
-            if plan.dropped.records == 1 { "does" } else { "do" },
-            plural(plan.dropped.data, "write"),
-        ));
+        let (records, writes) = (plural(plan.dropped.records, record), plural(plan.dropped.data, "write"));
+        let what = match (cut, plan.dropped.records) {
+            (true, _) => format!("Cuts off {records}"),
+            (false, 1) => format!("Leaves out {records} that is intact but does not count"),
+            (false, _) => format!("Leaves out {records} that are intact but do not count"),
+        };
+        said.push(format!("{what}: {writes}, about {keys}."));
     }
     if plan.damaged > 0 {
         said.push(format!("Leaves out {} of damage.", size(plan.damaged)));
