@@ -7,11 +7,10 @@
 //! and leaves the files as they are.
 //!
 //! After a crash only the write that was under way can be incomplete, and nothing of it was acknowledged. A sector of it that
-//! was lost reads as zeros, and others behind it may be there. So that such a hole is not mistaken for damage, nor damage for
-//! it, a batch that lies in more than one sector is written in three steps, each synced: BEGIN, members, COMMIT. Records
-//! behind a hole can then only be members of the batch that is open, and where there is a COMMIT its members are there.
-//! Where the medium itself loses the sector that holds the last COMMIT, and only single writes follow, the two still look
-//! alike, and those are cut off with the batch.
+//! was lost reads as zeros, and the ones behind it may be there. So that nothing intact can follow what a crash tore, and
+//! whatever has something intact behind it is damage, no write holds the start of a record in a second sector before the
+//! first one is synced. A large batch, which would take many syncs that way, gets a file of its own that is renamed into
+//! place when it is whole.
 
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
@@ -56,6 +55,9 @@ pub struct WalStore {
     end: u64,
     poisoned: bool,
 }
+
+/// A batch of more bytes than this is not appended sector by sector.
+const FILE_OF_ITS_OWN: u64 = 16 * SECTOR;
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LogName {
@@ -224,29 +226,20 @@ impl WalStore {
             let (key, value) = op.parts();
             text(key, value, PAYLOAD_MAX)?;
         }
-        let marks = if batch { 2 } else { 0 };
-        self.numbers(ops.len() as u64 + marks)?;
-        if self.end >= self.options.max_file_size {
-            self.begin_file(LogName::of(self.next_file()))?;
-        }
-        let (mut bytes, mut seq) = (Vec::new(), self.seq);
-        let mut add = |op: u8, (key, value): (&[u8], &[u8])| {
+        let mark = |op| batch.then_some((op, (&b""[..], &b""[..])));
+        let changes = ops.iter().map(|op| (if matches!(op, Op::Put(..)) { PUT } else { DELETE }, op.parts()));
+        let records = mark(BEGIN).into_iter().chain(changes).chain(mark(COMMIT));
+        self.numbers(records.clone().count() as u64)?;
+        let (mut bytes, mut starts, mut seq) = (Vec::new(), Vec::new(), self.seq);
+        for (op, (key, value)) in records {
+            starts.push(bytes.len());
             seq += 1;
             encode::record(&mut bytes, seq, op, key, value);
-            bytes.len()
-        };
-        let begin = if batch { add(BEGIN, (b"", b"")) } else { 0 };
-        let mut members = begin;
-        for op in ops {
-            members = add(if matches!(op, Op::Put(..)) { PUT } else { DELETE }, op.parts());
         }
-        let len = if batch { add(COMMIT, (b"", b"")) } else { members };
-        if !batch || self.end / SECTOR == (self.end + len as u64 - 1) / SECTOR {
-            self.append(&bytes)?;
+        if batch && bytes.len() as u64 > FILE_OF_ITS_OWN {
+            self.write_file(&bytes)?;
         } else {
-            for step in [0..begin, begin..members, members..len] {
-                self.append(&bytes[step])?;
-            }
+            self.append_records(&bytes, &starts)?;
         }
         self.seq = seq;
         for op in ops {
@@ -255,15 +248,43 @@ impl WalStore {
         Ok(())
     }
 
+    /// Appends the records that begin at `starts`. What begins in another sector waits for what is in front of it.
+    fn append_records(&mut self, bytes: &[u8], starts: &[usize]) -> Result<()> {
+        if self.end >= self.options.max_file_size {
+            self.begin_file(LogName::of(self.next_file()))?;
+        }
+        let mut done = 0;
+        for &start in starts {
+            if (self.end + (start - done) as u64) / SECTOR != self.end / SECTOR {
+                self.append(&bytes[done..start])?;
+                done = start;
+            }
+        }
+        self.append(&bytes[done..])
+    }
+
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some(LogName { name, .. }) = self.files.last().filter(|_| !bytes.is_empty()) else {
-            return Ok(());
-        };
+        let Some(LogName { name, .. }) = self.files.last() else { return Ok(()) };
         self.poisoned = true;
         self.storage.write(name, self.end, bytes).map_err(io_error(name))?;
         self.storage.sync(name).map_err(io_error(name))?;
         self.poisoned = false;
         self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Makes a file of these records, to be written to from now on.
+    fn write_file(&mut self, bytes: &[u8]) -> Result<()> {
+        let file = LogName::of(self.next_file());
+        let name = file.unfinished();
+        self.storage.set_len(&name, 0).map_err(io_error(&name))?;
+        self.storage.write(&name, 0, bytes).map_err(io_error(&name))?;
+        self.storage.sync(&name).map_err(io_error(&name))?;
+        self.poisoned = true;
+        publish(&mut *self.storage, &file)?;
+        self.poisoned = false;
+        self.files.push(file);
+        self.end = bytes.len() as u64;
         Ok(())
     }
 
@@ -416,11 +437,7 @@ impl Replay {
 
     fn record(&mut self, r: &Record, reader: &mut Reader<'_>) {
         if self.torn.is_some() {
-            // Of the members that were being written, sectors behind a lost one may be there.
-            if self.batch.is_none() || r.mark != Mark::Data {
-                self.refuse(r.at, "a record behind damage");
-            }
-            return;
+            return self.refuse(r.at, "a record behind damage");
         }
         if r.seq == 0 || self.seq.is_some_and(|last| last.checked_add(1) != Some(r.seq)) {
             return self.refuse(r.at, "a sequence number that does not follow the one before");
@@ -483,208 +500,4 @@ impl Sink for Replay {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::crash::{CrashDisk, Image};
-
-    fn open(disk: &CrashDisk) -> Result<WalStore> {
-        WalStore::open(disk.clone(), Options { max_file_size: 400 })
-    }
-
-    fn pairs(store: &WalStore) -> Vec<(String, String)> {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
-        store.scan(..).map(|(k, v)| (text(k), text(v))).collect()
-    }
-
-    fn filled() -> CrashDisk {
-        let disk = CrashDisk::new();
-        let mut store = open(&disk).expect("begun");
-        for i in 0..30u32 {
-            store.put(format!("k{i:02}").as_bytes(), b"value").expect("put");
-        }
-        store.batch(&[Op::Put(b"a", b"1"), Op::Delete(b"k00"), Op::Put(b"b", b"")]).expect("batch");
-        store.delete(b"k01").expect("delete");
-        disk
-    }
-
-    /// The disk with the bytes of one file changed.
-    fn with(disk: &CrashDisk, name: &str, change: impl FnOnce(&mut Vec<u8>)) -> CrashDisk {
-        let mut image = disk.files();
-        change(image.get_mut(name).expect("such a file"));
-        CrashDisk::of(image)
-    }
-
-    #[test]
-    fn what_was_written_is_there_after_a_reopen() {
-        let disk = filled();
-        let store = open(&disk).expect("opened");
-        assert_eq!(store.sequence(), 30 + 5 + 1);
-        assert_eq!(
-            (store.get(b"a"), store.get(b"b"), store.get(b"k01")),
-            (Some(&b"1"[..]), Some(&b""[..]), None)
-        );
-        assert_eq!(store.scan(&b"k05"[..]..&b"k08"[..]).count(), 3);
-        assert_eq!(store.scan(&b"k08"[..]..&b"k05"[..]).count(), 0);
-        assert_eq!(pairs(&store).len(), 30);
-        assert!(disk.files().len() > 2, "files were rotated");
-        store.close().expect("closed");
-    }
-
-    #[test]
-    fn a_checkpoint_keeps_state_and_counter_in_one_file() {
-        let disk = filled();
-        let mut store = open(&disk).expect("opened");
-        let before = pairs(&store);
-        store.checkpoint().expect("checkpoint");
-        let seq = store.sequence();
-        assert_eq!((disk.files().len(), seq), (1, 36 + 30 + 3));
-        store.put(b"z", b"9").expect("put");
-        let store = open(&disk).expect("opened");
-        assert_eq!((store.sequence(), pairs(&store)[..30].to_vec()), (seq + 1, before));
-    }
-
-    #[test]
-    fn a_built_log_goes_on_with_the_number_asked_for() {
-        for (next, count, last) in [(100, 5, 99), (1, 0, 1), (3, 5, 8), (50_000, 3000, 49_999)] {
-            let disk = CrashDisk::new();
-            let entries: Vec<_> = (0..count).map(|i: u32| (format!("{i}"), "v")).collect();
-            WalStore::build(disk.clone(), next, entries.into_iter()).expect("built");
-            let store = open(&disk).expect("opened");
-            assert_eq!((store.sequence(), pairs(&store).len()), (last, count as usize));
-        }
-        let entries = [("k", &b"\xff"[..])];
-        let disk = CrashDisk::new();
-        assert!(matches!(WalStore::build(disk.clone(), 1, entries.into_iter()), Err(Error::Refused(_))));
-        assert!(disk.files().is_empty(), "nothing is left behind");
-        assert!(matches!(WalStore::build(filled(), 1, [("k", "v")].into_iter()), Err(Error::Refused(_))));
-    }
-
-    #[test]
-    fn only_the_last_write_may_be_torn() {
-        let disk = filled();
-        let files = disk.files();
-        let (last, before) = (files.keys().next_back().expect("some"), files.keys().nth(1).expect("some"));
-        let size = files[last].len();
-        for cut in 1..29 {
-            let torn = with(&disk, last, |bytes| bytes.truncate(size - cut));
-            let store = open(&torn).expect("opened");
-            assert_eq!((store.get(b"k01"), store.sequence()), (Some(&b"value"[..]), 35));
-            assert_eq!(torn.files()[last].len(), size - 28, "the torn record is cut off");
-        }
-        let refused = |disk: &CrashDisk, file: &str| {
-            let files = disk.files();
-            let answer = open(disk).err();
-            assert!(matches!(&answer, Some(Error::Damaged { file: f, .. }) if f == file), "{answer:?}");
-            assert_eq!(disk.files(), files, "nothing was changed");
-        };
-        refused(&with(&disk, before, |bytes| bytes.truncate(100)), before);
-        refused(&with(&disk, before, |bytes| bytes[60] ^= 1), before);
-        refused(&with(&disk, last, |bytes| bytes[30] ^= 1), last);
-        refused(&with(&disk, last, |bytes| bytes[size - 5] ^= 1), last);
-        let mut lost = disk.files();
-        lost.remove(before);
-        refused(&CrashDisk::of(lost), files.keys().nth(2).expect("some"));
-        let mut foreign = disk.files();
-        foreign.insert("copy.wal".into(), Vec::new());
-        refused(&CrashDisk::of(foreign), "copy.wal");
-    }
-
-    #[test]
-    fn every_flipped_bit_is_refused() {
-        let disk = CrashDisk::new();
-        let mut store = WalStore::open(disk.clone(), Options::default()).expect("begun");
-        store.put(b"k", b"value").expect("put");
-        store.batch(&[Op::Put(b"a", b"1"), Op::Delete(b"k")]).expect("batch");
-        for last in ["put", "batch", "checkpoint"] {
-            match last {
-                "put" => store.put(b"last", b"value").expect("put"),
-                "batch" => store.batch(&[Op::Put(b"b", b"last")]).expect("batch"),
-                _ => store.checkpoint().expect("checkpoint"),
-            }
-            let name = disk.files().into_keys().next().expect("a file");
-            for at in 0..disk.files()[&name].len() {
-                for bit in 0..8 {
-                    let flipped = with(&disk, &name, |bytes| bytes[at] ^= 1 << bit);
-                    let files = flipped.files();
-                    let answer = open(&flipped).map(|store| pairs(&store));
-                    assert!(matches!(answer, Err(Error::Damaged { .. })), "{last}: {at}.{bit}: {answer:?}");
-                    assert_eq!(flipped.files(), files);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_batch_without_commit_is_cut_off_with_its_begin() {
-        let disk = CrashDisk::new();
-        let mut store = open(&disk).expect("begun");
-        store.put(b"k", b"old").expect("put");
-        let kept = disk.files()["000001.wal"].len();
-        store.batch(&[Op::Put(b"k", b"new"), Op::Put(b"l", b"new")]).expect("batch");
-        let size = disk.files()["000001.wal"].len();
-        for len in kept..size {
-            let torn = with(&disk, "000001.wal", |bytes| bytes.truncate(len));
-            let mut store = open(&torn).expect("opened");
-            assert_eq!((store.get(b"k"), store.get(b"l"), store.sequence()), (Some(&b"old"[..]), None, 1));
-            assert_eq!(torn.files()["000001.wal"].len(), kept);
-            store.put(b"m", b"later").expect("put");
-            assert_eq!(open(&torn).expect("opened").get(b"m"), Some(&b"later"[..]));
-        }
-    }
-
-    #[test]
-    fn holes_in_an_open_batch_are_no_damage_but_elsewhere_they_are() {
-        let disk = CrashDisk::new();
-        let mut store = WalStore::open(disk.clone(), Options::default()).expect("begun");
-        store.put(b"k", b"old").expect("put");
-        let value = "v".repeat(100);
-        let keys: Vec<String> = (0..40).map(|i| format!("k{i:02}")).collect();
-        let ops: Vec<Op<'_>> = keys.iter().map(|k| Op::Put(k.as_bytes(), value.as_bytes())).collect();
-        store.batch(&ops).expect("batch");
-        let hole = |bytes: &mut Vec<u8>| bytes[1024..1536].fill(0);
-        let open_batch = with(&disk, "000001.wal", |bytes| {
-            hole(bytes);
-            bytes.truncate(bytes.len() - 25);
-        });
-        let opened = open(&open_batch).expect("opened");
-        assert_eq!((pairs(&opened).len(), opened.sequence()), (1, 1));
-        assert!(matches!(open(&with(&disk, "000001.wal", hole)), Err(Error::Damaged { .. })), "it committed");
-        let singles = CrashDisk::new();
-        let mut store = WalStore::open(singles.clone(), Options::default()).expect("begun");
-        keys.iter().for_each(|k| store.put(k.as_bytes(), value.as_bytes()).expect("put"));
-        assert!(matches!(open(&with(&singles, "000001.wal", hole)), Err(Error::Damaged { .. })));
-    }
-
-    #[test]
-    fn a_failed_write_poisons_and_a_reopen_heals() {
-        for fails in 0..6 {
-            let disk = filled();
-            let mut store = open(&disk).expect("opened");
-            disk.fail_from(Some(disk.events() + fails));
-            let mut acknowledged = 0;
-            let failed = (0..9).any(|i| {
-                let done = store.put(format!("n{i}").as_bytes(), b"new").is_ok();
-                acknowledged += usize::from(done);
-                !done
-            });
-            assert!(failed && matches!(store.put(b"x", b"y"), Err(Error::Poisoned)), "{fails}");
-            disk.fail_from(None);
-            let store = open(&disk).expect("opened");
-            assert!(store.scan(&b"n"[..]..).count() >= acknowledged);
-        }
-    }
-
-    #[test]
-    fn what_the_format_cannot_hold_is_refused() {
-        let disk = CrashDisk::of(Image::new());
-        let mut store = open(&disk).expect("begun");
-        assert!(matches!(store.put(b"\xff", b""), Err(Error::Refused(_))));
-        assert!(matches!(
-            store.batch(&[Op::Put(b"k", b"v"), Op::Put(b"k", b"\xc3")]),
-            Err(Error::Refused(_))
-        ));
-        assert_eq!((pairs(&store).len(), store.sequence()), (0, 0));
-        store.batch(&[]).expect("nothing to do");
-        store.put("schlüssel".as_bytes(), b"").expect("put");
-    }
-}
+mod tests;
