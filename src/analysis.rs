@@ -611,7 +611,7 @@ impl Finding {
 
 /// A count and its noun.
 pub fn plural(n: u64, noun: &str) -> String {
-    match (n, noun.strip_suffix('y')) {
+    match (n, noun.strip_suffix('y').filter(|stem| !stem.ends_with('e'))) {
         (1, _) => format!("1 {noun}"),
         (n, Some(stem)) => format!("{n} {stem}ies"),
         (n, None) => format!("{n} {noun}s"),

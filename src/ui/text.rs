@@ -507,7 +507,7 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
 }
 
 /// Bytes in the unit that people say.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return plural(bytes, "byte");
@@ -522,7 +522,7 @@ fn size(bytes: u64) -> String {
 }
 
 /// A long name keeps its start and its end: numbers stand at the end.
-fn middle(name: &str, width: usize) -> String {
+pub(super) fn middle(name: &str, width: usize) -> String {
     let chars: Vec<char> = name.chars().collect();
     if chars.len() <= width {
         return name.to_owned();
@@ -531,7 +531,7 @@ fn middle(name: &str, width: usize) -> String {
     chars[..head].iter().chain(&['…']).chain(&chars[chars.len() - tail..]).collect()
 }
 
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     textwrap::wrap(text, width).into_iter().map(|line| line.into_owned()).collect()
 }
 
@@ -551,6 +551,7 @@ mod tests {
         assert_eq!(size(1), "1 byte");
         assert_eq!(size(1536), "1.5 KiB");
         assert_eq!(plural(2, "entry"), "2 entries");
+        assert_eq!(plural(2, "live key"), "2 live keys");
         assert_eq!(plural(1, "write"), "1 write");
     }
 
