@@ -111,6 +111,14 @@ const CASES: &[Case] = &[
         floor: 0.72,
     },
     Case {
+        name: "replay",
+        log: "wal-120",
+        files: &["000001.wal"],
+        make: wal_120,
+        args: &["replay", "-j1", "--policy", "committed", "--format", "json"],
+        floor: 0.0,
+    },
+    Case {
         name: "dump-ndjson",
         log: "wal-120",
         files: &["000001.wal"],

@@ -34,6 +34,8 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep')
             [CompletionResult]::new('dump', 'dump', [CompletionResultType]::ParameterValue, 'The records, filtered, each with its fate; or annotated hex')
             [CompletionResult]::new('gaps', 'gaps', [CompletionResultType]::ParameterValue, 'Missing, repeated and overlapping sequence ranges, each with its likely cause')
+            [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'The state after recovery, by policy, and where policies differ')
+            [CompletionResult]::new('repair', 'repair', [CompletionResultType]::ParameterValue, 'A copy that verifies clean and holds everything intact and committed')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'What a finding code means, and what to do about it')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Completions for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'The manual page')
@@ -108,6 +110,58 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'walmedic;replay' {
+            [CompletionResult]::new('--as', '--as', [CompletionResultType]::ParameterName, 'Read as this format instead of recognising it')
+            [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Revision of the format, where the bytes do not tell it')
+            [CompletionResult]::new('--stdin-name', '--stdin-name', [CompletionResultType]::ParameterName, 'Name that standard input would have as a file')
+            [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--policy', '--policy', [CompletionResultType]::ParameterName, 'Which records make up the state [default: committed]')
+            [CompletionResult]::new('--diff', '--diff', [CompletionResultType]::ParameterName, 'Two policies, whose states are compared key by key; exit code 1 when they differ')
+            [CompletionResult]::new('--history', '--history', [CompletionResultType]::ParameterName, 'Every version of a key, as `dump` prints it; a trailing * means any ending')
+            [CompletionResult]::new('--engine', '--engine', [CompletionResultType]::ParameterName, 'Version of the engine to follow with the policy engine, by its commit; or the engine to build with --into: wal, btree or lsm. May be given twice')
+            [CompletionResult]::new('--undecided', '--undecided', [CompletionResultType]::ParameterName, 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch')
+            [CompletionResult]::new('--until', '--until', [CompletionResultType]::ParameterName, 'Only up to this sequence number, whole transactions only')
+            [CompletionResult]::new('--into', '--into', [CompletionResultType]::ParameterName, 'Write the state here: a new file that ends in .ndjson or .csv, or with --engine a new directory')
+            [CompletionResult]::new('--memory', '--memory', [CompletionResultType]::ParameterName, 'Memory for a state; what is more goes to a temporary file')
+            [CompletionResult]::new('--bytes', '--bytes', [CompletionResultType]::ParameterName, 'How to write keys and values')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print the answer; ndjson and csv print every live key')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
+            [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'walmedic;repair' {
+            [CompletionResult]::new('--as', '--as', [CompletionResultType]::ParameterName, 'Read as this format instead of recognising it')
+            [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Revision of the format, where the bytes do not tell it')
+            [CompletionResult]::new('--stdin-name', '--stdin-name', [CompletionResultType]::ParameterName, 'Name that standard input would have as a file')
+            [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--strategy', '--strategy', [CompletionResultType]::ParameterName, 'What to keep')
+            [CompletionResult]::new('--undecided', '--undecided', [CompletionResultType]::ParameterName, 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write a new copy; it must not exist yet')
+            [CompletionResult]::new('--plan', '--plan', [CompletionResultType]::ParameterName, 'Only if this plan, as printed with --format json, still fits')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print the plan')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
+            [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile')
+            [CompletionResult]::new('--renumber', '--renumber', [CompletionResultType]::ParameterName, 'Give records new numbers where the numbers fall back')
+            [CompletionResult]::new('--apply', '--apply', [CompletionResultType]::ParameterName, 'Do it; without this only the plan is shown')
+            [CompletionResult]::new('--in-place', '--in-place', [CompletionResultType]::ParameterName, 'Change the log itself, after a verified backup')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'walmedic;explain' {
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print it')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
@@ -146,6 +200,8 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('verify', 'verify', [CompletionResultType]::ParameterValue, 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep')
             [CompletionResult]::new('dump', 'dump', [CompletionResultType]::ParameterValue, 'The records, filtered, each with its fate; or annotated hex')
             [CompletionResult]::new('gaps', 'gaps', [CompletionResultType]::ParameterValue, 'Missing, repeated and overlapping sequence ranges, each with its likely cause')
+            [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'The state after recovery, by policy, and where policies differ')
+            [CompletionResult]::new('repair', 'repair', [CompletionResultType]::ParameterValue, 'A copy that verifies clean and holds everything intact and committed')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'What a finding code means, and what to do about it')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Completions for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'The manual page')
@@ -159,6 +215,12 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             break
         }
         'walmedic;help;gaps' {
+            break
+        }
+        'walmedic;help;replay' {
+            break
+        }
+        'walmedic;help;repair' {
             break
         }
         'walmedic;help;explain' {

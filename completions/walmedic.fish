@@ -37,6 +37,8 @@ complete -c walmedic -n "__fish_walmedic_needs_command" -s V -l version -d 'Prin
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "verify" -d 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "dump" -d 'The records, filtered, each with its fate; or annotated hex'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "gaps" -d 'Missing, repeated and overlapping sequence ranges, each with its likely cause'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "replay" -d 'The state after recovery, by policy, and where policies differ'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "repair" -d 'A copy that verifies clean and holds everything intact and committed'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "explain" -d 'What a finding code means, and what to do about it'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "completions" -d 'Completions for a shell'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "man" -d 'The manual page'
@@ -136,6 +138,78 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l detailed-exit
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -s v -l verbose -d 'Say more: every file of a long list, every note'
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l as -d 'Read as this format instead of recognising it' -r -f -a "bitcask\t''
+bitcask-hash\t''
+bitcask-log\t''
+ddia-btree\t''
+ddia-lsm\t''
+ddia-wal\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l stdin-name -d 'Name that standard input would have as a file' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l policy -d 'Which records make up the state [default: committed]' -r -f -a "engine\t'What the engine would hold after its next open, its mistakes included'
+committed\t'Every intact committed record, past damage too; a transaction that lost a member is left out whole'
+salvage\t'Every intact data record, orphans and survivors of broken batches included'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l diff -d 'Two policies, whose states are compared key by key; exit code 1 when they differ' -r -f -a "engine\t'What the engine would hold after its next open, its mistakes included'
+committed\t'Every intact committed record, past damage too; a transaction that lost a member is left out whole'
+salvage\t'Every intact data record, orphans and survivors of broken batches included'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l history -d 'Every version of a key, as `dump` prints it; a trailing * means any ending' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l engine -d 'Version of the engine to follow with the policy engine, by its commit; or the engine to build with --into: wal, btree or lsm. May be given twice' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l undecided -d 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch' -r -f -a "keep\t'They count'
+drop\t'They do not'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, whole transactions only' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, or with --engine a new directory' -r -F
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l memory -d 'Memory for a state; what is more goes to a temporary file' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l bytes -d 'How to write keys and values' -r -f -a "escape\t'Text as it is, other bytes as \\xNN, a backslash doubled'
+hex\t'Two digits a byte'
+base64\t'RFC 4648'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l format -d 'How to print the answer; ndjson and csv print every live key' -r -f -a "text\t'For people'
+json\t'One document'
+ndjson\t'One object a line: `meta` first, `summary` last'
+csv\t'One line a row, with a header'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l as -d 'Read as this format instead of recognising it' -r -f -a "bitcask\t''
+bitcask-hash\t''
+bitcask-log\t''
+ddia-btree\t''
+ddia-lsm\t''
+ddia-wal\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l stdin-name -d 'Name that standard input would have as a file' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l strategy -d 'What to keep' -r -f -a "salvage\t'Every intact committed record, past damage too'
+engine\t'What the engine would keep by itself'
+tail\t'Everything; only a torn end is cut off'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l undecided -d 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch' -r -f -a "keep\t'They count'
+drop\t'They do not'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l output -d 'Write a new copy; it must not exist yet' -r -F
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l plan -d 'Only if this plan, as printed with --format json, still fits' -r -F
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l format -d 'How to print the plan' -r -f -a "text\t'For people'
+json\t'One document'
+ndjson\t'One object a line: `meta` first, `summary` last'
+csv\t'One line a row, with a header'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l renumber -d 'Give records new numbers where the numbers fall back'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l apply -d 'Do it; without this only the plan is shown'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l in-place -d 'Change the log itself, after a verified backup'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c walmedic -n "__fish_walmedic_using_subcommand explain" -l format -d 'How to print it' -r -f -a "text\t'For people'
 json\t'One document'
 markdown\t'For a page of documentation'"
@@ -166,10 +240,12 @@ never\t'Never'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand man" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
 complete -c walmedic -n "__fish_walmedic_using_subcommand man" -s v -l verbose -d 'Say more: every file of a long list, every note'
 complete -c walmedic -n "__fish_walmedic_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "verify" -d 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "dump" -d 'The records, filtered, each with its fate; or annotated hex'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "gaps" -d 'Missing, repeated and overlapping sequence ranges, each with its likely cause'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "explain" -d 'What a finding code means, and what to do about it'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "completions" -d 'Completions for a shell'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "man" -d 'The manual page'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps explain completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "verify" -d 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "dump" -d 'The records, filtered, each with its fate; or annotated hex'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "gaps" -d 'Missing, repeated and overlapping sequence ranges, each with its likely cause'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "replay" -d 'The state after recovery, by policy, and where policies differ'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "repair" -d 'A copy that verifies clean and holds everything intact and committed'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "explain" -d 'What a finding code means, and what to do about it'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "completions" -d 'Completions for a shell'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "man" -d 'The manual page'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -13,6 +13,7 @@ Examples:
   walmedic verify /var/lib/app/wal            is this log sound, and what would the engine lose?
   walmedic dump wal/000002.wal --at 1176 --hex    the damaged bytes, field by field
   walmedic gaps wal --format json             missing and repeated sequence numbers
+  walmedic replay wal --diff engine,committed  key by key, what the engine would lose
   walmedic explain WM-201                     what a finding means and what to do
   walmedic verify wal --allow torn-tail       in CI: a torn tail is expected after kill -9
 

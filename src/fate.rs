@@ -28,6 +28,34 @@ pub enum Standing {
     Damaged,
 }
 
+impl Standing {
+    /// Every standing, in the order of their declaration.
+    pub const ALL: [Standing; 8] = [
+        Standing::Committed,
+        Standing::Uncommitted,
+        Standing::Incomplete,
+        Standing::Undecided,
+        Standing::Repeated,
+        Standing::Foreign,
+        Standing::Stale,
+        Standing::Damaged,
+    ];
+
+    /// The word of reports, as in `dump`'s fates.
+    pub fn word(self) -> &'static str {
+        match self {
+            Standing::Committed => "committed",
+            Standing::Uncommitted => "uncommitted",
+            Standing::Incomplete => "incomplete-batch",
+            Standing::Undecided => "undecided",
+            Standing::Repeated => "repeated",
+            Standing::Foreign => "foreign",
+            Standing::Stale => "stale",
+            Standing::Damaged => "damaged",
+        }
+    }
+}
+
 /// Tells the standing of the records of one file; quick when asked in order of offset, forwards or backwards.
 pub struct Standings<'r> {
     report: &'r Report,

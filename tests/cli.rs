@@ -501,6 +501,9 @@ fn a_reader_that_has_seen_enough_changes_no_verdict() {
             &["verify"],
             &["verify", "--format", "json"],
             &["gaps"],
+            &["replay"],
+            &["replay", "--format", "ndjson"],
+            &["replay", "--history", "*"],
         ] {
             let mut child = walmedic();
             child.args(args).arg(&path).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -11,7 +11,11 @@ use common::random::{Random, Watch};
 use common::read::{assert_keeps, assert_tiles, format, open, report, survey, survey_in_pieces};
 use common::{Sample, known_samples, samples, wal};
 use walmedic::analysis::Report;
+use walmedic::fate::Standing;
 use walmedic::log::region::Kind;
+use walmedic::replay::history::{self, Wanted};
+use walmedic::replay::walk::walk;
+use walmedic::replay::{Policy, Wish, digest, replay};
 
 /// Runs `check` and, when it fails, says on what.
 fn on<T>(what: impl Fn() -> String, check: impl FnOnce() -> T) -> T {
@@ -187,6 +191,68 @@ fn threads_change_nothing() {
             assert_eq!(format!("{:?}", open.analyse(8)), alone, "{} {}", sample.format, sample.name);
         }
     }
+}
+
+/// Replay survives any damage; salvage takes every record that committed takes; neither memory nor the way of opening the
+/// bytes changes a state.
+#[test]
+fn replay_survives_damage_and_salvage_takes_all() {
+    let watch = Watch::new("replay", 600);
+    for (i, sample) in known_samples().iter().enumerate() {
+        for round in 0..120 {
+            let mut random = watch.random(i * 10_000 + round);
+            let mut log = (sample.write)(&mut random, 30);
+            for _ in 0..round % 5 {
+                let file = log.any_file(&mut random);
+                if !log.files[file].bytes.is_empty() {
+                    Damage::any(&log.files[file], &mut random).apply(&mut log.files[file], &mut random);
+                }
+            }
+            on(|| format!("{} {} round {round}", sample.format, sample.name), || check_replay(&log));
+        }
+    }
+}
+
+fn check_replay(log: &Log) {
+    let open = open(log);
+    let report = open.analyse(1);
+    let mut counts = Vec::new();
+    for policy in [Policy::Engine, Policy::Committed, Policy::Salvage] {
+        let [all, none] = [u64::MAX, 0].map(|memory| {
+            let wish = Wish { policy, engine: None, undecided: false, until: None, memory };
+            let replayed = replay(&open, &report, &wish).expect("a state");
+            let hash = digest(&open, &replayed.state).expect("a hash");
+            (replayed.opens, replayed.applied, hash, replayed.left_out)
+        });
+        assert_eq!(all, none, "{policy:?} with and without memory");
+        counts.push(all);
+    }
+    // What committed leaves out for its batch is what salvage takes more.
+    let left = |standing| counts[1].3.count(standing);
+    let more = left(Standing::Uncommitted) + left(Standing::Incomplete) + left(Standing::Undecided);
+    assert_eq!(counts[1].1 + more, counts[2].1);
+    let mut committed = Vec::new();
+    let every = |policy: Policy, standing| policy.takes(standing, false);
+    walk(&open, &report, None, &mut |item| {
+        if every(Policy::Committed, item.standing) {
+            assert!(every(Policy::Salvage, item.standing));
+            committed.push(item.place());
+        }
+        Ok(())
+    })
+    .expect("nothing stops it");
+    committed.sort_unstable();
+    assert!(committed.windows(2).all(|pair| pair[0] < pair[1]), "a record twice");
+    let key = |_: &[u8]| true;
+    let wanted = Wanted { keys: &key, engine: None, undecided: false };
+    let mut found = history::find(&open, &report, &wanted).expect("a history");
+    let (mut versions, all) = (0, found.versions);
+    history::tell(&open, &report, &wanted, &mut found, &mut |version| {
+        versions += u64::from(version.standing.is_some());
+        Ok(())
+    })
+    .expect("a history");
+    assert_eq!(versions, all);
 }
 
 /// A chain of records cut into files at any place between two of them says the same as the chain in one file.

@@ -1,39 +1,60 @@
-//! `replay`: the state after recovery, by policy.
+//! `replay`: the state after recovery by policy, two of them compared, the history of a key; to the screen or into a new
+//! file or engine.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::analysis::{OpenLog, Report};
+use crate::analysis::OpenLog;
 use crate::cli::{Format, Global, Input};
-use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, analyse_all, open_one};
-use crate::findings::plural;
-use crate::replay::{Policy, Replayed, Wish, cut, digest, replay};
-use crate::ui::json::line;
+use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, analyse_all, complain, open_one};
+use crate::io::fresh::{self, Exists};
+use crate::refused::Refused;
+use crate::replay::history::{self, Wanted};
+use crate::replay::into::{self, Engine, Target};
+use crate::replay::until::{self, Cut};
+use crate::replay::{Policy, Replayed, Wish, digest, replay};
+use crate::ui::bytes::{Notation, matches};
 use crate::ui::out::Out;
+use crate::ui::paint::Paint;
+use crate::ui::replay::{Teller, Told, options};
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
 pub struct Opts {
     #[command(flatten)]
     input: Input,
-    /// Which records make up the state
-    #[arg(long, value_name = "POLICY", default_value = "committed")]
-    policy: Policy,
-    /// Version of the engine to follow with --policy engine, by its commit
-    #[arg(long, value_name = "COMMIT")]
-    engine: Option<String>,
+    /// Which records make up the state [default: committed]
+    #[arg(long, value_name = "POLICY", conflicts_with_all = ["diff", "history"])]
+    policy: Option<Policy>,
+    /// Two policies, whose states are compared key by key; exit code 1 when they differ
+    #[arg(long, value_name = "P,Q", value_delimiter = ',', conflicts_with = "into")]
+    diff: Option<Vec<Policy>>,
+    /// Every version of a key, as `dump` prints it; a trailing * means any ending
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["diff", "into", "until"])]
+    history: Option<String>,
+    /// Version of the engine to follow with the policy engine, by its commit; or the engine to build with --into: wal,
+    /// btree or lsm. May be given twice
+    #[arg(long, value_name = "COMMIT|ENGINE")]
+    engine: Vec<String>,
     /// Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch
     #[arg(long, value_name = "WHAT", default_value = "drop")]
     undecided: Undecided,
     /// Only up to this sequence number, whole transactions only
     #[arg(long, value_name = "SEQ")]
     until: Option<u64>,
-    /// Memory for the state; what is more goes to a temporary file
+    /// Write the state here: a new file that ends in .ndjson or .csv, or with --engine a new directory
+    #[arg(long, value_name = "TARGET")]
+    into: Option<PathBuf>,
+    /// Memory for a state; what is more goes to a temporary file
     #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = size)]
     memory: u64,
-    /// How to print the answer
+    /// How to write keys and values
+    #[arg(long, value_name = "NOTATION", default_value = "escape")]
+    bytes: Notation,
+    /// How to print the answer; ndjson and csv print every live key
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
 }
@@ -61,60 +82,201 @@ fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text} is no size; write a number of bytes, or 512M, or 2G"))
 }
 
+/// What the arguments ask for together.
+struct Asked {
+    /// One policy, or two to compare; none for a history.
+    policies: Vec<Policy>,
+    /// The version of the engine to follow.
+    commit: Option<String>,
+    target: Option<Target>,
+}
+
+impl Opts {
+    /// Puts the arguments together.
+    fn asked(&self) -> Result<Asked> {
+        let policies = match (&self.diff, &self.history) {
+            (Some(two), _) if two.len() != 2 => bail!("--diff takes two policies, such as engine,committed"),
+            (Some(two), _) => two.clone(),
+            (None, Some(_)) => Vec::new(),
+            (None, None) => vec![self.policy.unwrap_or(Policy::Committed)],
+        };
+        let (mut engine, mut commit) = (None, None);
+        for word in &self.engine {
+            let named = Engine::ALL.iter().find(|(name, _)| name == word).map(|(_, engine)| *engine);
+            let twice = match named {
+                Some(_) => engine.replace(named).is_some(),
+                None => commit.replace(word.clone()).is_some(),
+            };
+            if twice {
+                bail!("--engine {word}: one version to follow and one engine to build, not two of a kind");
+            }
+        }
+        let asks_engine = self.history.is_some() || policies.contains(&Policy::Engine);
+        if let (Some(word), false) = (&commit, asks_engine) {
+            bail!(
+                "--engine {word}: only the policy engine follows an engine; to build one: wal, btree or lsm"
+            );
+        }
+        if self.until.is_some() && asks_engine {
+            bail!("--until goes with the policies committed and salvage: no engine stops at a number");
+        }
+        let target = match (&self.into, engine.flatten()) {
+            (Some(path), engine) => Some(Target::new(path, engine)?),
+            (None, Some(_)) => bail!("--engine wal, btree and lsm go with --into: they are built there"),
+            (None, None) => None,
+        };
+        if target.is_some() && matches!(self.format, Format::Ndjson | Format::Csv) {
+            bail!("--into writes the keys already: --format text or json tells about it");
+        }
+        Ok(Asked { policies, commit, target })
+    }
+}
+
 /// Runs it.
 ///
 /// # Errors
-/// When there is not exactly one log, or the state cannot be kept.
+/// When arguments contradict each other, when there is not exactly one log, or the state cannot be kept or written.
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
+    let asked = opts.asked()?;
     let log = open_one(&opts.input)?;
+    if let Some(target) = &asked.target {
+        may_write(target.path(), &log)?;
+    }
     let report = analyse_all(std::slice::from_ref(&log), &opts.input, global).remove(0);
+    let teller = Teller {
+        log: &log,
+        report: &report,
+        notation: opts.bytes,
+        paint: Paint::stdout(global.color),
+        verbose: global.verbose,
+        quiet: global.quiet,
+        options: options(opts.input.as_format.as_deref(), &report),
+    };
+    let code = answer(opts, &asked, &teller)?;
+    let incomplete = report.files.iter().any(|f| f.failure.is_some() || f.shrunk || !f.unreadable.is_empty());
+    Ok(if incomplete { INCOMPLETE } else { code })
+}
+
+fn answer(opts: &Opts, asked: &Asked, teller: &Teller<'_>) -> Result<u8> {
+    if let Some(key) = &opts.history {
+        return tell_history(opts, asked, teller, key);
+    }
     let until = match opts.until {
-        Some(_) if opts.policy == Policy::Engine => bail!("--until goes with --policy committed or salvage"),
-        Some(seq) => cut::behind_seq(&log, &report, seq, false)?,
+        Some(seq) => until::find(teller.log, teller.report, seq)?,
         None => None,
     };
-    let wish = Wish {
-        policy: opts.policy,
-        engine: opts.engine.clone(),
+    let wishes: Vec<Wish> = asked.policies.iter().map(|&policy| wish(opts, asked, policy, until)).collect();
+    let states: Vec<Replayed> =
+        wishes.iter().map(|wish| replay(teller.log, teller.report, wish)).collect::<Result<_>>()?;
+    let mut told: Vec<Told<'_>> = wishes
+        .iter()
+        .zip(&states)
+        .map(|(wish, replayed)| {
+            let (entries, hash) = digest(teller.log, &replayed.state)?;
+            Ok(Told { wish, replayed, entries, hash, until: opts.until, written: None })
+        })
+        .collect::<Result<_>>()?;
+    let mut out = Out::default();
+    let code = match &mut told[..] {
+        [first, second] => match teller.diff(&mut out, opts.format, first, second)? {
+            true => CLEAN,
+            false => FINDINGS,
+        },
+        [told] => {
+            let opens = told.replayed.opens;
+            match &asked.target {
+                Some(target) if opens => {
+                    write(target, teller, told)?;
+                    told.written = Some(target.path());
+                }
+                Some(_) => complain("nothing written: an engine that does not open leaves no state"),
+                None => {}
+            }
+            teller.state(&mut out, opts.format, told)?;
+            if opens { CLEAN } else { FINDINGS }
+        }
+        _ => CLEAN,
+    };
+    out.flush()?;
+    Ok(code)
+}
+
+fn wish(opts: &Opts, asked: &Asked, policy: Policy, until: Option<Cut>) -> Wish {
+    Wish {
+        policy,
+        engine: asked.commit.clone(),
         undecided: opts.undecided == Undecided::Keep,
         until,
         memory: opts.memory,
-    };
-    let replayed = replay(&log, &report, &wish)?;
-    let mut out = Out::default();
-    print(&mut out, opts, &log, &report, &replayed)?;
-    out.flush()?;
-    let incomplete = report.files.iter().any(|f| f.failure.is_some() || f.shrunk || !f.unreadable.is_empty());
-    Ok(match replayed.opens {
-        _ if incomplete => INCOMPLETE,
-        true => CLEAN,
-        false => FINDINGS,
-    })
+    }
 }
 
-fn print(out: &mut Out, opts: &Opts, log: &OpenLog, report: &Report, replayed: &Replayed) -> Result<()> {
-    let (entries, hash) = digest(log, &replayed.state)?;
-    match opts.format {
-        Format::Json | Format::Ndjson => line(
-            out,
-            &serde_json::json!({
-                "schema": "walmedic.replay/1",
-                "path": report.path,
-                "format": report.format.profile().name,
-                "revision": report.revision,
-                "policy": replayed.policy.word(),
-                "opens": replayed.opens,
-                "engine_error": replayed.error,
-                "entries": entries,
-                "records_applied": replayed.applied,
-                "state_sha256": hash,
-                "image_sha256": null,
-            }),
-        ),
-        Format::Csv | Format::Text => {
-            let record = report.format.profile().record;
-            writeln!(out, "{} applied, {}", plural(replayed.applied, record), plural(entries, "live key"))?;
-            Ok(writeln!(out, "state sha256 {hash}")?)
+fn tell_history(opts: &Opts, asked: &Asked, teller: &Teller<'_>, key: &str) -> Result<u8> {
+    let wanted = Wanted {
+        keys: &|found| matches(found, key, opts.bytes),
+        engine: asked.commit.as_deref(),
+        undecided: opts.undecided == Undecided::Keep,
+    };
+    let found = history::find(teller.log, teller.report, &wanted)?;
+    if found.versions == 0 && !teller.quiet {
+        complain("no intact record holds a version of that key");
+    }
+    let mut out = Out::default();
+    teller.history(&mut out, opts.format, key, &wanted, found)?;
+    out.flush()?;
+    Ok(CLEAN)
+}
+
+/// A new path, and not among the files of the log.
+fn may_write(target: &Path, log: &OpenLog) -> Result<()> {
+    fresh::must_be_new(target).map_err(refused)?;
+    if lies_in(target, &log.log.place) {
+        let why = format!("{}: lies in the log, and nothing may appear beside its files", target.display());
+        return Err(Refused(why).into());
+    }
+    Ok(())
+}
+
+fn lies_in(target: &Path, log: &Path) -> bool {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (real(parent), real(log)) {
+        (Some(parent), Some(log)) if log.is_dir() => parent.starts_with(log),
+        _ => false,
+    }
+}
+
+fn write(target: &Target, teller: &Teller<'_>, told: &Told<'_>) -> Result<()> {
+    let (log, report, state) = (teller.log, teller.report, &told.replayed.state);
+    let written = match target {
+        Target::Ndjson(path) => fresh::file(path, &mut |out| teller.state_ndjson(out, told)),
+        Target::Csv(path) => fresh::file(path, &mut |out| teller.state_csv(out, state)),
+        Target::Engine(engine, path) => {
+            fresh::directory(path, &mut |dir| into::build(log, report, state, told.entries, *engine, dir))
+        }
+    };
+    written.map_err(refused)
+}
+
+/// What exists already is refused; everything else fails.
+fn refused(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<Exists>() {
+        Ok(exists) => Refused(exists.to_string()).into(),
+        Err(other) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!(size("512"), Ok(512));
+        assert_eq!(size("2k"), Ok(2048));
+        assert_eq!(size("3G"), Ok(3 << 30));
+        for wrong in ["", "k", "-1", "1T", "99999999999G", "\u{fc}"] {
+            assert!(size(wrong).is_err(), "{wrong}");
         }
     }
 }

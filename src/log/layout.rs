@@ -172,7 +172,8 @@ impl Layout {
         Some(u64::from(sum))
     }
 
-    fn number(&self, bytes: &[u8]) -> u64 {
+    /// The number that a field's bytes spell.
+    pub fn number(&self, bytes: &[u8]) -> u64 {
         let add = |sum: u64, b: &u8| sum << 8 | u64::from(*b);
         if self.big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) }
     }

@@ -9,6 +9,7 @@ use crate::log::conclude::Place;
 use crate::log::record::Mark;
 use crate::log::survey::Grouping;
 use crate::refused::Refused;
+use crate::replay::until;
 use crate::replay::walk::{Item, walk, written_order};
 
 /// Follows the transactions while records go by.
@@ -59,13 +60,15 @@ fn numbered(log: &OpenLog) -> Result<()> {
 /// # Errors
 /// Where records carry no numbers.
 pub fn behind_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Result<Option<Place>> {
+    if !partial {
+        return Ok(until::find(log, report, seq)?.map(|cut| cut.at));
+    }
     numbered(log)?;
-    let (mut transactions, mut cut) = (Transactions::of(report), None);
+    let mut cut = None;
     walk(log, report, None, &mut |item: &Item<'_>| {
         if cut.is_none() && real(item) && item.seq().is_some_and(|n| n > seq) {
-            cut = Some(transactions.begin.filter(|_| !partial).unwrap_or(item.place()));
+            cut = Some(item.place());
         }
-        transactions.pass(item);
         Ok(())
     })?;
     Ok(cut)

@@ -4,7 +4,11 @@
 //! order, each by its [`Standing`]; so batches, repeats and wrong numbers are judged in one place, where `verify` judges them.
 
 pub mod cut;
+pub mod diff;
+pub mod history;
+pub mod into;
 pub mod state;
+pub mod until;
 pub mod walk;
 
 use std::borrow::Cow;
@@ -15,11 +19,14 @@ use sha2::{Digest, Sha256};
 use crate::analysis::{OpenLog, Report};
 use crate::codec::hex;
 use crate::fate::Standing;
-use crate::format::{Job, Part, Taken};
-use crate::log::bytes::{Bytes, Reader};
+use crate::format::{Job, Outcome, Part, Role, Take, Taken};
+use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::conclude::Place;
+use crate::log::layout::Width;
+use crate::log::region::Kind;
 use crate::log::survey::Survey;
 use crate::replay::state::{INLINE, Live, Sorted, State, Value};
+use crate::replay::until::Cut;
 use crate::replay::walk::{Item, walk};
 
 /// Which records make up the state.
@@ -63,8 +70,8 @@ pub struct Wish {
     pub engine: Option<String>,
     /// Records behind the last COMMIT count, where nothing tells whether they are a batch's.
     pub undecided: bool,
-    /// Nothing from here on.
-    pub until: Option<Place>,
+    /// Nothing from here on; the engine knows no such limit.
+    pub until: Option<Cut>,
     /// Bytes of memory for the state; what is more goes to disk.
     pub memory: u64,
 }
@@ -79,8 +86,25 @@ pub struct Replayed {
     pub error: Option<String>,
     /// Records applied.
     pub applied: u64,
+    /// Records that were not, by what counts against them; the engine gives no reasons.
+    pub left_out: LeftOut,
     /// The live keys.
     pub state: Sorted,
+}
+
+/// Records with data that a policy does not take, by their [`Standing`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut([u64; Standing::ALL.len()]);
+
+impl LeftOut {
+    fn add(&mut self, standing: Standing) {
+        self.0[standing as usize] += 1;
+    }
+
+    /// How many have this standing.
+    pub fn count(&self, standing: Standing) -> u64 {
+        self.0[standing as usize]
+    }
 }
 
 /// Replays a log.
@@ -94,16 +118,20 @@ pub fn replay(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
     }
 }
 
-fn by_engine(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
+/// What the engine would hold; its changes go to `take`.
+///
+/// # Errors
+/// When the version of the engine is not known.
+fn ask_engine(log: &OpenLog, report: &Report, engine: Option<&str>, take: Take<'_>) -> Result<Outcome> {
     let (files, format) = (log.files(), log.format());
-    let engine = match &wish.engine {
-        Some(name) => Some(version(log, name)?),
-        None => None,
-    };
+    let engine = engine.map(|name| version(log, name)).transpose()?;
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
-    let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine };
-    let mut applier = Applier { state: State::new(wish.memory), log, open: [None, None], failure: None };
-    let outcome = format.engine(&job, Some(&mut |taken| applier.take(&taken)));
+    Ok(format.engine(&Job { files: &files, surveys: &surveys, revision: log.revision, engine }, Some(take)))
+}
+
+fn by_engine(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
+    let mut applier = Applier { state: State::new(wish.memory), parts: Parts::new(log), failure: None };
+    let outcome = ask_engine(log, report, wish.engine.as_deref(), &mut |taken| applier.take(&taken))?;
     applier.failure.map_or(Ok(()), Err)?;
     let state = if outcome.opens { applier.state } else { State::new(wish.memory) };
     Ok(Replayed {
@@ -111,6 +139,7 @@ fn by_engine(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
         opens: outcome.opens,
         error: outcome.error,
         applied: outcome.records,
+        left_out: LeftOut::default(),
         state: state.finish()?,
     })
 }
@@ -132,9 +161,7 @@ fn version(log: &OpenLog, name: &str) -> Result<&'static str> {
 /// Applies changes that are told by places.
 struct Applier<'a> {
     state: State,
-    log: &'a OpenLog,
-    /// The files that keys and values were last read from.
-    open: [Option<(usize, Reader<'a>)>; 2],
+    parts: Parts<'a>,
     failure: Option<anyhow::Error>,
 }
 
@@ -147,14 +174,27 @@ impl Applier<'_> {
 
     fn apply(&mut self, taken: &Taken) -> Result<()> {
         let mut key = Vec::new();
-        self.read(0, &taken.key, &mut key)?;
+        self.parts.read(0, &taken.key, &mut key)?;
         let Some(part) = &taken.value else { return self.state.delete(&key) };
         if part.span.end - part.span.start > INLINE {
             return self.state.put(&key, &Value::Placed(part.clone()), taken.place);
         }
         let mut value = Vec::new();
-        self.read(1, part, &mut value)?;
+        self.parts.read(1, part, &mut value)?;
         self.state.put(&key, &Value::Bytes(value.into()), taken.place)
+    }
+}
+
+/// Reads keys and values by their places: quick where each kind comes in order.
+struct Parts<'a> {
+    log: &'a OpenLog,
+    /// The files that keys and values were last read from.
+    open: [Option<(usize, Reader<'a>)>; 2],
+}
+
+impl<'a> Parts<'a> {
+    fn new(log: &'a OpenLog) -> Self {
+        Parts { log, open: [None, None] }
     }
 
     fn read(&mut self, slot: usize, part: &Part, out: &mut Vec<u8>) -> Result<()> {
@@ -172,12 +212,14 @@ impl Applier<'_> {
 
 fn by_records(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
     let mut state = State::new(wish.memory);
-    let mut applied = 0;
-    walk(log, report, wish.until, &mut |item: &Item<'_>| {
+    let (mut applied, mut left_out) = (0, LeftOut::default());
+    let until = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
+    walk(log, report, until, &mut |item: &Item<'_>| {
+        let Some(change) = item.change() else { return Ok(()) };
         if !wish.policy.takes(item.standing, wish.undecided) {
+            left_out.add(item.standing);
             return Ok(());
         }
-        let Some(change) = item.change() else { return Ok(()) };
         applied += 1;
         match &change.value {
             Some(value) => state.put(change.key, value, item.place()),
@@ -185,7 +227,7 @@ fn by_records(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
         }
     })?;
     let state = state.finish()?;
-    Ok(Replayed { policy: wish.policy, opens: true, error: None, applied, state })
+    Ok(Replayed { policy: wish.policy, opens: true, error: None, applied, left_out, state })
 }
 
 /// Hands the bytes of a value on, a large one in pieces.
@@ -212,6 +254,36 @@ pub fn value_bytes(
         at = to;
     }
     Ok(())
+}
+
+/// The number of the record at a place; `None` where it has none or nobody knows it.
+pub fn seq_at(log: &OpenLog, report: &Report, place: Place) -> Option<u64> {
+    let format = report.format;
+    let (file, layout) = (report.files.get(place.file)?, format.layout(Role::Log, report.revision));
+    if !format.profile().numbered || file.role != Role::Log {
+        return None;
+    }
+    let region = file.survey.regions.find(place.at);
+    let fix = region.filter(|r| r.kind == Kind::Recovered && r.at == place.at).and_then(|r| r.fix);
+    if let Some(fix) = fix.filter(|f| f.field == "seq") {
+        return Some(fix.inferred).filter(|&n| n != u64::MAX);
+    }
+    let (mut at, mut head) = (place.at, Vec::new());
+    for field in layout.fields {
+        let len = match field.width {
+            Width::Uint(len) | Width::Int(len) => len,
+            Width::Time => 8,
+            // A number behind a part of any length would have to be looked for.
+            Width::Bytes(_) => return None,
+        };
+        if field.name == "seq" {
+            head.resize(len, 0);
+            let read = log.source(place.file).read_at(at, &mut head).ok()?;
+            return (read == len).then(|| layout.number(&head));
+        }
+        at = at.checked_add(len as u64)?;
+    }
+    None
 }
 
 /// Number of live keys, and the hash of the state as the contract defines it.

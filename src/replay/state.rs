@@ -56,27 +56,6 @@ const DELETED: u32 = 2 << 30;
 const FILE: u32 = PLACED - 1;
 
 impl Entry {
-    fn new(key: &[u8], value: &Value<'_>, place: Place) -> Entry {
-        let mut bytes = Vec::with_capacity(key.len() + 16);
-        bytes.extend_from_slice(key);
-        let what = match value {
-            Value::Bytes(value) => {
-                bytes.extend_from_slice(value);
-                BYTES
-            }
-            Value::Placed(part) => {
-                bytes.extend_from_slice(&part.span.start.to_le_bytes());
-                bytes.extend_from_slice(&(part.span.end - part.span.start).to_le_bytes());
-                PLACED
-            }
-        };
-        Entry { bytes: bytes.into(), key_len: key.len() as u32, file: what | place.file as u32, at: place.at }
-    }
-
-    fn deleted(key: &[u8]) -> Entry {
-        Entry { bytes: key.into(), key_len: key.len() as u32, file: DELETED, at: 0 }
-    }
-
     fn key(&self) -> &[u8] {
         &self.bytes[..self.key_len as usize]
     }
@@ -88,6 +67,35 @@ impl Entry {
 
     fn weight(&self) -> u64 {
         self.bytes.len() as u64 + OVERHEAD
+    }
+}
+
+/// Changes that wait to be made together. Each meets the table in another corner of memory: side by side those waits overlap,
+/// one after the other they are most of a replay's time.
+#[derive(Default)]
+struct Waiting {
+    /// What the entries will hold, back to back.
+    bytes: Vec<u8>,
+    changes: Vec<Change>,
+}
+
+/// A change that waits; its bytes end at `end`.
+struct Change {
+    hash: u64,
+    end: usize,
+    key_len: u32,
+    file: u32,
+    at: u64,
+}
+
+impl Waiting {
+    /// So many wait at most.
+    const CHANGES: usize = 64;
+    /// And so many bytes, give or take one entry.
+    const BYTES: usize = 1 << 20;
+
+    fn full(&self) -> bool {
+        self.changes.len() >= Waiting::CHANGES || self.bytes.len() >= Waiting::BYTES
     }
 }
 
@@ -107,6 +115,7 @@ fn live<'a>(key: &'a [u8], what: u32, at: u64, rest: &'a [u8]) -> Live<'a> {
 pub struct State {
     table: HashTable<Entry>,
     hash: DefaultHashBuilder,
+    waiting: Waiting,
     weight: u64,
     limit: u64,
     disk: Option<Database>,
@@ -115,7 +124,8 @@ pub struct State {
 impl State {
     /// Nothing yet; from `limit` bytes on it moves to disk.
     pub fn new(limit: u64) -> State {
-        State { table: HashTable::new(), hash: DefaultHashBuilder::default(), weight: 0, limit, disk: None }
+        let (table, hash) = (HashTable::new(), DefaultHashBuilder::default());
+        State { table, hash, waiting: Waiting::default(), weight: 0, limit, disk: None }
     }
 
     /// Sets a key.
@@ -123,7 +133,20 @@ impl State {
     /// # Errors
     /// When the store on disk cannot be written.
     pub fn put(&mut self, key: &[u8], value: &Value<'_>, place: Place) -> Result<()> {
-        self.set(Entry::new(key, value, place))
+        let bytes = &mut self.waiting.bytes;
+        bytes.extend_from_slice(key);
+        let what = match value {
+            Value::Bytes(value) => {
+                bytes.extend_from_slice(value);
+                BYTES
+            }
+            Value::Placed(part) => {
+                bytes.extend_from_slice(&part.span.start.to_le_bytes());
+                bytes.extend_from_slice(&(part.span.end - part.span.start).to_le_bytes());
+                PLACED
+            }
+        };
+        self.wait(key, what | place.file as u32, place.at)
     }
 
     /// Deletes a key.
@@ -131,29 +154,64 @@ impl State {
     /// # Errors
     /// When the store on disk cannot be written.
     pub fn delete(&mut self, key: &[u8]) -> Result<()> {
-        if self.disk.is_some() {
-            return self.set(Entry::deleted(key));
+        self.waiting.bytes.extend_from_slice(key);
+        self.wait(key, DELETED, 0)
+    }
+
+    fn wait(&mut self, key: &[u8], file: u32, at: u64) -> Result<()> {
+        let (hash, end) = (self.hash.hash_one(key), self.waiting.bytes.len());
+        self.waiting.changes.push(Change { hash, end, key_len: key.len() as u32, file, at });
+        if self.waiting.full() { self.settle() } else { Ok(()) }
+    }
+
+    /// Makes the changes that wait.
+    fn settle(&mut self) -> Result<()> {
+        let Waiting { mut bytes, mut changes } = std::mem::take(&mut self.waiting);
+        // Only looked at, so that the memory is at hand when they are made.
+        let near = changes.iter().filter_map(|c| self.table.find(c.hash, |_| true)?.bytes.first());
+        std::hint::black_box(near.fold(0, |sum, byte| sum ^ byte));
+        let mut from = 0;
+        for change in &changes {
+            let to = change.end;
+            if change.file & DELETED != 0 && self.disk.is_none() {
+                self.remove(change.hash, &bytes[from..to]);
+            } else {
+                self.set(change, &bytes[from..to]);
+            }
+            from = to;
         }
-        let hash = self.hash.hash_one(key);
+        bytes.clear();
+        bytes.shrink_to(2 * Waiting::BYTES);
+        changes.clear();
+        self.waiting = Waiting { bytes, changes };
+        if self.weight > self.limit { self.spill() } else { Ok(()) }
+    }
+
+    fn remove(&mut self, hash: u64, key: &[u8]) {
         if let Ok(found) = self.table.find_entry(hash, |e| e.key() == key) {
             self.weight -= found.remove().0.weight();
         }
-        Ok(())
     }
 
-    fn set(&mut self, entry: Entry) -> Result<()> {
-        let hash = self.hash.hash_one(entry.key());
-        self.weight += entry.weight();
-        match self.table.find_mut(hash, |e| e.key() == entry.key()) {
+    fn set(&mut self, change: &Change, bytes: &[u8]) {
+        let &Change { hash, key_len, file, at, .. } = change;
+        let key = &bytes[..key_len as usize];
+        match self.table.find_mut(hash, |e| e.key() == key) {
+            Some(old) if old.bytes.len() == bytes.len() => {
+                old.bytes.copy_from_slice(bytes);
+                (old.file, old.at) = (file, at);
+            }
             Some(old) => {
                 self.weight -= old.weight();
-                *old = entry;
+                *old = Entry { bytes: bytes.into(), key_len, file, at };
+                self.weight += old.weight();
             }
             None => {
+                let entry = Entry { bytes: bytes.into(), key_len, file, at };
+                self.weight += entry.weight();
                 self.table.insert_unique(hash, entry, |e| self.hash.hash_one(e.key()));
             }
         }
-        if self.weight > self.limit { self.spill() } else { Ok(()) }
     }
 
     fn sorted(&mut self) -> Vec<Entry> {
@@ -182,6 +240,7 @@ impl State {
     /// # Errors
     /// When the store on disk cannot be written.
     pub fn finish(mut self) -> Result<Sorted> {
+        self.settle()?;
         if self.disk.is_some() {
             self.spill()?;
         }

@@ -27,6 +27,16 @@ pub fn write(out: &mut Vec<u8>, bytes: &[u8], notation: Notation, json: bool) {
     }
 }
 
+/// Compares a key with what the user typed, in the notation that `dump` prints; a `*` at the end stands for any ending.
+pub fn matches(key: &[u8], wanted: &str, notation: Notation) -> bool {
+    let mut text = Vec::with_capacity(key.len());
+    write(&mut text, key, notation, false);
+    match wanted.strip_suffix('*') {
+        Some(start) => text.starts_with(start.as_bytes()),
+        None => text == wanted.as_bytes(),
+    }
+}
+
 fn plain(b: u8) -> bool {
     (0x20..0x7f).contains(&b) && b != b'\\' && b != b'"'
 }
@@ -127,6 +137,13 @@ mod tests {
         let json = format!("\"{}\"", text(&all, Notation::Escape, true));
         let back: String = serde_json::from_str(&json).expect("valid JSON");
         assert_eq!(back, text(&all, Notation::Escape, false));
+    }
+
+    #[test]
+    fn keys_are_compared_as_printed() {
+        assert!(matches(b"a\0b", "a\\x00b", Notation::Escape));
+        assert!(matches(b"abc", "ab*", Notation::Escape));
+        assert!(!matches(b"abc", "ab", Notation::Escape));
     }
 
     #[test]

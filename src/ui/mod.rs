@@ -8,6 +8,7 @@ pub mod out;
 pub mod paint;
 pub mod plan;
 pub mod progress;
+pub mod replay;
 pub mod row;
 pub mod shell;
 pub mod text;

@@ -101,7 +101,7 @@ fn fixed(out: &mut Vec<u8>, field: &str, value: u64) {
     }
 }
 
-fn put(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
+pub(super) fn put(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
     // Writing into memory does not fail.
     out.write_fmt(args).ok();
 }
@@ -113,7 +113,7 @@ fn word(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
     }
 }
 
-fn string(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
+pub(super) fn string(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
     out.push(b'"');
     write(out, value, notation, true);
     out.push(b'"');
@@ -207,7 +207,7 @@ pub fn text(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation, limit: usize, 
     out.push(b'\n');
 }
 
-fn short(out: &mut Vec<u8>, value: &[u8], notation: Notation, limit: usize) {
+pub(super) fn short(out: &mut Vec<u8>, value: &[u8], notation: Notation, limit: usize) {
     write(out, &value[..value.len().min(limit)], notation, false);
     if value.len() > limit {
         put(out, format_args!("… ({} bytes)", value.len()));

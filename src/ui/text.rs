@@ -561,6 +561,7 @@ mod tests {
         assert_eq!(size(1), "1 byte");
         assert_eq!(size(1536), "1.5 KiB");
         assert_eq!(plural(2, "entry"), "2 entries");
+        assert_eq!(plural(2, "live key"), "2 live keys");
         assert_eq!(plural(1, "write"), "1 write");
     }
 

@@ -102,6 +102,11 @@ impl Replay<'_, '_> {
                             break 'log;
                         }
                         last_seq = found.seq;
+                        if found.seq == 0 {
+                            // Replay begins behind number 0, whatever carries it.
+                            at = found.end;
+                            continue;
+                        }
                         match (found.op, &mut pending) {
                             (5, _) if self.behaviour.batches => pending = Some(Pending::default()),
                             (3, _) => {
@@ -153,7 +158,7 @@ impl Replay<'_, '_> {
             let mut reader = Reader::new(self.files[file].src);
             while (nth, at) < to {
                 let Step::Record(found) = read(&mut reader, at) else { break };
-                if matches!(found.op, 1 | 2) {
+                if matches!(found.op, 1 | 2) && found.seq > 0 {
                     self.apply(file, at, &found);
                 }
                 at = found.end;

@@ -107,6 +107,23 @@ fn record(at: u64, len: u64, head: &Head) -> Record {
     Record { at, len, seq, next, txn: 0, kind: head.op, mark: mark(head.op) }
 }
 
+/// The two as [`LAYOUT`] has them, without going through it: replay asks this of every record.
+fn key_and_value(record: &[u8]) -> (Option<&[u8]>, Option<&[u8]>) {
+    let number = |bytes: &[u8], from: usize| -> Option<u32> {
+        Some(u32::from_le_bytes(*bytes.get(from..)?.first_chunk()?))
+    };
+    let parts = || {
+        let (_, rest) = record.split_at_checked(KEY as usize)?;
+        let (key, rest) = rest.split_at_checked(number(record, KEY_LEN as usize)? as usize)?;
+        let (_, value) = rest.split_at_checked(4)?;
+        Some((key, &value[..value.len().min(number(rest, 0)? as usize)]))
+    };
+    match parts() {
+        Some((key, value)) => (Some(key), Some(value)),
+        None => (LAYOUT.get(record, "key", None), LAYOUT.get(record, "value", None)),
+    }
+}
+
 /// CRC-32 over op, key and value of a record with these lengths.
 #[inline]
 fn checksum<B: Bytes>(b: &mut B, at: u64, op: u8, key_len: u64, val_len: u64) -> Result<u32, Fault> {
@@ -377,13 +394,19 @@ impl Format for DdiaWal {
     }
 
     fn entry<'a>(&self, _: Role, _: Option<&str>, record: &'a [u8], fix: Option<Fix>) -> Entry<'a> {
-        let fix = fix.map(|f| (f.field, f.inferred));
         let found = record.get(OP as usize).map_or(0, |&op| u64::from(op));
-        let op = fix.filter(|(field, _)| *field == OP_FIELD).map_or(found, |(_, inferred)| inferred);
+        let op = fix.filter(|fix| fix.field == OP_FIELD).map_or(found, |fix| fix.inferred);
+        let (key, value) = match fix {
+            None => key_and_value(record),
+            Some(Fix { field, inferred, .. }) => {
+                let field = |name| LAYOUT.get(record, name, Some((field, inferred)));
+                (field("key"), field("value"))
+            }
+        };
         Entry {
             op: OPS.iter().find(|(byte, _)| u64::from(*byte) == op).map_or("UNKNOWN", |(_, name)| name),
-            key: LAYOUT.get(record, "key", fix),
-            value: LAYOUT.get(record, "value", fix),
+            key,
+            value,
             ..Entry::default()
         }
     }

@@ -1,0 +1,166 @@
+//! Where a state goes besides the screen: which targets there are, and the engines as targets.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::analysis::{OpenLog, Report};
+use crate::engine::Error;
+use crate::engine::btree::{self, BTree};
+use crate::engine::lsm::{self, LsmTree};
+use crate::engine::storage::Directory;
+use crate::engine::wal::WalStore;
+use crate::io::interrupt;
+use crate::replay::state::{Lives, Sorted};
+use crate::replay::value_bytes;
+
+/// An engine that can be built from a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// The standalone write-ahead log.
+    Wal,
+    /// The B-tree.
+    Btree,
+    /// The LSM tree.
+    Lsm,
+}
+
+impl Engine {
+    /// Each with its word on the command line.
+    pub const ALL: [(&str, Engine); 3] =
+        [("wal", Engine::Wal), ("btree", Engine::Btree), ("lsm", Engine::Lsm)];
+}
+
+/// Where to write a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Lines of JSON.
+    Ndjson(PathBuf),
+    /// Rows of cells.
+    Csv(PathBuf),
+    /// The directory of an engine.
+    Engine(Engine, PathBuf),
+}
+
+impl Target {
+    /// Tells the kind of target by the engine asked for, or else by the ending.
+    ///
+    /// # Errors
+    /// When the two contradict each other, or neither tells.
+    pub fn new(path: &Path, engine: Option<Engine>) -> Result<Target> {
+        let ending = path.extension().and_then(|e| e.to_str());
+        let path = path.to_path_buf();
+        Ok(match (ending, engine) {
+            (Some(ending @ ("ndjson" | "csv")), Some(_)) => {
+                bail!("--into a file that ends in .{ending} needs no --engine: that is for a directory")
+            }
+            (Some("ndjson"), None) => Target::Ndjson(path),
+            (Some("csv"), None) => Target::Csv(path),
+            (_, Some(engine)) => Target::Engine(engine, path),
+            (_, None) => bail!(
+                "--into {}: a file must end in .ndjson or .csv, a directory needs --engine wal, btree or lsm",
+                path.display()
+            ),
+        })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        match self {
+            Target::Ndjson(path) | Target::Csv(path) | Target::Engine(_, path) => path,
+        }
+    }
+}
+
+/// Fills an empty directory with an engine that holds a state of `entries` keys.
+///
+/// # Errors
+/// When the engine cannot hold a key or a value: the first such key is named; when the directory cannot be written.
+pub fn build(
+    log: &OpenLog,
+    report: &Report,
+    state: &Sorted,
+    entries: u64,
+    engine: Engine,
+    dir: &Path,
+) -> Result<()> {
+    let note = RefCell::new(Note::default());
+    let left = usize::try_from(entries).unwrap_or(usize::MAX);
+    let feed = Feed { log, lives: state.iter()?, left, note: &note };
+    let storage = Directory::open(dir).with_context(|| dir.display().to_string())?;
+    let built = match engine {
+        Engine::Wal => WalStore::build(storage, next_seq(report), feed),
+        Engine::Btree => BTree::build(storage, btree::Options::default(), feed).and_then(BTree::close),
+        Engine::Lsm => LsmTree::build(storage, lsm::Options::default(), feed),
+    };
+    let Note { key, failure } = note.into_inner();
+    failure.map_or(Ok(()), Err)?;
+    match built {
+        Err(Error::Refused(why)) => bail!("key {}: {why}", key[..key.len().min(100)].escape_ascii()),
+        built => Ok(built?),
+    }
+}
+
+/// The number that the next record would get: an engine that goes on must not give one out twice.
+fn next_seq(report: &Report) -> u64 {
+    let numbers = report.conclusions.numbers.filter(|_| report.format.profile().numbered);
+    numbers.map_or(1, |(_, last)| last.saturating_add(1))
+}
+
+/// What an engine that is being built does not tell.
+#[derive(Default)]
+struct Note {
+    /// The key that it was given last.
+    key: Vec<u8>,
+    /// Why there were no more.
+    failure: Option<anyhow::Error>,
+}
+
+/// Keys and values for an engine; a failure ends them and is noted.
+struct Feed<'a> {
+    log: &'a OpenLog,
+    lives: Lives<'a>,
+    left: usize,
+    note: &'a RefCell<Note>,
+}
+
+impl Feed<'_> {
+    fn live(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
+        interrupt::check()?;
+        let Some(live) = self.lives.next().transpose()? else { return Ok(None) };
+        let mut value = Vec::new();
+        value_bytes(self.log, &live.value, &mut |piece| {
+            value.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(Some((live.key.into_owned(), value)))
+    }
+}
+
+impl Iterator for Feed<'_> {
+    type Item = (Vec<u8>, Vec<u8>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let live = self.live();
+        let mut note = self.note.borrow_mut();
+        match live {
+            Ok(Some((key, value))) => {
+                self.left = self.left.saturating_sub(1);
+                note.key.clone_from(&key);
+                Some((key, value))
+            }
+            Ok(None) => None,
+            Err(failure) => {
+                note.failure = Some(failure);
+                None
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Feed<'_> {}

@@ -1,0 +1,403 @@
+//! A state: the verdict for people, its measure as a document, its keys as rows.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Result;
+use serde::Serialize;
+
+use super::{Doc, NAME, Teller, error};
+use crate::cli::Format;
+use crate::fate::Standing;
+use crate::findings::plural;
+use crate::log::conclude::Place;
+use crate::log::region::Kind;
+use crate::replay::state::Sorted;
+use crate::replay::{Policy, Replayed, Wish};
+use crate::ui::bytes::printable;
+use crate::ui::json;
+use crate::ui::paint::Hue;
+use crate::ui::row::{cell, string};
+use crate::ui::shell::quote;
+use crate::ui::text::{middle, size};
+
+/// A state with its measure.
+pub struct Told<'a> {
+    /// As asked for.
+    pub wish: &'a Wish,
+    /// What came of it.
+    pub replayed: &'a Replayed,
+    /// Live keys.
+    pub entries: u64,
+    /// Their hash.
+    pub hash: String,
+    /// The number asked for by `--until`, whether or not anything lies behind it.
+    pub until: Option<u64>,
+    /// Where it was written to.
+    pub written: Option<&'a Path>,
+}
+
+/// The fields of the contract first, in its order.
+#[derive(Serialize)]
+pub(super) struct StateDoc<'a> {
+    policy: &'static str,
+    opens: bool,
+    engine_error: Option<&'a str>,
+    entries: u64,
+    records_applied: u64,
+    state_sha256: &'a str,
+    image_sha256: Option<&'a str>,
+    engine: Option<&'a str>,
+    left_out: Option<LeftOutDoc>,
+    until: Option<UntilDoc<'a>>,
+    spilled: bool,
+    written: Option<String>,
+}
+
+/// Records with data that do not count, and bytes that are no records.
+#[derive(Serialize)]
+struct LeftOutDoc {
+    uncommitted: u64,
+    incomplete_batch: u64,
+    undecided: u64,
+    repeated: u64,
+    foreign: u64,
+    stale: u64,
+    damaged_ranges: u64,
+    damaged_bytes: u64,
+}
+
+/// What `--until` cut off; without a place nothing was.
+#[derive(Serialize)]
+struct UntilDoc<'a> {
+    seq: String,
+    file: Option<&'a str>,
+    offset: Option<u64>,
+    records: u64,
+}
+
+impl<'a> Teller<'a> {
+    /// Damaged ranges and their bytes, up to the cut.
+    fn damage(&self, wish: &Wish) -> (u64, u64) {
+        let until = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
+        let inside = |file, at| until.is_none_or(|until| Place { file, at } < until);
+        let files = self.report.files.iter().enumerate().filter(|(_, f)| f.role.counts());
+        let regions = files.flat_map(|(i, f)| f.survey.regions.as_slice().iter().map(move |r| (i, r)));
+        let bad = |kind| matches!(kind, Kind::Damage | Kind::Torn | Kind::Unreadable | Kind::Mixed);
+        let bad = regions.filter(|(file, r)| bad(r.kind) && inside(*file, r.at));
+        bad.fold((0, 0), |(n, bytes), (_, r)| (n + 1, bytes + r.len))
+    }
+
+    pub(super) fn state_doc<'t>(&self, told: &'t Told<'_>) -> StateDoc<'t>
+    where
+        'a: 't,
+    {
+        let (wish, replayed) = (told.wish, told.replayed);
+        let of = |standing| replayed.left_out.count(standing);
+        let (damaged_ranges, damaged_bytes) = self.damage(wish);
+        let left_out = LeftOutDoc {
+            uncommitted: of(Standing::Uncommitted),
+            incomplete_batch: of(Standing::Incomplete),
+            undecided: of(Standing::Undecided),
+            repeated: of(Standing::Repeated),
+            foreign: of(Standing::Foreign),
+            stale: of(Standing::Stale),
+            damaged_ranges,
+            damaged_bytes,
+        };
+        let by_engine = replayed.policy == Policy::Engine;
+        let until = told.until.map(|seq| {
+            let place = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
+            UntilDoc {
+                seq: seq.to_string(),
+                file: place.map(|place| self.file(place)),
+                offset: place.map(|place| place.at),
+                records: wish.until.map_or(0, |cut| cut.records),
+            }
+        });
+        StateDoc {
+            policy: replayed.policy.word(),
+            opens: replayed.opens,
+            engine_error: replayed.error.as_deref(),
+            entries: told.entries,
+            records_applied: replayed.applied,
+            state_sha256: &told.hash,
+            image_sha256: None,
+            engine: wish.engine.as_deref().filter(|_| by_engine),
+            left_out: (!by_engine).then_some(left_out),
+            until,
+            spilled: replayed.state.spilled(),
+            written: told.written.map(|path| path.display().to_string()),
+        }
+    }
+
+    /// A state in the format asked for: the verdict, or every key.
+    ///
+    /// # Errors
+    /// When a value cannot be read any more, or `out` fails.
+    pub fn state(&self, out: &mut dyn Write, format: Format, told: &Told<'_>) -> Result<()> {
+        match format {
+            Format::Text => self.state_text(out, told),
+            Format::Json => {
+                let (schema, body) = (Some("walmedic.replay/1"), self.state_doc(told));
+                json::line(out, &Doc { what: None, schema, body, head: Some(self.head()) })
+            }
+            Format::Ndjson => self.state_ndjson(out, told),
+            Format::Csv => self.state_csv(out, &told.replayed.state),
+        }
+    }
+
+    /// `meta`, a line for each live key, `summary`.
+    ///
+    /// # Errors
+    /// When a value cannot be read any more, or `out` fails.
+    pub fn state_ndjson(&self, out: &mut dyn Write, told: &Told<'_>) -> Result<()> {
+        self.meta(out, "walmedic.replay/1")?;
+        let mut line = Vec::new();
+        for live in told.replayed.state.iter()? {
+            let live = live?;
+            line.clear();
+            line.extend_from_slice(b"{\"type\":\"entry\",\"key\":");
+            string(&mut line, &live.key, self.notation);
+            line.extend_from_slice(b",\"value\":");
+            self.json_value(out, &mut line, Some(&live.value))?;
+            self.json_place(&mut line, live.place, self.seq(live.place));
+            line.extend_from_slice(b"}\n");
+            out.write_all(&line)?;
+        }
+        let body = self.state_doc(told);
+        json::line(out, &Doc { what: Some("summary"), schema: None, body, head: None })
+    }
+
+    /// A header, and a row for each live key.
+    ///
+    /// # Errors
+    /// When a value cannot be read any more, or `out` fails.
+    pub fn state_csv(&self, out: &mut dyn Write, state: &Sorted) -> Result<()> {
+        out.write_all(b"key,value,file,offset,seq\n")?;
+        let mut line = Vec::new();
+        for live in state.iter()? {
+            let live = live?;
+            line.clear();
+            cell(&mut line, &live.key, self.notation);
+            line.push(b',');
+            self.csv_side(&mut line, Some(&live))?;
+            line.push(b'\n');
+            out.write_all(&line)?;
+        }
+        Ok(())
+    }
+
+    fn state_text(&self, out: &mut dyn Write, told: &Told<'_>) -> Result<()> {
+        let replayed = told.replayed;
+        let (word, hue) = match replayed.policy {
+            _ if !replayed.opens => ("REFUSED", Hue::Bad),
+            Policy::Engine => ("ENGINE", Hue::Kept),
+            Policy::Committed => ("COMMITTED", Hue::Good),
+            Policy::Salvage => ("SALVAGE", Hue::Odd),
+        };
+        self.title(out, word, hue)?;
+        self.paragraph(out, &self.sentences(told))?;
+        writeln!(out, "  state sha256 {}", told.hash)?;
+        match told.written {
+            Some(path) => Ok(writeln!(out, "  Written to {}", printable(&path.display().to_string()))?),
+            None => self.next(out, told),
+        }
+    }
+
+    fn sentences(&self, told: &Told<'_>) -> Vec<String> {
+        let replayed = told.replayed;
+        let kept =
+            format!("{} applied, {}.", self.record(replayed.applied), plural(told.entries, "live key"));
+        let intact = self.report.forecast.as_ref().map_or(0, |f| f.intact);
+        let mut lines = match replayed.policy {
+            Policy::Engine if !replayed.opens => vec![
+                format!("The engine would refuse to open it: {}.", error(replayed)),
+                format!("So it would hold nothing, and {} intact and committed.", are(&self.record(intact), intact)),
+            ],
+            Policy::Engine => vec!["What the engine would hold after its next open, its mistakes included.".into(), kept],
+            Policy::Committed => vec![
+                "Every intact committed record, past damage too; a transaction that lost a member is left out whole."
+                    .into(),
+                kept,
+            ],
+            Policy::Salvage => vec![
+                "Every intact record, those of unfinished and broken transactions included.".into(),
+                kept,
+            ],
+        };
+        if replayed.policy == Policy::Engine {
+            lines.extend(self.engine_against(replayed, intact));
+        } else {
+            lines.extend(self.cut(told));
+            lines.extend(self.left_out(told));
+            lines.extend(self.engine_beside(told));
+        }
+        if self.verbose && replayed.state.spilled() {
+            lines.push("The state was larger than --memory: it went to a temporary file.".into());
+        }
+        lines
+    }
+
+    fn engine_against(&self, replayed: &Replayed, intact: u64) -> Option<String> {
+        let applied = replayed.applied;
+        match (replayed.opens, applied.checked_sub(intact)) {
+            (false, _) | (_, Some(0)) => None,
+            (_, Some(more)) => Some(format!("That is {more} more than are intact and committed.")),
+            (_, None) => Some(format!(
+                "{} intact and committed: it would silently lose {}.",
+                are(&self.record(intact), intact),
+                intact - applied
+            )),
+        }
+    }
+
+    /// What the engine would do, beside a state that is not the engine's.
+    fn engine_beside(&self, told: &Told<'_>) -> Option<String> {
+        let (intact, _) = self.at_stake(told).filter(|(_, lost)| *lost > 0)?;
+        let engine = &self.report.forecast.as_ref()?.engine;
+        Some(match &engine.error {
+            Some(error) if !engine.opens => {
+                format!("The engine itself would refuse to open this log: {error}.")
+            }
+            _ => format!(
+                "The engine itself would apply {} of the {} intact and committed.",
+                engine.records,
+                self.record(intact)
+            ),
+        })
+    }
+
+    /// Records intact and committed, and how many of them opening the engine would lose. What lies there a second time
+    /// counts once.
+    fn at_stake(&self, told: &Told<'_>) -> Option<(u64, u64)> {
+        let forecast = self.report.forecast.as_ref()?;
+        let repeated = told.replayed.left_out.count(Standing::Repeated);
+        let intact = forecast.intact.saturating_sub(repeated);
+        let kept = if forecast.engine.opens { forecast.engine.records } else { 0 };
+        Some((intact, intact.saturating_sub(kept)))
+    }
+
+    fn left_out(&self, told: &Told<'_>) -> Vec<String> {
+        let (wish, left) = (told.wish, told.replayed.left_out);
+        let undecided = left.count(Standing::Undecided);
+        let groups = [
+            (left.count(Standing::Uncommitted), "uncommitted"),
+            (left.count(Standing::Incomplete), "of transactions that lost a member"),
+            (undecided, "undecided"),
+            (left.count(Standing::Repeated), "repeated"),
+            (left.count(Standing::Foreign), "of another log"),
+            (left.count(Standing::Stale), "of an older generation"),
+        ];
+        let mut parts: Vec<String> =
+            groups.iter().filter(|g| g.0 > 0).map(|(n, what)| format!("{n} {what}")).collect();
+        let (ranges, bytes) = self.damage(wish);
+        if ranges > 0 {
+            parts.push(format!("{} ({})", plural(ranges, "damaged range"), size(bytes)));
+        }
+        let mut lines = Vec::new();
+        if !parts.is_empty() {
+            lines.push(format!("Left out: {}.", parts.join(", ")));
+        }
+        if undecided > 0 {
+            lines.push(
+                "Undecided: they lie behind the last COMMIT, and nothing tells single writes from a batch that was \
+                 never finished; --undecided keep takes them."
+                    .into(),
+            );
+        }
+        let all = self.report.conclusions.undecided;
+        if all > 0 && wish.until.is_none() && (wish.undecided || wish.policy == Policy::Salvage) {
+            lines.push(format!(
+                "Among them {} behind the last COMMIT: nothing tells single writes from a batch that was never finished.",
+                self.record(all)
+            ));
+        }
+        lines
+    }
+
+    /// What `--until` did.
+    pub(super) fn cut(&self, told: &Told<'_>) -> Vec<String> {
+        let wish = told.wish;
+        let (seq, cut) = match (told.until, wish.until) {
+            (None, _) => return Vec::new(),
+            (Some(seq), None) => {
+                return vec![format!("No record has a number above {seq}: nothing is cut off.")];
+            }
+            (Some(seq), Some(cut)) => (seq, cut),
+        };
+        let place = cut.place(wish.policy, wish.undecided);
+        let mut lines = vec![format!(
+            "Up to seq {seq}: cut off are {} with data from {}, byte {} on{}.",
+            self.record(cut.records),
+            middle(self.file(place), NAME),
+            place.at,
+            if cut.transaction { ", where the transaction begins that reaches past it" } else { "" }
+        )];
+        if cut.undecided.is_some() {
+            lines.push(if place == cut.at {
+                "Nothing tells which transactions reach past it: one may be cut in two.".into()
+            } else {
+                "Nothing tells which transactions reach past it: what follows the last COMMIT before it is cut off, too \
+                 (--undecided keep takes it)."
+                    .into()
+            });
+        }
+        lines
+    }
+
+    /// The options that make this state.
+    fn same_again(&self, told: &Told<'_>) -> String {
+        let wish = told.wish;
+        let mut options = match wish.policy {
+            Policy::Committed => String::new(),
+            policy => format!(" --policy {}", policy.word()),
+        };
+        if let (Policy::Engine, Some(engine)) = (wish.policy, &wish.engine) {
+            options += &format!(" --engine {}", printable(engine));
+        }
+        if let Some(seq) = told.until {
+            options += &format!(" --until {seq}");
+        }
+        if wish.undecided {
+            options += " --undecided keep";
+        }
+        options
+    }
+
+    fn next(&self, out: &mut dyn Write, told: &Told<'_>) -> Result<()> {
+        if self.quiet || self.report.path == "-" {
+            return Ok(());
+        }
+        let log = format!("{}{}", quote(&self.report.place), self.options);
+        let at_stake = self.at_stake(told).is_some_and(|(_, lost)| lost > 0);
+        let mut steps = Vec::new();
+        if at_stake {
+            steps.push((
+                format!("walmedic replay {log} --diff engine,committed"),
+                "key by key what opening the engine would lose",
+            ));
+        }
+        if told.entries > 0 && told.replayed.opens {
+            let same = self.same_again(told);
+            steps.push((
+                format!("walmedic replay {log}{same} --into state.ndjson"),
+                "write the live keys to a new file",
+            ));
+        }
+        if at_stake || self.damage(told.wish).0 > 0 {
+            steps.push((format!("walmedic repair {log}"), "the plan of a copy that the engine opens"));
+        }
+        if !steps.is_empty() {
+            writeln!(out, "\n  {}", self.paint.strong("Next:"))?;
+        }
+        for (command, why) in steps {
+            writeln!(out, "    {command}\n        {why}")?;
+        }
+        Ok(())
+    }
+}
+
+fn are(counted: &str, n: u64) -> String {
+    format!("{counted} {}", if n == 1 { "is" } else { "are" })
+}
