@@ -512,7 +512,8 @@ impl Sink for Surveyor {
             self.survey.regions.push(Region {
                 at: recovery.from,
                 len: recovery.resume - recovery.from,
-                kind: recovery.kind,
+                // One whose operation was tried out is left out like any other damage.
+                kind: if recovery.record.is_some() { Kind::Damage } else { recovery.kind },
                 cause: Some(recovery.cause),
                 fix: recovery.record.map(|(_, fix)| fix),
                 records: 0,

@@ -53,6 +53,8 @@ pub trait Sink {
     /// # Errors
     /// What keeps it from taking it.
     fn edit(&mut self, edit: Edit<'_>) -> Result<()>;
+    /// Nothing in this file has to be looked at: all its records are kept.
+    fn untouched(&mut self, _file: usize) {}
     /// These numbers are stated as missing.
     fn missing(&mut self, _first: u64, _last: u64) {}
     /// A record was looked at: what becomes of it.
@@ -91,7 +93,7 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
     let order = written_order(report);
     // What the engine counts on from, even where the records of the last numbers are left out.
     let highest = report.conclusions.numbers.map(|n| n.1).filter(|_| rule.to.is_none());
-    let mut numbers = Numbers { last: None, time: None, renumber: rule.renumber };
+    let mut numbers = Numbers { last: None, highest: 0, time: None, renumber: rule.renumber };
     for (nth, &file) in order.iter().enumerate() {
         sink.file(file)?;
         let bound = |place: Option<Place>, none: u64, before: u64, behind: u64| match place {
@@ -106,6 +108,7 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
         let mut editor = Editor::new(log, report, file, sink, &mut numbers, from..to.min(halt).min(size));
         if rule.verbatim || !editor.needs_a_look() {
             editor.whole()?;
+            sink.untouched(file);
         } else {
             let undecided = rule.undecided;
             walk_file(log, report, file, u64::MAX, &mut |item| editor.item(item, undecided))?;
@@ -117,11 +120,19 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
 
 /// What has to go on from file to file.
 struct Numbers {
-    /// The last number kept.
+    /// The last number kept, and the highest.
     last: Option<u64>,
+    /// See `last`.
+    highest: u64,
     /// Bits of the last timestamp kept.
     time: Option<u64>,
     renumber: bool,
+}
+
+impl Numbers {
+    fn keep(&mut self, seq: u64) {
+        (self.last, self.highest) = (Some(seq), self.highest.max(seq));
+    }
 }
 
 /// Makes the edits of one file.
@@ -231,19 +242,19 @@ impl<'a, 's> Editor<'a, 's> {
         let due = self.numbers.last.map(|last| last.saturating_add(1));
         let Some(seq) = item.seq() else {
             let seq = due.unwrap_or(1);
-            self.numbers.last = Some(seq);
+            self.numbers.keep(seq);
             return Ok(chosen("seq", item.record.seq, seq));
         };
         let width = item.record.next.saturating_sub(item.record.seq).max(1);
         match due {
             Some(due) if seq > due => self.state_gap(due, seq - 1)?,
             Some(due) if seq < due && self.numbers.renumber => {
-                self.numbers.last = Some(due);
+                self.numbers.keep(due);
                 return Ok(chosen("seq", seq, due));
             }
             _ => {}
         }
-        self.numbers.last = Some(seq.saturating_add(width - 1));
+        self.numbers.keep(seq.saturating_add(width - 1));
         Ok(None)
     }
 
@@ -314,10 +325,8 @@ impl<'a, 's> Editor<'a, 's> {
     /// The rest of the file, and what stands at its end.
     fn finish(&mut self, highest: Option<u64>) -> Result<()> {
         self.between(self.report.files[self.file].bytes)?;
-        let last = self.numbers.last.unwrap_or(0);
-        if let Some(highest) = highest.filter(|&highest| last < highest) {
-            self.state_gap(last + 1, highest)?;
-            self.numbers.last = Some(highest);
+        if let Some(highest) = highest.filter(|&highest| self.numbers.highest < highest) {
+            self.state_gap(self.numbers.highest + 1, highest)?;
         }
         if let Some(seal) = self.seal.take() {
             self.flush()?;

@@ -13,6 +13,7 @@ use crate::codec::hex;
 use crate::fate::Standing;
 use crate::format::Role;
 use crate::log::bytes::{ReadAt, Reader};
+use crate::log::conclude::RepeatKind;
 use crate::log::finding::{Class, Code};
 use crate::log::record::Mark;
 use crate::log::survey::MAX_LISTED;
@@ -45,6 +46,8 @@ pub struct Plan {
     pub lost: bool,
     /// Numbers stated as missing.
     pub missing: Vec<(u64, u64)>,
+    /// Numbers fall back somewhere, which an engine may not go beyond, and are left as they are.
+    pub falls_back: bool,
     /// Keys that records left out are about; `None`: more than are counted.
     pub keys: Option<u64>,
     /// Writes that the engine will keep; `None`: damage stays, and nobody has asked it.
@@ -177,6 +180,7 @@ impl Plan {
             inserted: 0,
             lost: false,
             missing: Vec::new(),
+            falls_back: false,
             keys: Some(0),
             after: None,
         };
@@ -184,12 +188,13 @@ impl Plan {
             plan.rebuild(report);
             return Ok(plan);
         }
-        let mut planner = Planner { plan: &mut plan, file: 0, keys: HashSet::new() };
+        let mut planner = Planner { plan: &mut plan, report, verbatim: rule.verbatim, file: 0, keys: HashSet::new() };
         edits(log, report, rule, &mut planner)?;
         if rule.verbatim {
             planner.count(log, report, rule)?;
         }
-        let sound = !rule.verbatim || cut_is_sound(report, rule);
+        plan.falls_back = !rule.verbatim && !rule.renumber && falls_back(report);
+        let sound = if rule.verbatim { cut_is_sound(report, rule) } else { !plan.falls_back };
         plan.after = sound.then_some(plan.kept.data);
         plan.leave_out(report, rule);
         plan.hints(report);
@@ -290,6 +295,12 @@ impl Plan {
     }
 }
 
+/// Whether records that count carry numbers that others in front of them have already.
+fn falls_back(report: &Report) -> bool {
+    let repeats = report.conclusions.repeats.iter();
+    repeats.into_iter().any(|r| matches!(r.kind, RepeatKind::Reset | RepeatKind::Reused))
+}
+
 /// Whether nothing is wrong in what a cut leaves.
 fn cut_is_sound(report: &Report, rule: &Rule) -> bool {
     let to = rule.to.map_or((usize::MAX, 0), |to| (to.file, to.at));
@@ -325,6 +336,8 @@ pub fn sha256(src: &dyn ReadAt) -> Result<String> {
 /// Counts edits, and lists as many as the bound allows.
 struct Planner<'p> {
     plan: &'p mut Plan,
+    report: &'p Report,
+    verbatim: bool,
     file: usize,
     /// Hashes of the keys of records that are left out.
     keys: HashSet<u64>,
@@ -410,6 +423,17 @@ impl Sink for Planner<'_> {
             file.unlisted += 1
         }
         Ok(())
+    }
+
+    fn untouched(&mut self, file: usize) {
+        // A cut counts by itself, record by record.
+        if !self.verbatim {
+            let survey = &self.report.files[file].survey;
+            let (before, after, recovered) = survey.counts();
+            self.plan.kept.records += before + after + recovered;
+            self.plan.kept.data += survey.data + survey.recovered_data;
+            self.plan.kept.commits += survey.commits;
+        }
     }
 
     fn missing(&mut self, first: u64, last: u64) {

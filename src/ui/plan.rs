@@ -151,6 +151,11 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     if plan.damaged > 0 {
         said.push(format!("Leaves out {} of damage.", size(plan.damaged)));
     }
+    if plan.falls_back {
+        let say = "Numbers start again in this log and are left as they are, and an engine may stop there: \
+                   --renumber gives those records new ones.";
+        said.push(say.into());
+    }
     if let (Some(forecast), Some(after)) = (&report.forecast, plan.after) {
         let now = match forecast.engine.opens {
             true => format!("would keep {}", plural(forecast.engine.records, "write")),
