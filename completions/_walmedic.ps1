@@ -35,7 +35,9 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('dump', 'dump', [CompletionResultType]::ParameterValue, 'The records, filtered, each with its fate; or annotated hex')
             [CompletionResult]::new('gaps', 'gaps', [CompletionResultType]::ParameterValue, 'Missing, repeated and overlapping sequence ranges, each with its likely cause')
             [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'The state after recovery, by policy, and where policies differ')
+            [CompletionResult]::new('truncate', 'truncate', [CompletionResultType]::ParameterValue, 'Cut the log at a chosen point, whole transactions only')
             [CompletionResult]::new('repair', 'repair', [CompletionResultType]::ParameterValue, 'A copy that verifies clean and holds everything intact and committed')
+            [CompletionResult]::new('undo', 'undo', [CompletionResultType]::ParameterValue, 'Put back, byte for byte, what an in-place truncate or repair changed')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'What a finding code means, and what to do about it')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Completions for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'The manual page')
@@ -137,6 +139,36 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'walmedic;truncate' {
+            [CompletionResult]::new('--as', '--as', [CompletionResultType]::ParameterName, 'Read as this format instead of recognising it')
+            [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Revision of the format, where the bytes do not tell it')
+            [CompletionResult]::new('--stdin-name', '--stdin-name', [CompletionResultType]::ParameterName, 'Name that standard input would have as a file')
+            [CompletionResult]::new('-j', '-j', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--threads', '--threads', [CompletionResultType]::ParameterName, 'Threads [default: one per core]; the output does not depend on it')
+            [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Cut at this offset (decimal or 0x…), of the last file or the one that --file names')
+            [CompletionResult]::new('--after-seq', '--after-seq', [CompletionResultType]::ParameterName, 'Keep this sequence number and those before it')
+            [CompletionResult]::new('--before-seq', '--before-seq', [CompletionResultType]::ParameterName, 'Drop the records before this sequence number: the start of the log, not its end')
+            [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'The file that --at is about')
+            [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write a new copy; it must not exist yet')
+            [CompletionResult]::new('--backup', '--backup', [CompletionResultType]::ParameterName, 'Where --in-place puts the originals and the undo record [default: beside the log]')
+            [CompletionResult]::new('--plan', '--plan', [CompletionResultType]::ParameterName, 'Only if this plan, as printed with --format json, still fits')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print the plan')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
+            [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile')
+            [CompletionResult]::new('--at-damage', '--at-damage', [CompletionResultType]::ParameterName, 'Cut where the first damage begins')
+            [CompletionResult]::new('--last-commit', '--last-commit', [CompletionResultType]::ParameterName, 'Cut behind the last committed record in front of any damage')
+            [CompletionResult]::new('--force-partial', '--force-partial', [CompletionResultType]::ParameterName, 'Cut through a transaction or record, too')
+            [CompletionResult]::new('--apply', '--apply', [CompletionResultType]::ParameterName, 'Do it; without this only the plan is shown')
+            [CompletionResult]::new('--in-place', '--in-place', [CompletionResultType]::ParameterName, 'Change the log itself, after a verified backup')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
         'walmedic;repair' {
             [CompletionResult]::new('--as', '--as', [CompletionResultType]::ParameterName, 'Read as this format instead of recognising it')
             [CompletionResult]::new('--revision', '--revision', [CompletionResultType]::ParameterName, 'Revision of the format, where the bytes do not tell it')
@@ -146,6 +178,7 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('--strategy', '--strategy', [CompletionResultType]::ParameterName, 'What to keep')
             [CompletionResult]::new('--undecided', '--undecided', [CompletionResultType]::ParameterName, 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Write a new copy; it must not exist yet')
+            [CompletionResult]::new('--backup', '--backup', [CompletionResultType]::ParameterName, 'Where --in-place puts the originals and the undo record [default: beside the log]')
             [CompletionResult]::new('--plan', '--plan', [CompletionResultType]::ParameterName, 'Only if this plan, as printed with --format json, still fits')
             [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'How to print the plan')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
@@ -154,6 +187,17 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('--renumber', '--renumber', [CompletionResultType]::ParameterName, 'Give records new numbers where the numbers fall back')
             [CompletionResult]::new('--apply', '--apply', [CompletionResultType]::ParameterName, 'Do it; without this only the plan is shown')
             [CompletionResult]::new('--in-place', '--in-place', [CompletionResultType]::ParameterName, 'Change the log itself, after a verified backup')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'walmedic;undo' {
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
+            [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')
@@ -201,7 +245,9 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('dump', 'dump', [CompletionResultType]::ParameterValue, 'The records, filtered, each with its fate; or annotated hex')
             [CompletionResult]::new('gaps', 'gaps', [CompletionResultType]::ParameterValue, 'Missing, repeated and overlapping sequence ranges, each with its likely cause')
             [CompletionResult]::new('replay', 'replay', [CompletionResultType]::ParameterValue, 'The state after recovery, by policy, and where policies differ')
+            [CompletionResult]::new('truncate', 'truncate', [CompletionResultType]::ParameterValue, 'Cut the log at a chosen point, whole transactions only')
             [CompletionResult]::new('repair', 'repair', [CompletionResultType]::ParameterValue, 'A copy that verifies clean and holds everything intact and committed')
+            [CompletionResult]::new('undo', 'undo', [CompletionResultType]::ParameterValue, 'Put back, byte for byte, what an in-place truncate or repair changed')
             [CompletionResult]::new('explain', 'explain', [CompletionResultType]::ParameterValue, 'What a finding code means, and what to do about it')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Completions for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'The manual page')
@@ -220,7 +266,13 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
         'walmedic;help;replay' {
             break
         }
+        'walmedic;help;truncate' {
+            break
+        }
         'walmedic;help;repair' {
+            break
+        }
+        'walmedic;help;undo' {
             break
         }
         'walmedic;help;explain' {

@@ -40,6 +40,12 @@ _walmedic() {
             walmedic,replay)
                 cmd="walmedic__subcmd__replay"
                 ;;
+            walmedic,truncate)
+                cmd="walmedic__subcmd__truncate"
+                ;;
+            walmedic,undo)
+                cmd="walmedic__subcmd__undo"
+                ;;
             walmedic,verify)
                 cmd="walmedic__subcmd__verify"
                 ;;
@@ -67,6 +73,12 @@ _walmedic() {
             walmedic__subcmd__help,replay)
                 cmd="walmedic__subcmd__help__subcmd__replay"
                 ;;
+            walmedic__subcmd__help,truncate)
+                cmd="walmedic__subcmd__help__subcmd__truncate"
+                ;;
+            walmedic__subcmd__help,undo)
+                cmd="walmedic__subcmd__help__subcmd__undo"
+                ;;
             walmedic__subcmd__help,verify)
                 cmd="walmedic__subcmd__help__subcmd__verify"
                 ;;
@@ -77,7 +89,7 @@ _walmedic() {
 
     case "${cmd}" in
         walmedic)
-            opts="-q -v -h -V --quiet --verbose --color --progress --help --version verify dump gaps replay repair explain completions man help"
+            opts="-q -v -h -V --quiet --verbose --color --progress --help --version verify dump gaps replay truncate repair undo explain completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -275,7 +287,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__help)
-            opts="verify dump gaps replay repair explain completions man help"
+            opts="verify dump gaps replay truncate repair undo explain completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -400,6 +412,34 @@ _walmedic() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        walmedic__subcmd__help__subcmd__truncate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        walmedic__subcmd__help__subcmd__undo)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         walmedic__subcmd__help__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -437,7 +477,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__repair)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --strategy --undecided --renumber --apply --output --in-place --plan --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --strategy --undecided --renumber --apply --output --in-place --backup --plan --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -472,6 +512,10 @@ _walmedic() {
                     return 0
                     ;;
                 --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backup)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -565,6 +609,102 @@ _walmedic() {
                     COMPREPLY=($(compgen -W "text json ndjson csv" -- "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        walmedic__subcmd__truncate)
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --at-damage --last-commit --at --after-seq --before-seq --file --force-partial --apply --output --in-place --backup --plan --format --quiet --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --as)
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal" -- "${cur}"))
+                    return 0
+                    ;;
+                --revision)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stdin-name)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --threads)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --after-seq)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --before-seq)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --backup)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --plan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json ndjson csv" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --progress)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        walmedic__subcmd__undo)
+            opts="-q -v -h --quiet --verbose --color --progress --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

@@ -38,7 +38,9 @@ complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "verify" -d 'Is th
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "dump" -d 'The records, filtered, each with its fate; or annotated hex'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "gaps" -d 'Missing, repeated and overlapping sequence ranges, each with its likely cause'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "replay" -d 'The state after recovery, by policy, and where policies differ'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "truncate" -d 'Cut the log at a chosen point, whole transactions only'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "repair" -d 'A copy that verifies clean and holds everything intact and committed'
+complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "undo" -d 'Put back, byte for byte, what an in-place truncate or repair changed'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "explain" -d 'What a finding code means, and what to do about it'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "completions" -d 'Completions for a shell'
 complete -c walmedic -n "__fish_walmedic_needs_command" -f -a "man" -d 'The manual page'
@@ -177,6 +179,41 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l map -d 'Map
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s v -l verbose -d 'Say more: every file of a long list, every note'
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l as -d 'Read as this format instead of recognising it' -r -f -a "bitcask\t''
+bitcask-hash\t''
+bitcask-log\t''
+ddia-btree\t''
+ddia-lsm\t''
+ddia-wal\t''"
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l stdin-name -d 'Name that standard input would have as a file' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l at -d 'Cut at this offset (decimal or 0x…), of the last file or the one that --file names' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l after-seq -d 'Keep this sequence number and those before it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l before-seq -d 'Drop the records before this sequence number: the start of the log, not its end' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l file -d 'The file that --at is about' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l output -d 'Write a new copy; it must not exist yet' -r -F
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l backup -d 'Where --in-place puts the originals and the undo record [default: beside the log]' -r -F
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l plan -d 'Only if this plan, as printed with --format json, still fits' -r -F
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l format -d 'How to print the plan' -r -f -a "text\t'For people'
+json\t'One document'
+ndjson\t'One object a line: `meta` first, `summary` last'
+csv\t'One line a row, with a header'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l at-damage -d 'Cut where the first damage begins'
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l last-commit -d 'Cut behind the last committed record in front of any damage'
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l force-partial -d 'Cut through a transaction or record, too'
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l apply -d 'Do it; without this only the plan is shown'
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l in-place -d 'Change the log itself, after a verified backup'
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l as -d 'Read as this format instead of recognising it' -r -f -a "bitcask\t''
 bitcask-hash\t''
 bitcask-log\t''
@@ -192,6 +229,7 @@ tail\t'Everything; only a torn end is cut off'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l undecided -d 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch' -r -f -a "keep\t'They count'
 drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l output -d 'Write a new copy; it must not exist yet' -r -F
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l backup -d 'Where --in-place puts the originals and the undo record [default: beside the log]' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l plan -d 'Only if this plan, as printed with --format json, still fits' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l format -d 'How to print the plan' -r -f -a "text\t'For people'
 json\t'One document'
@@ -210,6 +248,15 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l in-place -d
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s v -l verbose -d 'Say more: every file of a long list, every note'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand undo" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand undo" -l progress -d 'Progress on standard error' -r -f -a "auto\t'On a terminal'
+always\t'Always'
+never\t'Never'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand undo" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
+complete -c walmedic -n "__fish_walmedic_using_subcommand undo" -s v -l verbose -d 'Say more: every file of a long list, every note'
+complete -c walmedic -n "__fish_walmedic_using_subcommand undo" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c walmedic -n "__fish_walmedic_using_subcommand explain" -l format -d 'How to print it' -r -f -a "text\t'For people'
 json\t'One document'
 markdown\t'For a page of documentation'"
@@ -240,12 +287,14 @@ never\t'Never'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand man" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
 complete -c walmedic -n "__fish_walmedic_using_subcommand man" -s v -l verbose -d 'Say more: every file of a long list, every note'
 complete -c walmedic -n "__fish_walmedic_using_subcommand man" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "verify" -d 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "dump" -d 'The records, filtered, each with its fate; or annotated hex'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "gaps" -d 'Missing, repeated and overlapping sequence ranges, each with its likely cause'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "replay" -d 'The state after recovery, by policy, and where policies differ'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "repair" -d 'A copy that verifies clean and holds everything intact and committed'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "explain" -d 'What a finding code means, and what to do about it'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "completions" -d 'Completions for a shell'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "man" -d 'The manual page'
-complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay repair explain completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "verify" -d 'Is this log sound? Every damaged range, gap and orphan; what the engine would keep'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "dump" -d 'The records, filtered, each with its fate; or annotated hex'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "gaps" -d 'Missing, repeated and overlapping sequence ranges, each with its likely cause'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "replay" -d 'The state after recovery, by policy, and where policies differ'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "truncate" -d 'Cut the log at a chosen point, whole transactions only'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "repair" -d 'A copy that verifies clean and holds everything intact and committed'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "undo" -d 'Put back, byte for byte, what an in-place truncate or repair changed'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "explain" -d 'What a finding code means, and what to do about it'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "completions" -d 'Completions for a shell'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "man" -d 'The manual page'
+complete -c walmedic -n "__fish_walmedic_using_subcommand help; and not __fish_seen_subcommand_from verify dump gaps replay truncate repair undo explain completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

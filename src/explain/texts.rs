@@ -322,7 +322,7 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
         causes: &[
             "walmedic repair could not bring the records of these numbers back, or left out an unfinished batch.",
         ],
-        walmedic: "Only a note, and no gap: the loss was reported when the log was repaired. To the engine the record is a \
+        walmedic: "Only a note. It is no gap any more: the loss was reported when the log was repaired. To the engine the record is a \
                    CHECKPOINT, which it ignores.",
         risk: "Whoever reads only the repaired log may not know what was lost; the original and the plan tell.",
         next: &[NUMBERS, OLDER_COPY],

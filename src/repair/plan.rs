@@ -188,7 +188,8 @@ impl Plan {
             plan.rebuild(report);
             return Ok(plan);
         }
-        let mut planner = Planner { plan: &mut plan, report, verbatim: rule.verbatim, file: 0, keys: HashSet::new() };
+        let mut planner =
+            Planner { plan: &mut plan, report, verbatim: rule.verbatim, file: 0, keys: HashSet::new() };
         edits(log, report, rule, &mut planner)?;
         if rule.verbatim {
             planner.count(log, report, rule)?;
