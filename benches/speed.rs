@@ -170,9 +170,55 @@ fn main() {
             peak
         );
     }
+    if words.is_empty() || words.iter().any(|w| "repair truncate".contains(w.as_str())) {
+        recovery(&home, binary, runs, mib << 20);
+    }
     if words.is_empty() || words.iter().any(|w| "start-up".contains(w.as_str())) {
         start_up(&home, binary);
     }
+}
+
+/// A repair into a copy beside `cp` and `sync` of the same log, and the cut of a torn end where the log lies.
+fn recovery(home: &Path, binary: &Path, runs: usize, bytes: u64) {
+    for (name, log, maker) in [
+        ("repair-1pc", "damaged", wal_damaged as fn(&mut dyn Write, &mut Random, u64)),
+        ("repair-torn", "torn", wal_torn),
+    ] {
+        let source = home.join(log).join("000001.wal");
+        if fs::metadata(&source).map_or(0, |m| m.len()) < bytes / 2 {
+            make(&source, maker, bytes);
+        }
+        let copy = home.join("copy.wal");
+        let (mut cps, mut walls, mut ratios, mut peak) = (vec![], vec![], vec![], 0);
+        for _ in 0..runs {
+            fs::remove_file(&copy).ok();
+            let script = "cp \"$1\" \"$2\" && sync \"$2\"";
+            let cp = run(Command::new("sh").args(["-c", script, "sh"]).arg(&source).arg(&copy));
+            fs::remove_file(&copy).ok();
+            let own = run(Command::new(binary).args(["repair", "--apply", "--output"]).arg(&copy).arg(&source));
+            assert!(copy.exists(), "{name}: nothing was written");
+            ratios.push(own.wall.as_secs_f64() / cp.wall.as_secs_f64());
+            cps.push(cp.wall.as_secs_f64());
+            walls.push(own.wall.as_secs_f64());
+            peak = peak.max(own.peak_kib);
+        }
+        fs::remove_file(&copy).ok();
+        let (ratio, cp, wall) = (median(&mut ratios), median(&mut cps), median(&mut walls));
+        println!("{name:<13} {ratio:.2} x cp and sync ({cp:.3} s), {wall:.3} s, peak {peak} KiB");
+    }
+    let torn = home.join("torn/000001.wal");
+    let (mut scans, mut cuts) = (vec![], vec![]);
+    for _ in 0..runs {
+        scans.push(run(Command::new(binary).args(VERIFY).arg(&torn)).wall.as_secs_f64());
+        let cut = run(Command::new(binary).args(["truncate", "--at-damage", "--apply", "--in-place"]).arg(&torn));
+        cuts.push(cut.wall.as_secs_f64());
+        let backup = home.join("torn.walmedic-1");
+        let undo = Command::new(binary).args(["undo", "-q"]).arg(&backup).status().expect("it starts");
+        assert!(undo.success(), "the cut can be taken back");
+        fs::remove_dir_all(&backup).expect("the backup is there");
+    }
+    let (scan, cut) = (median(&mut scans), median(&mut cuts));
+    println!("truncate      {cut:.3} s in place, verify of the same log {scan:.3} s");
 }
 
 /// The whole life of a process on a log of a few records.
@@ -304,6 +350,14 @@ fn wal_mixed(out: &mut dyn Write, random: &mut Random, bytes: u64) {
 
 fn wal_4k(out: &mut dyn Write, random: &mut Random, bytes: u64) {
     records(out, bytes, |r| wal_record(r, random, 4096));
+}
+
+/// A log whose last record is cut off in its value.
+fn wal_torn(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    wal_120(out, random, bytes);
+    let mut last = Vec::new();
+    wal_120(&mut last, random, 120);
+    out.write_all(&last[..last.len() - 10]).expect("the log can be written");
 }
 
 /// One record in a hundred has a bit flipped somewhere.
