@@ -11,7 +11,7 @@ use crate::format::Seal;
 use crate::log::conclude::Place;
 use crate::log::finding::{Class, Code};
 use crate::log::layout::Layout;
-use crate::log::record::Fix;
+use crate::log::record::{Fix, Mark};
 use crate::log::region::Kind;
 use crate::replay::walk::{Item, walk_file, written_order};
 
@@ -204,7 +204,8 @@ impl<'a, 's> Editor<'a, 's> {
         self.between(at)?;
         let counts = match item.standing {
             Standing::Committed => true,
-            Standing::Undecided => undecided,
+            // A gap that an earlier repair stated belongs to no batch.
+            Standing::Undecided => undecided || item.record.mark == Mark::Gap,
             _ => false,
         };
         let inside = self.span.start <= at && end <= self.span.end;
