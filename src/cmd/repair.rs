@@ -70,7 +70,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let log = open_one(&opts.input)?;
     let report = analyse_all(std::slice::from_ref(&log), &opts.input, global).remove(0);
     let undecided = opts.undecided == Undecided::Keep;
-    let rule = opts.strategy.rule(&report, undecided, opts.renumber);
+    let rule = opts.strategy.rule(&log, &report, undecided, opts.renumber)?;
     let mut typed = opts.input.typed();
     if opts.strategy != Strategy::Salvage {
         typed.push(format!("--strategy {}", opts.strategy.word()));

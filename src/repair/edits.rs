@@ -11,7 +11,7 @@ use crate::format::Seal;
 use crate::log::conclude::Place;
 use crate::log::finding::{Class, Code};
 use crate::log::layout::Layout;
-use crate::log::record::Fix;
+use crate::log::record::{Fix, Mark};
 use crate::log::region::Kind;
 use crate::replay::walk::{Item, walk_file, written_order};
 
@@ -66,6 +66,8 @@ pub trait Sink {
 pub struct Rule {
     /// Those that may belong to an unfinished batch, too.
     pub undecided: bool,
+    /// Of the records that change something only those at these offsets, by file; whatever their batch is.
+    pub applied: Option<Vec<Vec<u64>>>,
     /// Nothing from the first place on that a file has; file and offset, by file.
     pub halts: Vec<Place>,
     /// Nothing before this place.
@@ -81,7 +83,25 @@ pub struct Rule {
 impl Rule {
     /// Everything is kept as it is.
     pub fn verbatim() -> Rule {
-        Rule { undecided: true, halts: Vec::new(), from: None, to: None, verbatim: true, renumber: false }
+        let halts = Vec::new();
+        Rule { undecided: true, applied: None, halts, from: None, to: None, verbatim: true, renumber: false }
+    }
+
+    /// Whether a record is kept, as far as its place allows it.
+    fn counts(&self, item: &Item<'_>) -> bool {
+        let committed = match item.standing {
+            Standing::Committed => true,
+            // A gap that an earlier repair stated belongs to no batch.
+            Standing::Undecided => self.undecided || item.record.mark == Mark::Gap,
+            _ => false,
+        };
+        match self.applied.as_ref().filter(|_| item.is_data()).and_then(|a| a.get(item.file)) {
+            Some(applied) => {
+                let batched = matches!(item.standing, Standing::Uncommitted | Standing::Incomplete);
+                (committed || batched) && applied.binary_search(&item.record.at).is_ok()
+            }
+            None => committed,
+        }
     }
 }
 
@@ -110,8 +130,7 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
             editor.whole()?;
             sink.untouched(file);
         } else {
-            let undecided = rule.undecided;
-            walk_file(log, report, file, u64::MAX, &mut |item| editor.item(item, undecided))?;
+            walk_file(log, report, file, u64::MAX, &mut |item| editor.item(item, rule.counts(item)))?;
             editor.finish(highest.filter(|_| nth + 1 == order.len()))?;
         }
     }
@@ -199,14 +218,9 @@ impl<'a, 's> Editor<'a, 's> {
         self.flush()
     }
 
-    fn item(&mut self, item: &Item<'_>, undecided: bool) -> Result<()> {
+    fn item(&mut self, item: &Item<'_>, counts: bool) -> Result<()> {
         let (at, end) = (item.record.at, item.record.end());
         self.between(at)?;
-        let counts = match item.standing {
-            Standing::Committed => true,
-            Standing::Undecided => undecided,
-            _ => false,
-        };
         let inside = self.span.start <= at && end <= self.span.end;
         self.sink.record(item, counts && inside);
         self.at = end;
@@ -214,7 +228,11 @@ impl<'a, 's> Editor<'a, 's> {
             return self.drop(at..end, Why::Cut);
         }
         if !counts {
-            return self.drop(at..end, Why::Standing(item.standing));
+            let why = match item.standing {
+                Standing::Committed => Why::Cut,
+                standing => Why::Standing(standing),
+            };
+            return self.drop(at..end, why);
         }
         let number = self.number(item)?;
         if let Some(seal) = &mut self.seal {

@@ -10,10 +10,15 @@ pub mod target;
 pub mod undo;
 pub mod write;
 
-use crate::analysis::Report;
+use anyhow::Result;
+
+use crate::analysis::{OpenLog, Report};
+use crate::format::{Job, Taken};
 use crate::log::conclude::Place;
 use crate::log::region::Kind;
+use crate::log::survey::Survey;
 use crate::repair::edits::Rule;
+use crate::replay::cut;
 
 /// What a repair keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -37,25 +42,48 @@ impl Strategy {
     }
 
     /// The rule by which edits are made.
-    pub fn rule(self, report: &Report, undecided: bool, renumber: bool) -> Rule {
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn rule(self, log: &OpenLog, report: &Report, undecided: bool, renumber: bool) -> Result<Rule> {
         let salvage = Rule { undecided, renumber, verbatim: false, ..Rule::verbatim() };
-        match self {
+        Ok(match self {
             Strategy::Salvage => salvage,
-            Strategy::Engine => Rule { undecided: true, halts: halts(report), ..salvage },
+            Strategy::Engine => {
+                let (halts, applied) = (halts(log, report)?, applied(log, report));
+                Rule { undecided: true, halts, applied, ..salvage }
+            }
             Strategy::Tail => Rule { to: torn(report), ..Rule::verbatim() },
-        }
+        })
     }
 }
 
-/// From where on the engine takes nothing over, by file.
-fn halts(report: &Report) -> Vec<Place> {
-    let Some(engine) = report.forecast.as_ref().map(|f| &f.engine) else { return Vec::new() };
-    let mut places: Vec<Place> = engine.halts.iter().map(|h| Place { file: h.file, at: h.at }).collect();
+/// From where on the engine takes nothing over, by file; where a transaction is open there, from its begin.
+fn halts(log: &OpenLog, report: &Report) -> Result<Vec<Place>> {
+    let Some(engine) = report.forecast.as_ref().map(|f| &f.engine) else { return Ok(Vec::new()) };
+    let own = engine.halts.iter().map(|h| cut::whole(log, report, Place { file: h.file, at: h.at }));
+    let mut places = own.collect::<Result<Vec<_>>>()?;
     for halt in engine.halts.iter().filter(|h| h.for_good) {
         let later = (0..report.files.len()).filter(|&file| report.reads_before(halt.file, file));
         places.extend(later.map(|file| Place { file, at: 0 }));
     }
-    places
+    Ok(places)
+}
+
+/// Offsets of the records that the engine applies, by file: a batch that an earlier one swallowed is not among them. `None`
+/// where it may read a record's effect from elsewhere, as from a hint.
+fn applied(log: &OpenLog, report: &Report) -> Option<Vec<Vec<u64>>> {
+    if !log.format().profile().numbered {
+        return None;
+    }
+    let files = log.files();
+    let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
+    let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine: None };
+    let mut applied = vec![Vec::new(); files.len()];
+    let mut take = |taken: Taken| applied[taken.place.file].push(taken.place.at);
+    let opens = log.format().engine(&job, Some(&mut take)).opens;
+    applied.iter_mut().for_each(|places| places.sort_unstable());
+    opens.then_some(applied)
 }
 
 /// Where the torn end begins, if the log has one and nothing else is wrong in that file.

@@ -2,6 +2,7 @@
 //! log: a file is cut, two files change names, or two directories do. Killed at any instant, the log is the old one or the
 //! new one; the originals stay in the backup, and the undo record was there before them.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 
@@ -63,6 +64,9 @@ fn directory(log: &OpenLog) -> Result<PathBuf> {
         let name = path.display();
         if path.symlink_metadata().is_ok_and(|m| m.is_symlink()) {
             return Err(Refused(format!("{name}: is a link; name the log that it leads to")).into());
+        }
+        if path.file_name() != Some(OsStr::new(&*log.log.files[i].name)) {
+            return Err(Refused(format!("{name}: its name is not UTF-8; use --output")).into());
         }
         let parent =
             durable::parent(path).canonicalize().with_context(|| format!("{name}: cannot find it"))?;
@@ -184,7 +188,7 @@ struct Made {
     /// Where it is cut.
     cut: u64,
     /// Names in the directory that do not change, where it is swapped whole.
-    linked: Vec<std::ffi::OsString>,
+    linked: Vec<OsString>,
 }
 
 /// Writes everything that is new into the folder, and the record.
@@ -273,7 +277,7 @@ fn tail_name(name: &str) -> String {
 }
 
 /// Puts links to all files that do not change into the new directory.
-fn link_rest(dir: &Path, new: &Path, plan: &Plan) -> Result<Vec<std::ffi::OsString>> {
+fn link_rest(dir: &Path, new: &Path, plan: &Plan) -> Result<Vec<OsString>> {
     let mut linked = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| format!("{}: cannot list", dir.display()))? {
         let entry = entry?;

@@ -234,11 +234,12 @@ impl Plan {
     /// An index beside a data file that changes is wrong afterwards, and one that was wrong before is no better.
     fn hints(&mut self, report: &Report) {
         let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
-        let touched: Vec<String> = self.files.iter().filter(|f| f.acts()).map(|f| stem(&f.name)).collect();
-        let found: Vec<usize> =
-            report.findings().filter(|f| !f.code.harmless()).filter_map(|f| f.file).collect();
+        let found = report.findings().filter(|f| !f.code.harmless()).filter_map(|f| f.file);
+        let found = found.map(|file| stem(&report.files[file].name));
+        let touched: HashSet<String> =
+            self.files.iter().filter(|f| f.acts()).map(|f| stem(&f.name)).chain(found).collect();
         for (i, file) in report.files.iter().enumerate().filter(|(_, f)| f.role == Role::Hint) {
-            if found.contains(&i) || touched.contains(&stem(&file.name)) {
+            if touched.contains(&stem(&file.name)) {
                 self.files[i].to = None;
             }
         }

@@ -107,12 +107,20 @@ pub fn from_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Resu
 /// Those of reading.
 pub fn at_damage(log: &OpenLog, report: &Report, partial: bool) -> Result<Option<Place>> {
     let Some(damage) = first_damage(report) else { return Ok(None) };
+    Ok(Some(if partial { damage } else { whole(log, report, damage)? }))
+}
+
+/// The place, or the begin of the transaction that is open there.
+///
+/// # Errors
+/// Those of reading.
+pub fn whole(log: &OpenLog, report: &Report, place: Place) -> Result<Place> {
     let mut transactions = Transactions::of(report);
-    walk(log, report, Some(damage), &mut |item: &Item<'_>| {
+    walk(log, report, Some(place), &mut |item: &Item<'_>| {
         transactions.pass(item);
         Ok(())
     })?;
-    Ok(Some(transactions.begin.filter(|_| !partial).unwrap_or(damage)))
+    Ok(transactions.begin.unwrap_or(place))
 }
 
 fn first_damage(report: &Report) -> Option<Place> {

@@ -12,6 +12,7 @@ pub mod log;
 pub mod lsm;
 pub mod random;
 pub mod read;
+pub mod run;
 pub mod tree;
 pub mod wal;
 
