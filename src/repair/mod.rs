@@ -5,6 +5,7 @@ pub mod bound;
 pub mod edits;
 pub mod place;
 pub mod plan;
+pub mod rebuild;
 pub mod record;
 pub mod target;
 pub mod undo;
@@ -41,7 +42,7 @@ impl Strategy {
         let salvage = Rule { undecided, renumber, verbatim: false, ..Rule::verbatim() };
         match self {
             Strategy::Salvage => salvage,
-            Strategy::Engine => Rule { undecided: true, halts: halts(report), ..salvage },
+            Strategy::Engine => Rule { undecided: true, halts: halts(report), by_engine: true, ..salvage },
             Strategy::Tail => Rule { to: torn(report), ..Rule::verbatim() },
         }
     }
