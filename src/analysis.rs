@@ -212,7 +212,7 @@ impl OpenLog {
             && report.conclusions.numbers.is_none_or(|n| n.0 > 0)
             && report.findings().all(|f| f.class == Class::Note && f.code.harmless());
         let engine = if sound {
-            Outcome { opens: true, error: None, records: intact, halts: Vec::new() }
+            Outcome { opens: true, error: None, records: intact, halts: Vec::new(), image: None }
         } else {
             let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
             let files = self.files();

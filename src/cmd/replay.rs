@@ -15,7 +15,7 @@ use crate::refused::Refused;
 use crate::replay::history::{self, Wanted};
 use crate::replay::into::{self, Engine, Target};
 use crate::replay::until::{self, Cut};
-use crate::replay::{Policy, Replayed, Wish, digest, replay};
+use crate::replay::{Policy, Replayed, Wish, digest, image, replay};
 use crate::ui::bytes::{Notation, matches};
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
@@ -173,7 +173,9 @@ fn answer(opts: &Opts, asked: &Asked, teller: &Teller<'_>) -> Result<u8> {
         .zip(&states)
         .map(|(wish, replayed)| {
             let (entries, hash) = digest(teller.log, &replayed.state)?;
-            Ok(Told { wish, replayed, entries, hash, until: opts.until, written: None })
+            let image = replayed.image.as_ref().map(|image| image::sha256(teller.log, image)).transpose()?;
+            let image = image.flatten();
+            Ok(Told { wish, replayed, entries, hash, image, until: opts.until, written: None })
         })
         .collect::<Result<_>>()?;
     let mut out = Out::default();

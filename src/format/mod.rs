@@ -20,6 +20,7 @@ pub mod chain;
 pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
+pub mod python;
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
@@ -163,6 +164,41 @@ pub struct Outcome {
     pub records: u64,
     /// Places from which on it does not take over records any more, for the fates in `dump`.
     pub halts: Vec<Halt>,
+    /// The database file that opening leaves, in logs of pages over one; told only with the changes.
+    pub image: Option<Image>,
+}
+
+/// A file as it would be: an old one, cut or filled with zeros to a length, with patches over it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Index of the old file; `None`: there is none.
+    pub base: Option<usize>,
+    /// Its length in bytes.
+    pub len: u64,
+    /// Bytes of a page, as far as the files tell.
+    pub page_bytes: u32,
+    /// Rising and apart from each other.
+    pub patches: Vec<Patch>,
+}
+
+/// Bytes of an [`Image`] that are not the old file's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// Offset, and number of bytes.
+    pub at: u64,
+    /// See `at`.
+    pub len: u64,
+    /// They begin with these; the rest are zeros.
+    pub fill: Fill,
+}
+
+/// Where the bytes of a [`Patch`] come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// From a file of the log.
+    Part(Part),
+    /// They are these.
+    Bytes(Vec<u8>),
 }
 
 /// Where an engine stops reading.
@@ -194,6 +230,26 @@ pub struct Taken {
     pub key: Part,
     /// Its value; `None`: the key is deleted, or cannot be had any more.
     pub value: Option<Part>,
+    /// Key and value themselves, where they were at hand: of pages that are cut short or padded they lie nowhere in one
+    /// piece. They count more than the places.
+    pub given: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+/// What was recovered of a log whose records are no changes of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Records that are part of it.
+    pub records: u64,
+    /// Intact records that change something and are not: no commit closes them, or their batch lost another member.
+    pub uncommitted: u64,
+    /// See `uncommitted`.
+    pub incomplete: u64,
+    /// Something was there that cannot be had any more.
+    pub lost: bool,
+    /// Bytes of a page, and keys in the fullest one: how to make pages anew.
+    pub page_bytes: u32,
+    /// See `page_bytes`; 0: nothing tells.
+    pub page_keys: u16,
 }
 
 /// Receives the changes in order.
@@ -286,6 +342,12 @@ pub trait Format: Sync {
 
     /// What the engine would hold after opening these files: every change that it makes goes to `take`, if that is given.
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome;
+
+    /// What is intact and committed, with `salvage` also what is not committed, in logs whose records are not changes of keys themselves; of
+    /// several values of a key the last one told counts. `None`: the records tell it.
+    fn recover(&self, _job: &Job<'_>, _salvage: bool, _take: Take<'_>) -> Option<Recovered> {
+        None
+    }
 
     /// Whether the engine reads the file with index and name `a` before `b`: in log order, unless it has its own idea.
     fn reads_before(&self, a: (usize, &str), b: (usize, &str)) -> bool {

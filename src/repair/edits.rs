@@ -78,13 +78,23 @@ pub struct Rule {
     pub verbatim: bool,
     /// Numbers that do not rise are made to.
     pub renumber: bool,
+    /// What is made anew holds what the engine would.
+    pub by_engine: bool,
 }
 
 impl Rule {
     /// Everything is kept as it is.
     pub fn verbatim() -> Rule {
-        let halts = Vec::new();
-        Rule { undecided: true, applied: None, halts, from: None, to: None, verbatim: true, renumber: false }
+        Rule {
+            undecided: true,
+            applied: None,
+            halts: Vec::new(),
+            from: None,
+            to: None,
+            verbatim: true,
+            renumber: false,
+            by_engine: false,
+        }
     }
 
     /// Whether a record is kept, as far as its place allows it.

@@ -5,6 +5,7 @@ pub mod bound;
 pub mod edits;
 pub mod place;
 pub mod plan;
+pub mod rebuild;
 pub mod record;
 pub mod target;
 pub mod undo;
@@ -51,7 +52,7 @@ impl Strategy {
             Strategy::Salvage => salvage,
             Strategy::Engine => {
                 let (halts, applied) = (halts(log, report)?, applied(log, report));
-                Rule { undecided: true, halts, applied, ..salvage }
+                Rule { undecided: true, halts, applied, by_engine: true, ..salvage }
             }
             Strategy::Tail => Rule { to: torn(report), ..Rule::verbatim() },
         })

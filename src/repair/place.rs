@@ -41,6 +41,13 @@ pub fn change(
     command: &str,
 ) -> Result<Done> {
     let dir = directory(log)?;
+    if let Some(new) = plan.files.get(log.log.files.len()) {
+        return Err(Refused(format!(
+            "{}: is missing, and a repair in place adds no file; write a copy with --output",
+            new.name
+        ))
+        .into());
+    }
     unheld(log)?;
     let _writing = Writing::begin();
     let folder = Folder::create(&dir, backup)?;

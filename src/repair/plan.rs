@@ -10,14 +10,17 @@ use sha2::{Digest, Sha256};
 
 use crate::analysis::{OpenLog, Report};
 use crate::codec::hex;
+use crate::engine::btree::DATA;
 use crate::fate::Standing;
 use crate::format::Role;
 use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::RepeatKind;
 use crate::log::finding::{Class, Code};
 use crate::log::record::Mark;
+use crate::log::region::Kind;
 use crate::log::survey::MAX_LISTED;
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
+use crate::repair::rebuild::{self, Rebuilt};
 use crate::replay::walk::{Item, walk, written_order};
 
 /// Edits of one file that the plan lists one by one; the others are counted.
@@ -50,6 +53,8 @@ pub struct Plan {
     pub falls_back: bool,
     /// Keys that records left out are about; `None`: more than are counted.
     pub keys: Option<u64>,
+    /// What comes of pages that are made anew.
+    pub rebuilt: Option<Rebuilt>,
     /// Writes that the engine will keep; `None`: damage stays, and nobody has asked it.
     pub after: Option<u64>,
 }
@@ -182,10 +187,11 @@ impl Plan {
             missing: Vec::new(),
             falls_back: false,
             keys: Some(0),
+            rebuilt: None,
             after: None,
         };
         if log.format().rebuilds() && !rule.verbatim {
-            plan.rebuild(report);
+            plan.rebuild(log, report, rule)?;
             return Ok(plan);
         }
         let mut planner =
@@ -202,17 +208,41 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Pages are made anew from the state, and their log is emptied.
-    fn rebuild(&mut self, report: &Report) {
+    /// Pages are made anew from the state, and their log is emptied; a sound store without a log stays as it is.
+    fn rebuild(&mut self, log: &OpenLog, report: &Report, rule: &Rule) -> Result<()> {
         let sound = report.findings().all(|f| f.class == Class::Note && f.code.harmless());
+        let logs = || report.files.iter().filter(|f| f.role.counts());
+        if sound && logs().all(|f| f.bytes == 0) {
+            return Ok(());
+        }
+        let rebuilt = rebuild::plan(log, report, rule)?;
+        self.kept = Tally { records: rebuilt.records, data: rebuilt.records, commits: 0 };
+        self.damaged = logs()
+            .flat_map(|f| f.survey.regions.as_slice())
+            .filter(|r| !r.kind.sound())
+            .fold(0, |sum, r| sum + if r.kind == Kind::Recovered { 0 } else { r.len });
+        self.lost = rebuilt.lost;
         for (plan, file) in self.files.iter_mut().zip(&report.files) {
-            let counts = file.role.counts();
-            if counts {
+            if file.role.counts() {
                 (plan.prefix, plan.new_bytes, plan.changed) = (Some(0), 0, plan.bytes > 0);
-            } else if !sound {
-                (plan.rebuilt, plan.changed) = (true, true);
+            } else {
+                (plan.rebuilt, plan.changed, plan.new_bytes) = (true, true, rebuilt.bytes);
             }
         }
+        if !self.files.iter().any(|plan| plan.rebuilt) {
+            let (name, to) = (DATA.to_owned(), Some(DATA.to_owned()));
+            let new_bytes = rebuilt.bytes;
+            self.files.push(FilePlan {
+                name,
+                to,
+                new_bytes,
+                rebuilt: true,
+                changed: true,
+                ..FilePlan::default()
+            });
+        }
+        self.rebuilt = Some(rebuilt);
+        Ok(())
     }
 
     /// Files of which nothing is left and that would only be in the way.
@@ -260,7 +290,8 @@ impl Plan {
     /// # Errors
     /// When one cannot be read.
     pub fn bind(&mut self, log: &OpenLog) -> Result<()> {
-        for (i, file) in self.files.iter_mut().enumerate() {
+        // A file that is only about to come into being has none.
+        for (i, file) in self.files.iter_mut().enumerate().take(log.log.files.len()) {
             let hash = sha256(log.source(i)).with_context(|| format!("{}: cannot read", file.name))?;
             file.sha256 = Some(hash);
         }
@@ -289,7 +320,11 @@ impl Plan {
             })
         });
         let tally = |t: &Tally| json!({ "records": t.records, "data": t.data, "commits": t.commits });
+        let rebuilt = self.rebuilt.as_ref().map(
+            |r| json!({ "entries": r.entries, "state_sha256": r.state_sha256, "pairs_too_large": r.unfit }),
+        );
         json!({
+            "rebuild": rebuilt,
             "files": files.collect::<Vec<_>>(), "kept": tally(&self.kept), "dropped": tally(&self.dropped),
             "missing": self.missing.iter().map(|(a, b)| json!({ "first": a.to_string(), "last": b.to_string() })).collect::<Vec<_>>(),
             "keys_left_out": self.keys, "damaged_bytes": self.damaged, "fields_put_right": self.patched, "gaps_stated": self.inserted,

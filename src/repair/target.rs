@@ -41,7 +41,7 @@ pub fn copy(
     std::fs::create_dir(&dir).with_context(failed)?;
     write::files(log, report, rule, plan, &dir, &|_| true)?;
     durable::sync_dir(&dir).with_context(failed)?;
-    let single = path.is_file() || path.as_os_str() == "-";
+    let single = (path.is_file() || path.as_os_str() == "-") && plan.files.len() == 1;
     let made = match plan.files.iter().find_map(|f| f.to.as_ref()) {
         Some(name) if single => dir.join(name),
         _ => dir,

@@ -13,6 +13,7 @@ use crate::io::source::Source;
 use crate::log::bytes::ReadAt;
 use crate::repair::edits::{Edit, Rule, Sink, edits};
 use crate::repair::plan::{FilePlan, Plan};
+use crate::repair::rebuild;
 
 /// Bytes copied at a time.
 const PIECE: usize = 1 << 20;
@@ -37,7 +38,11 @@ pub fn files(
     writer.close()?;
     for (i, file) in plan.files.iter().enumerate().filter(|(_, f)| wanted(f)) {
         let Some(to) = &file.to else { continue };
-        if file.rebuilt || dir.join(to).exists() {
+        if dir.join(to).exists() {
+            continue;
+        }
+        if file.rebuilt && file.changed {
+            rebuild::write(log, report, rule, &dir.join(to))?;
             continue;
         }
         let len = file.prefix.filter(|_| file.changed).unwrap_or(file.bytes);

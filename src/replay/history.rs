@@ -92,7 +92,7 @@ pub fn find(log: &OpenLog, report: &Report, wanted: &Wanted<'_>) -> Result<Found
         if failure.is_some() {
             return;
         }
-        failure = parts.read(0, &taken.key, &mut key).err();
+        failure = parts.key(&taken, &mut key).err();
         if failure.is_none() && (wanted.keys)(&key) {
             finals.entry(key.clone()).or_default().engine = Some((taken.place, taken));
         }
@@ -142,7 +142,10 @@ pub fn tell(
             key,
             place: *place,
             seq: None,
-            value: taken.value.clone().map(Value::Placed),
+            value: match (&taken.given, &taken.value) {
+                (Some((_, value)), Some(_)) => Some(Value::Bytes(value.into())),
+                (_, value) => value.clone().map(Value::Placed),
+            },
             standing: None,
             last_of: vec![Policy::Engine],
         })?;

@@ -86,16 +86,14 @@ pub fn build(
     dir: &Path,
 ) -> Result<()> {
     let note = RefCell::new(Note::default());
-    let left = usize::try_from(entries).unwrap_or(usize::MAX);
-    let feed = Feed { log, lives: state.iter()?, left, note: &note };
+    let feed = Feed::new(log, state, entries, &note)?;
     let storage = Directory::open(dir).with_context(|| dir.display().to_string())?;
     let built = match engine {
         Engine::Wal => WalStore::build(storage, next_seq(report), feed),
         Engine::Btree => BTree::build(storage, btree::Options::default(), feed).and_then(BTree::close),
         Engine::Lsm => LsmTree::build(storage, lsm::Options::default(), feed),
     };
-    let Note { key, failure } = note.into_inner();
-    failure.map_or(Ok(()), Err)?;
+    let key = note.into_inner().end()?;
     match built {
         Err(Error::Refused(why)) => bail!("key {}: {why}", key[..key.len().min(100)].escape_ascii()),
         built => Ok(built?),
@@ -110,19 +108,45 @@ fn next_seq(report: &Report) -> u64 {
 
 /// What an engine that is being built does not tell.
 #[derive(Default)]
-struct Note {
+pub struct Note {
     /// The key that it was given last.
     key: Vec<u8>,
     /// Why there were no more.
     failure: Option<anyhow::Error>,
 }
 
+impl Note {
+    /// The key that came last.
+    ///
+    /// # Errors
+    /// Why there were no more.
+    pub fn end(self) -> Result<Vec<u8>> {
+        self.failure.map_or(Ok(self.key), Err)
+    }
+}
+
 /// Keys and values for an engine; a failure ends them and is noted.
-struct Feed<'a> {
+pub struct Feed<'a> {
     log: &'a OpenLog,
     lives: Lives<'a>,
     left: usize,
     note: &'a RefCell<Note>,
+}
+
+impl<'a> Feed<'a> {
+    /// Of a state of `entries` keys.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn new(
+        log: &'a OpenLog,
+        state: &'a Sorted,
+        entries: u64,
+        note: &'a RefCell<Note>,
+    ) -> Result<Feed<'a>> {
+        let left = usize::try_from(entries).unwrap_or(usize::MAX);
+        Ok(Feed { log, lives: state.iter()?, left, note })
+    }
 }
 
 impl Feed<'_> {

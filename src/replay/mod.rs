@@ -6,6 +6,7 @@
 pub mod cut;
 pub mod diff;
 pub mod history;
+pub mod image;
 pub mod into;
 pub mod state;
 pub mod until;
@@ -19,7 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::analysis::{OpenLog, Report};
 use crate::codec::hex;
 use crate::fate::Standing;
-use crate::format::{Job, Outcome, Part, Role, Take, Taken};
+use crate::format::{Image, Job, Outcome, Part, Recovered, Role, Take, Taken};
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::conclude::Place;
 use crate::log::layout::Width;
@@ -90,6 +91,10 @@ pub struct Replayed {
     pub left_out: LeftOut,
     /// The live keys.
     pub state: Sorted,
+    /// The database file that opening the engine leaves, in logs of pages over one.
+    pub image: Option<Image>,
+    /// How the format itself recovered it, where records are not changes of keys.
+    pub recovered: Option<Recovered>,
 }
 
 /// Records with data that a policy does not take, by their [`Standing`].
@@ -114,7 +119,10 @@ impl LeftOut {
 pub fn replay(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
     match wish.policy {
         Policy::Engine => by_engine(log, report, wish),
-        _ => by_records(log, report, wish),
+        _ => match by_format(log, report, wish)? {
+            Some(replayed) => Ok(replayed),
+            None => by_records(log, report, wish),
+        },
     }
 }
 
@@ -141,7 +149,35 @@ fn by_engine(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
         applied: outcome.records,
         left_out: LeftOut::default(),
         state: state.finish()?,
+        image: outcome.image,
+        recovered: None,
     })
+}
+
+/// What the format itself recovers, where its records are not changes of keys.
+fn by_format(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Option<Replayed>> {
+    let files = log.files();
+    let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
+    let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine: None };
+    let mut applier = Applier { state: State::new(wish.memory), parts: Parts::new(log), failure: None };
+    let salvage = wish.policy == Policy::Salvage;
+    let Some(recovered) = log.format().recover(&job, salvage, &mut |taken| applier.take(&taken)) else {
+        return Ok(None);
+    };
+    applier.failure.map_or(Ok(()), Err)?;
+    let mut left_out = LeftOut::default();
+    left_out.0[Standing::Uncommitted as usize] = recovered.uncommitted;
+    left_out.0[Standing::Incomplete as usize] = recovered.incomplete;
+    Ok(Some(Replayed {
+        policy: wish.policy,
+        opens: true,
+        error: None,
+        applied: recovered.records,
+        left_out,
+        state: applier.state.finish()?,
+        image: None,
+        recovered: Some(recovered),
+    }))
 }
 
 /// The version of the engine with this name, or with a longer one.
@@ -173,8 +209,11 @@ impl Applier<'_> {
     }
 
     fn apply(&mut self, taken: &Taken) -> Result<()> {
+        if let (Some((key, value)), Some(_)) = (&taken.given, &taken.value) {
+            return self.state.put(key, &Value::Bytes(value.into()), taken.place);
+        }
         let mut key = Vec::new();
-        self.parts.read(0, &taken.key, &mut key)?;
+        self.parts.key(taken, &mut key)?;
         let Some(part) = &taken.value else { return self.state.delete(&key) };
         if part.span.end - part.span.start > INLINE {
             return self.state.put(&key, &Value::Placed(part.clone()), taken.place);
@@ -195,6 +234,14 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     fn new(log: &'a OpenLog) -> Self {
         Parts { log, open: [None, None] }
+    }
+
+    fn key(&mut self, taken: &Taken, out: &mut Vec<u8>) -> Result<()> {
+        match &taken.given {
+            Some((key, _)) => out.clone_from(key),
+            None => self.read(0, &taken.key, out)?,
+        }
+        Ok(())
     }
 
     fn read(&mut self, slot: usize, part: &Part, out: &mut Vec<u8>) -> Result<()> {
@@ -227,7 +274,16 @@ fn by_records(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
         }
     })?;
     let state = state.finish()?;
-    Ok(Replayed { policy: wish.policy, opens: true, error: None, applied, left_out, state })
+    Ok(Replayed {
+        policy: wish.policy,
+        opens: true,
+        error: None,
+        applied,
+        left_out,
+        state,
+        image: None,
+        recovered: None,
+    })
 }
 
 /// Hands the bytes of a value on, a large one in pieces.

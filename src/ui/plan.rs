@@ -127,8 +127,18 @@ impl View<'_> {
 fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     let record = report.format.profile().record;
     let mut said = Vec::new();
-    if plan.files.iter().any(|f| f.rebuilt) {
-        said.push("The tree is built anew from all that is committed, and its log emptied.".into());
+    if let Some(rebuilt) = &plan.rebuilt {
+        let keys = plural(rebuilt.entries, "key");
+        said.push(format!("The tree is built anew from all that can be had: {keys}. Its log is emptied."));
+        if rebuilt.left_out > 0 {
+            said.push(format!("Leaves out {} that do not count.", plural(rebuilt.left_out, record)));
+        }
+        if rebuilt.unfit > 0 {
+            let pairs = plural(rebuilt.unfit, "pair");
+            said.push(format!(
+                "Leaves out {pairs} too large for a page: replay --policy committed has them."
+            ));
+        }
     } else {
         let kept = format!("Keeps {}, {} of them writes", plural(plan.kept.records, record), plan.kept.data);
         let fields = if plan.patched > 0 {

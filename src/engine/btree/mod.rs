@@ -28,6 +28,7 @@ mod tests;
 use std::ops::RangeBounds;
 
 use change::Change;
+pub(crate) use change::fits;
 use pager::Pager;
 pub use scan::Scan;
 

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::format::bitcask::{Data, Records};
 use crate::format::chain::{Framing, zeros_end};
+use crate::format::python;
 use crate::format::{Halt, LogFile, Outcome, Part, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::conclude::Place;
@@ -131,7 +132,7 @@ impl Lookup<'_> {
         };
         let place = Place { file: file.unwrap_or(self.hint), at: entry.offset };
         let value = file.and_then(|file| Some(Part { file, span: self.value(file, &entry)? }));
-        Taken { place, key: Part { file: self.hint, span: entry.key }, value }
+        Taken { place, key: Part { file: self.hint, span: entry.key }, value, given: None }
     }
 
     fn value(&mut self, file: usize, entry: &Believed) -> Option<Range<u64>> {
@@ -160,9 +161,9 @@ pub fn outcome(
 ) -> Outcome {
     if opening.error.is_some() {
         let halts = vec![Halt { file: 0, at: 0, for_good: true }];
-        return Outcome { opens: false, error: opening.error, records: 0, halts };
+        return Outcome { opens: false, error: opening.error, records: 0, halts, image: None };
     }
-    let mut outcome = Outcome { opens: true, error: None, records: 0, halts: opening.halts };
+    let mut outcome = Outcome { opens: true, error: None, records: 0, halts: opening.halts, image: None };
     outcome.records = opening.scanned.iter().map(|s| s.1).sum();
     for file in opening.hinted {
         let all = surveys.get(file).map_or(0, |s| s.data + s.recovered_data);
@@ -195,7 +196,7 @@ pub fn scan<D: Data>(
         if let Some(take) = &mut take {
             let part = |span| Part { file, span };
             let value = value.filter(|v| served::<D>(b, v)).map(part);
-            take(Taken { place: Place { file, at }, key: part(key), value });
+            take(Taken { place: Place { file, at }, key: part(key), value, given: None });
         }
         // A run of zeros is the same empty record again and again: a hole of a terabyte is counted, not gone through.
         let again =
@@ -254,25 +255,9 @@ pub fn text(b: &mut Reader<'_>, span: Range<u64>) -> Result<(), String> {
     let window = b.window(head.start, (head.end - head.start) as usize);
     let bytes = window.slice(head).unwrap_or(&[]);
     Err(match std::str::from_utf8(bytes) {
-        Err(e) if span.end - span.start <= TOLD || e.error_len().is_some() => decode_error(bytes, e),
+        Err(e) if span.end - span.start <= TOLD || e.error_len().is_some() => python::not_utf8(bytes, e),
         _ => "UnicodeDecodeError: 'utf-8' codec can't decode a key".into(),
     })
-}
-
-fn decode_error(bytes: &[u8], error: std::str::Utf8Error) -> String {
-    let from = error.valid_up_to();
-    let first = bytes.get(from).copied().unwrap_or(0);
-    let (to, reason) = match error.error_len() {
-        None => (bytes.len(), "unexpected end of data"),
-        Some(n) if matches!(first, 0xc2..=0xf4) => (from + n, "invalid continuation byte"),
-        Some(n) => (from + n, "invalid start byte"),
-    };
-    let place = if to - from > 1 {
-        format!("bytes in position {from}-{}", to - 1)
-    } else {
-        format!("byte 0x{first:02x} in position {from}")
-    };
-    format!("UnicodeDecodeError: 'utf-8' codec can't decode {place}: {reason}")
 }
 
 /// The number that Python's `int()` reads, as it is written back into a name.

@@ -4,46 +4,107 @@
 //! r1 and r2 skip an entry with a wrong checksum and go on; r3 stops there and applies what a commit entry closed. An
 //! entry that does not fit the file ends the reading in all three. Then the WAL is truncated, whatever happened.
 
+use std::collections::HashMap;
+
 use super::facts::Facts;
-use super::{COMMIT, DATA, MARK, head, stored, sum_of};
+use super::opened::Opened;
+use super::page::SIZES;
+use super::view::Image;
+use super::{COMMIT, DATA, MARK, PROFILE, head, pages, stored, sum_of};
 use crate::format::chain::zeros_end;
-use crate::format::{Halt, LogFile, Outcome, Role};
+use crate::format::{Halt, Job, Outcome, Role, Take};
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::finding::Code;
 use crate::log::layout::Sum;
 use crate::log::region::Kind;
 use crate::log::survey::{Grouping, Survey};
 
-/// What is left after open. Nothing that a WAL may hold keeps the engine from opening. `survey`: of the WAL.
-pub fn outcome(
-    files: &[LogFile<'_>],
-    facts: &Facts,
-    survey: Option<&Survey>,
-    revision: Option<&str>,
-) -> Outcome {
-    let nothing = Outcome { opens: true, error: None, records: 0, halts: Vec::new() };
-    let Some((file, wal)) = files.iter().enumerate().find(|(_, f)| f.claim.role == Role::Log) else {
-        return nothing;
-    };
-    let revision = self::revision(facts, revision);
-    if revision == "r1" && holds_mark(wal.src) {
-        let halts = vec![Halt { file, at: 0, for_good: true }];
-        return Outcome { halts, ..nothing };
+/// The usual file system, of 4 KiB blocks, has no longer files; what is written behind is refused.
+const MAX_FILE: u64 = (1 << 44) - 4096;
+
+/// How a version opens a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Manners {
+    /// Nothing is redone where the commit mark occurs, and the checksum is the byte sum.
+    mark: bool,
+    /// Entries wait for a commit entry, and a wrong checksum ends the reading.
+    commits: bool,
+    /// The page size is checked, and written into its field where that is zero.
+    stamps: bool,
+    /// The type of a page is checked.
+    types: bool,
+}
+
+impl Manners {
+    fn of(job: &Job<'_>, facts: &Facts) -> Manners {
+        let revision = revision(facts, job.revision);
+        let from = |version, default| job.engine_is(&PROFILE, version, default);
+        Manners {
+            mark: !from("31199dd", revision != "r1"),
+            commits: from("3d072fa", revision == "r3"),
+            stamps: from("1de802d", revision == "r3"),
+            types: from("104c886", revision == "r3"),
+        }
     }
-    let checksum = if revision == "r1" { Sum::Bytes } else { Sum::Crc32 };
-    if let Some(records) = survey.filter(|_| facts.checksum == Some(checksum)).and_then(sound) {
-        return Outcome { records, ..nothing };
+
+    fn checksum(self) -> Sum {
+        if self.mark { Sum::Bytes } else { Sum::Crc32 }
     }
-    let read = read(&mut Reader::new(wal.src), checksum, revision == "r3");
-    let halts = read.halt.map(|at| Halt { file, at, for_good: true });
-    Outcome { records: read.applied, halts: halts.into_iter().collect(), ..nothing }
+}
+
+/// The page size that the engine is taken to be opened with: nothing in the files need say so.
+pub fn page_size(facts: &Facts, field: u32) -> u64 {
+    let field = Some(u64::from(field)).filter(|size| SIZES.contains(size));
+    facts.size().or(field).unwrap_or(pages::DEFAULT_SIZE)
+}
+
+/// What is left after open; with `take`, what a full iteration then yields, and the data file.
+pub fn outcome(job: &Job<'_>, facts: &Facts, take: Option<Take<'_>>) -> Outcome {
+    let manners = Manners::of(job, facts);
+    let find = |role| job.files.iter().position(|f| f.claim.role == role);
+    let (wal, dat) = (find(Role::Log), find(Role::Pages));
+    // Zero is what is read where the file ends before the field.
+    let field = dat.and_then(|dat| Reader::with_chunk(job.files[dat].src, 64).array(20).ok());
+    let field = field.map_or(0, u32::from_be_bytes);
+    let size = page_size(facts, field);
+    if manners.stamps && field != 0 && u64::from(field) != size {
+        return dead(format!(
+            "ValueError: Page size mismatch: file was created with {field}, but opened with {size}"
+        ));
+    }
+    let mut read = Read::default();
+    if let Some(wal) = wal {
+        read = match sound(job, facts, manners, wal).filter(|_| take.is_none()) {
+            Some(applied) => Read { applied, ..read },
+            None => recover(job.files[wal].src, manners),
+        };
+    }
+    if read.pages.saturating_mul(size) > MAX_FILE {
+        return dead("OSError: [Errno 27] File too large".into());
+    }
+    let halts = read.halt.zip(wal).map(|(at, file)| Halt { file, at, for_good: true });
+    let (mut error, mut image) = (None, None);
+    if let Some(take) = take {
+        let mut opened = Opened::new(job.files, (wal, dat), size, read.images, read.pages, manners.stamps);
+        error = opened.iterate(manners.types, take).err();
+        image = Some(opened.image());
+    }
+    Outcome { opens: true, error, records: read.applied, halts: halts.into_iter().collect(), image }
+}
+
+/// It does not open; the WAL is left as it is.
+fn dead(error: String) -> Outcome {
+    let halts = vec![Halt { file: 0, at: 0, for_good: true }];
+    Outcome { opens: false, error: Some(error), records: 0, halts, image: None }
 }
 
 /// The entries that are redone of a WAL in which nothing is wrong: it need not be read again for them.
-fn sound(survey: &Survey) -> Option<u64> {
+fn sound(job: &Job<'_>, facts: &Facts, manners: Manners, wal: usize) -> Option<u64> {
+    let survey: &Survey = job.surveys.get(wal).filter(|_| job.engine.is_none())?;
     let sound = survey.regions.as_slice().iter().all(|r| r.kind == Kind::Records);
     let commits = survey.rules.grouping == Grouping::CommitOnly;
-    sound.then_some(if commits { survey.data_to_last_commit } else { survey.data })
+    let may = sound && !manners.mark && facts.checksum == Some(Sum::Crc32);
+    may.then_some(if commits { survey.data_to_last_commit } else { survey.data })
 }
 
 /// The engine whose behaviour is told: the one named, or else the newest that reads such entries.
@@ -57,40 +118,66 @@ pub fn revision<'a>(facts: &Facts, named: Option<&'a str>) -> &'a str {
 /// Bytes of an entry without data.
 const EMPTY: u64 = DATA + 4;
 
+/// What `recover` does.
+#[derive(Default)]
 struct Read {
     applied: u64,
     halt: Option<u64>,
+    /// The last image of each page.
+    images: HashMap<u32, Image>,
+    /// Pages that the file then has at least.
+    pages: u64,
 }
 
-/// `recover`; `commits`: entries wait for a commit entry, and a wrong checksum ends the reading.
-fn read(b: &mut Reader<'_>, checksum: Sum, commits: bool) -> Read {
-    let (mut at, mut applied, mut pending, mut committed) = (0, 0, 0, 0);
+impl Read {
+    fn apply(&mut self, page: u32, image: Image) {
+        self.pages = self.pages.max(u64::from(page) + 1);
+        self.images.insert(page, image);
+    }
+}
+
+fn recover(wal: &dyn ReadAt, manners: Manners) -> Read {
+    let mut read = Read::default();
+    if manners.mark && holds_mark(wal) {
+        read.halt = Some(0);
+        return read;
+    }
+    let b = &mut Reader::new(wal);
+    let (mut at, mut committed) = (0, 0);
+    let mut pending: Vec<(u32, Image)> = Vec::new();
+    let mut waiting = 0;
     while let Ok(head) = head(b, at) {
         let (len, data) = (u64::from(head.len), at + DATA);
         let end = data + len + 4;
         if end > b.end() {
             break;
         }
-        let sound = sum_of(checksum, b, data..data + len).ok() == stored(b, at, len).ok();
+        let sound = sum_of(manners.checksum(), b, data..data + len).ok() == stored(b, at, len).ok();
         // A run of zeros is the same empty entry again and again: a hole of a terabyte is counted, not gone through.
         let again = if end - at == EMPTY { ((zeros_end(b, at) - at) / EMPTY).max(1) } else { 1 };
         let end = at + again * (end - at);
-        if commits {
-            if !sound {
-                break;
+        let image = Image { at: data, len, entry: 0 };
+        match (manners.commits, sound) {
+            (true, false) => break,
+            (true, true) if head.page == COMMIT => {
+                (read.applied, waiting, committed) = (read.applied + waiting, 0, end);
+                pending.drain(..).for_each(|(page, image)| read.apply(page, image));
             }
-            if head.page == COMMIT {
-                (applied, pending, committed) = (applied + pending, 0, end);
-            } else {
-                pending += again;
+            (true, true) => {
+                pending.push((head.page, image));
+                waiting += again;
             }
-        } else {
-            applied += if sound { again } else { 0 };
+            (false, true) => {
+                read.apply(head.page, image);
+                read.applied += again;
+            }
+            (false, false) => {}
         }
         at = end;
     }
     let stopped = at < b.end();
-    Read { applied, halt: stopped.then_some(if commits { committed } else { at }) }
+    read.halt = stopped.then_some(if manners.commits { committed } else { at });
+    read
 }
 
 /// Whether the four bytes occur anywhere.

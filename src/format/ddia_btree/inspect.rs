@@ -8,7 +8,7 @@ use super::group::Groups;
 use super::pages::Pages;
 use super::tree::Audit;
 use super::view::View;
-use crate::format::{LogFile, Remark, Role};
+use crate::format::{Job, LogFile, Remark, Role};
 use crate::log::bytes::Reader;
 use crate::log::finding::Code;
 use crate::log::layout::Sum;
@@ -49,7 +49,9 @@ pub fn inspect(
         let entries = groups.entries;
         if entries > 0 {
             let dropped = framing.checksum == Sum::Bytes && engine::holds_mark(files[wal].src);
-            let redone = engine::outcome(files, facts, Some(&surveys[wal]), revision).records;
+            let surveys: Vec<&Survey> = surveys.iter().collect();
+            let job = Job { files, surveys: &surveys, revision, engine: None };
+            let redone = engine::outcome(&job, facts, None).records;
             let message = format!(
                 "the WAL holds {}; {} redoes {redone} when it opens and truncates the WAL",
                 images(entries),

@@ -13,7 +13,8 @@
 use self::facts::{Facts, Sample};
 use crate::format::chain::{Budget, Chain, Framing, Lane};
 use crate::format::{
-    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision,
+    Role, Take,
 };
 use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
@@ -29,8 +30,10 @@ mod engine;
 mod facts;
 mod group;
 mod inspect;
+mod opened;
 pub mod page;
 mod pages;
+mod recover;
 pub mod salvage;
 mod tree;
 mod view;
@@ -411,10 +414,12 @@ impl Format for DdiaBtree {
         true
     }
 
-    fn engine(&self, job: &Job<'_>, _take: Option<Take<'_>>) -> Outcome {
-        let wal = job.files.iter().position(|f| f.claim.role == Role::Log);
-        let wal = wal.and_then(|wal| job.surveys.get(wal));
-        engine::outcome(job.files, &Facts::of(job.files), wal.copied(), job.revision)
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(job, &Facts::of(job.files), take)
+    }
+
+    fn recover(&self, job: &Job<'_>, salvage: bool, take: Take<'_>) -> Option<Recovered> {
+        Some(recover::recover(job, &Facts::of(job.files), salvage, take))
     }
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {

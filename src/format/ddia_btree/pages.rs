@@ -15,7 +15,7 @@ use crate::log::survey::{Grouping, Rules};
 const KIND_META: u8 = 0;
 const KIND_NODE: u8 = 1;
 /// The engine's default, taken where nothing tells.
-const DEFAULT_SIZE: u64 = 4096;
+pub const DEFAULT_SIZE: u64 = 4096;
 /// Pages that are remembered one by one; of a larger file the rest is judged by its bytes alone.
 pub const MAX_PAGES: u64 = 1 << 26;
 /// Leaves looked at to see whether a page size makes sense.
@@ -43,6 +43,11 @@ impl<'s> Pages<'s> {
     pub fn new(src: &'s dyn ReadAt, size: u64) -> Self {
         // A tree is descended in jumps: more than a few pages at a time are read for nothing.
         Pages { reader: Reader::with_chunk(src, (8 * size as usize).max(16 << 10)), size: size.max(1) }
+    }
+
+    /// Length of the file in bytes.
+    pub fn end(&self) -> u64 {
+        self.reader.end()
     }
 
     /// Pages that the file has at least a byte of.
@@ -144,6 +149,14 @@ impl Bits {
         let fresh = *word >> (no % 64) & 1 == 0;
         *word |= 1 << (no % 64);
         fresh
+    }
+
+    /// The pages whose bits are set.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        let bits = |(i, &word): (usize, &u64)| {
+            (0..64).filter(move |b| word >> b & 1 == 1).map(move |b| i as u32 * 64 + b)
+        };
+        self.0.iter().enumerate().flat_map(bits)
     }
 
     /// The first page from `no` on whose bit is set, before `to`.

@@ -50,11 +50,7 @@ struct Step {
 impl<'v, 's> Audit<'v, 's> {
     /// Nothing visited yet.
     pub fn new(view: &'v mut View<'s>) -> Self {
-        let newest = view.base.keys().max().map_or(0, |&no| u64::from(no) + 1);
-        let file = view.pages.as_ref().map_or(0, Pages::count);
-        let next_free = view.meta(None).map_or(0, |meta| u64::from(meta.next_free));
-        // No more than the file and the WAL have pages, so that a wild number costs no memory.
-        let room = file.max(newest.min(next_free.saturating_add(view.base.len() as u64))).min(MAX_PAGES);
+        let room = view.room();
         let bits = || Bits::new(room);
         Audit {
             view,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::page::{self, Meta, Node};
-use super::pages::Pages;
+use super::pages::{MAX_PAGES, Pages};
 use crate::log::bytes::{Bytes, Reader};
 
 /// Where the image of a page lies in the WAL.
@@ -18,6 +18,7 @@ pub struct Image {
 }
 
 /// The pages as a redo leaves them: newest images first, then the data file.
+#[derive(Default)]
 pub struct View<'s> {
     /// The data file.
     pub pages: Option<Pages<'s>>,
@@ -44,7 +45,35 @@ pub struct Spot {
     pub high: Option<Vec<u8>>,
 }
 
-impl View<'_> {
+impl<'s> View<'s> {
+    /// A data file alone.
+    pub fn of_file(pages: Pages<'s>) -> View<'s> {
+        View { pages: Some(pages), wal: None, group: HashMap::new(), base: HashMap::new(), file_meta: true }
+    }
+
+    /// Pages that there can be. No more than file and WAL have, so that a wild number costs no memory.
+    pub fn room(&mut self) -> u64 {
+        let images = self.base.keys().chain(self.group.keys());
+        let newest = images.max().map_or(0, |&no| u64::from(no) + 1);
+        let file = self.pages.as_ref().map_or(0, Pages::count);
+        let next_free = self.meta(None).map_or(0, |meta| u64::from(meta.next_free));
+        let logged = (self.base.len() + self.group.len()) as u64;
+        file.max(newest.min(next_free.saturating_add(logged))).min(MAX_PAGES)
+    }
+
+    /// The pages of which there are images, in order.
+    pub fn logged(&self) -> Vec<u32> {
+        let mut pages: Vec<u32> = self.base.keys().chain(self.group.keys()).copied().collect();
+        pages.sort_unstable();
+        pages.dedup();
+        pages
+    }
+
+    /// Where the image of a page is, if there is one.
+    pub fn image_of(&self, no: u32) -> Option<Image> {
+        self.group.get(&no).or(self.base.get(&no)).copied()
+    }
+
     /// The bytes of an image.
     pub fn image(&mut self, image: Image) -> Option<Vec<u8>> {
         let span = image.at..image.at.checked_add(image.len)?;

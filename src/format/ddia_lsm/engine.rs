@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::index::Shape;
 use super::{PROFILE, word};
+use crate::format::python;
 use crate::format::{Halt, Job, Outcome, Part, Role, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::conclude::Place;
@@ -54,7 +55,7 @@ pub fn outcome(job: &Job<'_>, mut take: Option<Take<'_>>) -> Outcome {
             halts.push(Halt { file, at: replay.at, for_good: false });
         }
     }
-    Outcome { opens: true, error: None, records, halts }
+    Outcome { opens: true, error: None, records, halts, image: None }
 }
 
 /// Hands an entry's place, key and value on; an empty value deletes.
@@ -63,7 +64,7 @@ fn sink<'a>(take: &'a mut Option<Take<'_>>, file: usize) -> impl FnMut(u64, Rang
         if let Some(take) = take {
             let part = |span| Part { file, span };
             let value = Some(value).filter(|v| !v.is_empty()).map(part);
-            take(Taken { place: Place { file, at }, key: part(key), value });
+            take(Taken { place: Place { file, at }, key: part(key), value, given: None });
         }
     }
 }
@@ -71,7 +72,7 @@ fn sink<'a>(take: &'a mut Option<Take<'_>>, file: usize) -> impl FnMut(u64, Rang
 /// It does not open, so nothing is taken over.
 fn dead(error: String) -> Outcome {
     let halts = vec![Halt { file: 0, at: 0, for_good: true }];
-    Outcome { opens: false, error: Some(error), records: 0, halts }
+    Outcome { opens: false, error: Some(error), records: 0, halts, image: None }
 }
 
 /// How far the log is replayed.
@@ -188,21 +189,7 @@ fn decode(b: &mut Reader<'_>, key: Range<u64>) -> Result<(), String> {
     if key.end - key.start > TOLD || b.copy(key, &mut text).is_err() {
         return Err("UnicodeDecodeError: 'utf-8' codec can't decode the key".into());
     }
-    let Err(e) = std::str::from_utf8(&text) else { return Ok(()) };
-    let from = e.valid_up_to();
-    let to = from + e.error_len().unwrap_or(text.len() - from);
-    let head = text.get(from).copied().unwrap_or_default();
-    let why = match head {
-        0x80..=0xC1 | 0xF5.. => "invalid start byte",
-        _ if e.error_len().is_none() => "unexpected end of data",
-        _ => "invalid continuation byte",
-    };
-    let place = if to - from > 1 {
-        format!("bytes in position {from}-{}", to - 1)
-    } else {
-        format!("byte 0x{head:02x} in position {from}")
-    };
-    Err(format!("UnicodeDecodeError: 'utf-8' codec can't decode {place}: {why}"))
+    std::str::from_utf8(&text).map(|_| ()).map_err(|e| python::not_utf8(&text, e))
 }
 
 /// What happens at a finding of this kind.

@@ -63,7 +63,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
                 Step::FileEnds | Step::Bad => break,
                 Step::Dies(error) => {
                     let halts = vec![Halt { file, at: 0, for_good: true }];
-                    return Outcome { opens: false, error: Some(error), records: 0, halts };
+                    return Outcome { opens: false, error: Some(error), records: 0, halts, image: None };
                 }
             }
         }
@@ -139,14 +139,14 @@ impl Replay<'_, '_> {
                 }
             }
         }
-        Outcome { opens: true, error: None, records, halts }
+        Outcome { opens: true, error: None, records, halts, image: None }
     }
 
     fn apply(&mut self, file: usize, at: u64, found: &Found) {
         let part = |span: &Range<u64>| Part { file, span: span.clone() };
         if let Some(take) = &mut self.take {
             let value = (found.op == 1).then(|| part(&found.value));
-            take(Taken { place: Place { file, at }, key: part(&found.key), value });
+            take(Taken { place: Place { file, at }, key: part(&found.key), value, given: None });
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Told<'a> {
     pub entries: u64,
     /// Their hash.
     pub hash: String,
+    /// That of the database file that the engine leaves, in logs of pages over one.
+    pub image: Option<String>,
     /// The number asked for by `--until`, whether or not anything lies behind it.
     pub until: Option<u64>,
     /// Where it was written to.
@@ -122,7 +124,7 @@ impl<'a> Teller<'a> {
             entries: told.entries,
             records_applied: replayed.applied,
             state_sha256: &told.hash,
-            image_sha256: None,
+            image_sha256: told.image.as_deref(),
             engine: wish.engine.as_deref().filter(|_| by_engine),
             left_out: (!by_engine).then_some(left_out),
             until,
@@ -228,10 +230,16 @@ impl<'a> Teller<'a> {
         };
         if replayed.policy == Policy::Engine {
             lines.extend(self.engine_against(replayed, intact));
+            let early = replayed.error.as_ref().filter(|_| replayed.opens);
+            lines.extend(early.map(|error| format!("Reading all of it ends before its end: {error}.")));
         } else {
             lines.extend(self.cut(told));
             lines.extend(self.left_out(told));
             lines.extend(self.engine_beside(told));
+        }
+        let by_engine = replayed.image.as_ref().map(|image| image.page_bytes);
+        if let Some(bytes) = by_engine.or(replayed.recovered.map(|recovered| recovered.page_bytes)) {
+            lines.push(format!("Pages of {bytes} bytes, as far as the files tell."));
         }
         if self.verbose && replayed.state.spilled() {
             lines.push("The state was larger than --memory: it went to a temporary file.".into());

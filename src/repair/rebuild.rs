@@ -1,0 +1,154 @@
+//! Pages made anew: a repair of a tree does not mend pages, it fills new ones from the recovered state. The plan goes
+//! through it without writing, so that it knows what comes of it.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, Result, bail};
+
+use crate::analysis::{OpenLog, Report};
+use crate::engine::Error;
+use crate::engine::btree::{BTree, DATA, Options, fits};
+use crate::engine::storage::{Directory, Storage};
+use crate::repair::edits::Rule;
+use crate::replay::into::Feed;
+use crate::replay::{Policy, Replayed, Wish, digest, replay};
+
+/// Memory for the state; what is more goes to a temporary file.
+const MEMORY: u64 = 2 << 30;
+
+/// What comes of it.
+#[derive(Debug)]
+pub struct Rebuilt {
+    /// Keys in the new tree.
+    pub entries: u64,
+    /// Hash of the recovered state.
+    pub state_sha256: String,
+    /// Bytes of the new file.
+    pub bytes: u64,
+    /// Pairs that fit no page of this size and are left out.
+    pub unfit: u64,
+    /// Records that are part of it.
+    pub records: u64,
+    /// Intact records that no commit closes, or whose batch lost another member.
+    pub left_out: u64,
+    /// Something was there that cannot be brought back.
+    pub lost: bool,
+}
+
+/// Goes through it without writing.
+///
+/// # Errors
+/// When the state cannot be read or kept, when the engine does not open and its state is wanted, or when keys are too
+/// long for a tree of such pages.
+pub fn plan(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Rebuilt> {
+    let replayed = state(log, report, rule)?;
+    let (entries, state_sha256) = digest(log, &replayed.state)?;
+    let measure = Measure::default();
+    let bytes = measure.0.clone();
+    let unfit = fill(log, &replayed, measure)?;
+    let recovered = replayed.recovered.unwrap_or_default();
+    let bytes = bytes.load(Ordering::Relaxed);
+    Ok(Rebuilt {
+        entries: entries - unfit,
+        state_sha256,
+        bytes,
+        unfit,
+        records: replayed.applied,
+        left_out: recovered.uncommitted + recovered.incomplete,
+        lost: recovered.lost || unfit > 0,
+    })
+}
+
+/// Writes the new data file to `path`, whole and synced.
+///
+/// # Errors
+/// As [`plan`]; what the system says.
+pub fn write(log: &OpenLog, report: &Report, rule: &Rule, path: &Path) -> Result<()> {
+    let failed = || format!("{}: cannot be written", path.display());
+    let parent = path.parent().unwrap_or(Path::new("."));
+    // The engine makes a whole store: its empty log belongs to the plan of another file.
+    let dir = tempfile::Builder::new().prefix(".walmedic-").tempdir_in(parent).with_context(failed)?;
+    let storage = Directory::open(dir.path()).with_context(failed)?;
+    fill(log, &state(log, report, rule)?, storage)?;
+    std::fs::rename(dir.path().join(DATA), path).with_context(failed)
+}
+
+fn state(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Replayed> {
+    let policy = if rule.by_engine { Policy::Engine } else { Policy::Committed };
+    let wish = Wish { policy, engine: None, undecided: rule.undecided, until: None, memory: MEMORY };
+    let replayed = replay(log, report, &wish)?;
+    if !replayed.opens {
+        bail!("the engine does not open this log: {}", replayed.error.as_deref().unwrap_or("it stops"));
+    }
+    Ok(replayed)
+}
+
+/// Builds the tree; gives the number of pairs that it cannot hold.
+fn fill(log: &OpenLog, replayed: &Replayed, storage: impl Storage + 'static) -> Result<u64> {
+    let by_engine = replayed.image.as_ref().map(|image| image.page_bytes);
+    let page_bytes = replayed.recovered.map(|recovered| recovered.page_bytes).or(by_engine);
+    let keys = replayed.recovered.map_or(0, |recovered| recovered.page_keys);
+    let options = Options { page_size: page_bytes, max_keys: Some(keys).filter(|&keys| keys >= 2) };
+    let (unfit, note) = (RefCell::new(0), RefCell::default());
+    let feed = Feed::new(log, &replayed.state, 0, &note)?;
+    let size = page_bytes.unwrap_or(0) as usize;
+    let pairs = feed.filter(|(key, value)| {
+        let fits = fits(key, value, size).is_ok();
+        *unfit.borrow_mut() += u64::from(!fits);
+        fits
+    });
+    let built = BTree::build(storage, options, pairs).and_then(BTree::close);
+    note.into_inner().end()?;
+    match built {
+        Err(Error::Refused(why)) => bail!("{DATA}: cannot be made anew: {why}"),
+        built => built?,
+    }
+    Ok(unfit.into_inner())
+}
+
+/// A storage that keeps nothing but the length of the longest file.
+#[derive(Default)]
+struct Measure(Arc<AtomicU64>);
+
+impl Storage for Measure {
+    fn list(&self) -> io::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn size(&self, _: &str) -> io::Result<Option<u64>> {
+        Ok(None)
+    }
+
+    fn read(&self, _: &str, _: u64, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn write(&mut self, _: &str, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.fetch_max(at + bytes.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn set_len(&mut self, _: &str, _: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn rename(&mut self, _: &str, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&mut self, _: &str) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_dir(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

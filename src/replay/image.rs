@@ -1,0 +1,117 @@
+//! The database file that opening an engine leaves: its hash, without making the file.
+
+use anyhow::{Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::analysis::OpenLog;
+use crate::codec::hex;
+use crate::format::{Fill, Image};
+use crate::io::interrupt;
+use crate::log::bytes::ReadAt;
+
+/// Longer files are not hashed: one wrong page number makes a sparse file of a tebibyte.
+const MAX_BYTES: u64 = 16 << 30;
+/// Bytes hashed at a time.
+const PIECE: usize = 256 << 10;
+
+/// SHA-256 of a file as it would be, in hexadecimal; `None` where it is too long to be worth it.
+///
+/// # Errors
+/// When a file of the log cannot be read, or became shorter.
+pub fn sha256(log: &OpenLog, image: &Image) -> Result<Option<String>> {
+    if image.len > MAX_BYTES {
+        return Ok(None);
+    }
+    let mut hasher = Hasher { log, hash: Sha256::new(), piece: vec![0; PIECE], at: 0 };
+    for patch in &image.patches {
+        hasher.base(image, patch.at)?;
+        let end = patch.at.saturating_add(patch.len).min(image.len);
+        match &patch.fill {
+            Fill::Part(part) => hasher.file(part.file, part.span.start, part.span.end, end)?,
+            Fill::Bytes(bytes) => {
+                let here =
+                    bytes.len().min(usize::try_from(end.saturating_sub(hasher.at)).unwrap_or(usize::MAX));
+                hasher.hash.update(&bytes[..here]);
+                hasher.at += here as u64;
+            }
+        }
+        hasher.zeros(end)?;
+    }
+    hasher.base(image, image.len)?;
+    Ok(Some(hex::text(&hasher.hash.finalize())))
+}
+
+struct Hasher<'a> {
+    log: &'a OpenLog,
+    hash: Sha256,
+    piece: Vec<u8>,
+    /// Bytes hashed.
+    at: u64,
+}
+
+impl Hasher<'_> {
+    /// Goes on with the old file up to offset `to`.
+    fn base(&mut self, image: &Image, to: u64) -> Result<()> {
+        if let Some(file) = image.base {
+            let size = self.log.source(file).size();
+            self.file(file, self.at, size, to)?;
+        }
+        self.zeros(to)
+    }
+
+    /// Goes on with the bytes `from..end` of a file, but not past offset `to` of the image.
+    fn file(&mut self, file: usize, from: u64, end: u64, to: u64) -> Result<()> {
+        let mut from = from;
+        while from < end && self.at < to {
+            interrupt::check()?;
+            let want = (end - from).min(to - self.at).min(PIECE as u64) as usize;
+            let n = self.log.source(file).read_at(from, &mut self.piece[..want])?;
+            if n == 0 {
+                bail!("{}: it became shorter", self.log.log.files[file].name);
+            }
+            self.hash.update(&self.piece[..n]);
+            (from, self.at) = (from + n as u64, self.at + n as u64);
+        }
+        Ok(())
+    }
+
+    fn zeros(&mut self, to: u64) -> Result<()> {
+        if self.at < to {
+            self.piece.fill(0);
+        }
+        while self.at < to {
+            interrupt::check()?;
+            let n = (to - self.at).min(PIECE as u64);
+            self.hash.update(&self.piece[..n as usize]);
+            self.at += n;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{ALL, Part, Patch};
+
+    #[test]
+    fn patches_zeros_and_the_old_file_make_the_image() {
+        let files = vec![("btree.wal".into(), b"0123456789".to_vec()), ("btree.dat".into(), vec![b'd'; 20])];
+        let format = *ALL.iter().find(|f| f.profile().name == "ddia-btree").unwrap();
+        let log = OpenLog::memory(format, files, None);
+        let sum = |image: &Image| sha256(&log, image).unwrap();
+        let hash = |bytes: &[u8]| Some(hex::text(&Sha256::digest(bytes)));
+        let part = Fill::Part(Part { file: 0, span: 2..5 });
+        let patches = vec![
+            Patch { at: 2, len: 2, fill: Fill::Bytes(b"xyz".to_vec()) },
+            Patch { at: 10, len: 6, fill: part.clone() },
+            Patch { at: 24, len: 4, fill: part },
+        ];
+        let mut image = Image { base: Some(1), len: 26, page_bytes: 2, patches };
+        assert_eq!(sum(&image), hash(b"ddxydddddd234\0\0\0dddd\0\0\0\023"));
+        image.base = None;
+        assert_eq!(sum(&image), hash(b"\0\0xy\0\0\0\0\0\0234\0\0\0\0\0\0\0\0\0\0\023"));
+        image.len = MAX_BYTES + 1;
+        assert_eq!(sum(&image), None);
+    }
+}
