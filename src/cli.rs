@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::io::listing::Wanted;
 use crate::judgement::Judgement;
+pub use crate::ui::Format;
 use crate::ui::{paint, progress};
 
 const EXAMPLES: &str = "\
@@ -139,20 +140,6 @@ impl Input {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.threads.map_or_else(cores, usize::from)
     }
-}
-
-/// `--format` of commands that report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One document.
-    Json,
-    /// One object a line: `meta` first, `summary` last.
-    Ndjson,
-    /// One line a row, with a header.
-    Csv,
 }
 
 /// What the commands that judge a log have in common.

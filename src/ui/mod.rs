@@ -12,3 +12,17 @@ pub mod replay;
 pub mod row;
 pub mod shell;
 pub mod text;
+
+/// `--format` of commands that report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One document.
+    Json,
+    /// One object a line: `meta` first, `summary` last.
+    Ndjson,
+    /// One line a row, with a header.
+    Csv,
+}

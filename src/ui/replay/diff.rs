@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::state::{StateDoc, Told};
 use super::{FEW, SHORT, Teller, append, error};
-use crate::cli::Format;
 use crate::findings::plural;
 use crate::replay::diff::{Counts, Difference, compare};
+use crate::ui::Format;
 use crate::ui::paint::Hue;
 use crate::ui::row::{cell, put, short, string};
 

@@ -6,11 +6,11 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{Doc, FEW, SHORT, Teller, append};
-use crate::cli::Format;
 use crate::fate::Standing;
 use crate::findings::plural;
 use crate::replay::history::{self, Found, Version, Wanted};
 use crate::replay::{Policy, value_bytes};
+use crate::ui::Format;
 use crate::ui::bytes::{Notation, printable};
 use crate::ui::paint::Hue;
 use crate::ui::row::{cell, put, short, string};

@@ -7,13 +7,13 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{Doc, NAME, Teller, error};
-use crate::cli::Format;
 use crate::fate::Standing;
 use crate::findings::plural;
 use crate::log::conclude::Place;
 use crate::log::region::Kind;
 use crate::replay::state::Sorted;
 use crate::replay::{Policy, Replayed, Wish};
+use crate::ui::Format;
 use crate::ui::bytes::printable;
 use crate::ui::json;
 use crate::ui::paint::Hue;
@@ -65,6 +65,7 @@ struct LeftOutDoc {
     repeated: u64,
     foreign: u64,
     stale: u64,
+    unproved: u64,
     damaged_ranges: u64,
     damaged_bytes: u64,
 }
@@ -104,6 +105,7 @@ impl<'a> Teller<'a> {
             repeated: of(Standing::Repeated),
             foreign: of(Standing::Foreign),
             stale: of(Standing::Stale),
+            unproved: of(Standing::Damaged),
             damaged_ranges,
             damaged_bytes,
         };
@@ -296,6 +298,7 @@ impl<'a> Teller<'a> {
             (left.count(Standing::Repeated), "repeated"),
             (left.count(Standing::Foreign), "of another log"),
             (left.count(Standing::Stale), "of an older generation"),
+            (left.count(Standing::Damaged), "not proved"),
         ];
         let mut parts: Vec<String> =
             groups.iter().filter(|g| g.0 > 0).map(|(n, what)| format!("{n} {what}")).collect();
