@@ -161,8 +161,15 @@ impl OpenLog {
         self.sources.iter().map(Source::progress).sum()
     }
 
-    /// Surveys every file on `threads` threads and draws the conclusions.
+    /// Surveys every file on `threads` threads, draws the conclusions, and asks what the engine would make of it.
     pub fn analyse(&self, threads: usize) -> Report {
+        let mut report = self.examine(threads);
+        report.forecast = Some(self.forecast(&report));
+        report
+    }
+
+    /// The same without the engine.
+    pub fn examine(&self, threads: usize) -> Report {
         let files = self.files();
         let (mut surveys, mut reads) = self.survey(&files, threads);
         // What only the format can see comes first: a record it takes back is missing from the numbers.
@@ -206,6 +213,10 @@ impl OpenLog {
             forecast: None,
         };
         report.settle_revision();
+        report
+    }
+
+    fn forecast(&self, report: &Report) -> Forecast {
         let intact = report.conclusions.committed;
         // Asking the engine means reading everything once more: not where it cannot but agree.
         let sound = report.conclusions.undecided == 0
@@ -219,8 +230,7 @@ impl OpenLog {
             let job = Job { files: &files, surveys: &surveys, revision: self.revision, engine: None };
             self.format().engine(&job, None)
         };
-        report.forecast = Some(Forecast { engine, intact });
-        report
+        Forecast { engine, intact }
     }
 
     fn file_report(&self, file: usize, survey: Survey, read: Read) -> FileReport {

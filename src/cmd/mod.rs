@@ -107,6 +107,14 @@ pub fn open_one(input: &Input) -> Result<OpenLog> {
     }
 }
 
+/// The log of a command that changes it, examined; the engine is asked only where the answer is shown or gone by.
+pub fn examine(log: &OpenLog, input: &Input, global: &Global, ask: bool) -> Report {
+    if ask {
+        return analyse_all(std::slice::from_ref(log), input, global).remove(0);
+    }
+    progress::watch(global.progress(), log.bytes(), &|| log.progress(), || log.examine(input.threads()))
+}
+
 /// Analyses logs one after the other, their files in parallel, with progress.
 pub fn analyse_all(logs: &[OpenLog], input: &Input, global: &Global) -> Vec<Report> {
     let total = logs.iter().map(OpenLog::bytes).sum();

@@ -9,7 +9,7 @@ use clap::Args;
 use crate::analysis::{OpenLog, Report};
 use crate::cli::{Format, Global, Input};
 use crate::cmd::replay::Undecided;
-use crate::cmd::{CLEAN, FINDINGS, REFUSED, analyse_all, complain, open_one};
+use crate::cmd::{CLEAN, FINDINGS, REFUSED, complain, examine, open_one};
 use crate::repair::Strategy;
 use crate::repair::bound::{self, Deed};
 use crate::repair::edits::Rule;
@@ -44,6 +44,13 @@ pub struct Target {
     pub format: Format,
 }
 
+impl Target {
+    /// Whether a plan is shown, or compared with one that was.
+    pub fn shows(&self) -> bool {
+        !self.apply || self.plan.is_some()
+    }
+}
+
 /// Arguments of `repair`.
 #[derive(Debug, Args)]
 pub struct Opts {
@@ -68,7 +75,8 @@ pub struct Opts {
 /// When there is not exactly one log, or the result cannot be written.
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let log = open_one(&opts.input)?;
-    let report = analyse_all(std::slice::from_ref(&log), &opts.input, global).remove(0);
+    let ask = opts.target.shows() || opts.strategy == Strategy::Engine;
+    let report = examine(&log, &opts.input, global, ask);
     let undecided = opts.undecided == Undecided::Keep;
     let rule = opts.strategy.rule(&log, &report, undecided, opts.renumber)?;
     let mut typed = opts.input.typed();
@@ -100,38 +108,55 @@ pub fn carry_out(
     path: &Path,
     global: &Global,
 ) -> Result<u8> {
-    let mut plan = Plan::of(log, report, rule)?;
     let data = wanted.format != Format::Text;
-    if data || wanted.plan.is_some() || wanted.in_place && wanted.apply {
-        plan.bind(log)?;
-    }
-    let mut out = Out::default();
-    if !wanted.apply {
-        if data {
-            line(&mut out, &bound::document(report, &plan, deed))?;
+    if !wanted.apply || wanted.plan.is_some() {
+        let mut plan = Plan::of(log, report, rule)?;
+        if data || wanted.plan.is_some() {
+            plan.bind(log)?;
+        }
+        if let Some(file) = &wanted.plan {
+            bound::compare(file, report, &plan, deed)?;
         } else {
-            let again = (deed.command, deed.typed.as_str());
-            let view = View { paint: Paint::stdout(global.color), verbose: global.verbose, again };
-            view.print(&mut out, report, &plan)?;
+            show(report, &plan, deed, data, global)?;
+            return Ok(if plan.acts() { REFUSED } else { CLEAN });
         }
-        out.flush()?;
-        return Ok(if plan.acts() { REFUSED } else { CLEAN });
     }
-    if let Some(file) = &wanted.plan {
-        bound::compare(file, report, &plan, deed)?;
-    }
-    let lost = match (&wanted.output, wanted.in_place) {
-        (Some(output), _) => target::copy(log, report, rule, &plan, path, output)?,
-        (None, true) if !plan.acts() => false,
-        (None, true) => {
-            let backup = wanted.backup.as_deref();
-            let done = place::change(log, report, rule, &plan, path, backup, deed.command)?;
-            if !global.quiet {
-                complain(&format!("done; to take it back: walmedic undo {}", shell::quote(&done.record)));
-            }
-            done.left
-        }
+    let (plan, left) = match (&wanted.output, wanted.in_place) {
+        (Some(output), _) => target::copy(log, report, rule, path, output)?,
+        (None, true) => in_place(log, report, rule, wanted, deed, path, global)?,
         (None, false) => bail!("--apply needs --output DIR (a new copy) or --in-place (with a backup)"),
     };
-    Ok(if lost || plan.loses() { FINDINGS } else { CLEAN })
+    Ok(if left || plan.loses() { FINDINGS } else { CLEAN })
+}
+
+fn show(report: &Report, plan: &Plan, deed: &Deed, data: bool, global: &Global) -> Result<()> {
+    let mut out = Out::default();
+    if data {
+        line(&mut out, &bound::document(report, plan, deed))?;
+    } else {
+        let again = (deed.command, deed.typed.as_str());
+        let view = View { paint: Paint::stdout(global.color), verbose: global.verbose, again };
+        view.print(&mut out, report, plan)?;
+    }
+    Ok(out.flush()?)
+}
+
+fn in_place(
+    log: &OpenLog,
+    report: &Report,
+    rule: &Rule,
+    wanted: &Target,
+    deed: &Deed,
+    path: &Path,
+    global: &Global,
+) -> Result<(Plan, bool)> {
+    let plan = Plan::with(log, report, rule, false, None)?;
+    if !plan.acts() {
+        return Ok((plan, false));
+    }
+    let done = place::change(log, report, rule, &plan, path, wanted.backup.as_deref(), deed.command)?;
+    if !global.quiet {
+        complain(&format!("done; to take it back: walmedic undo {}", shell::quote(&done.record)));
+    }
+    Ok((plan, done.left))
 }

@@ -8,7 +8,7 @@ use clap::{ArgGroup, Args};
 use crate::cli::{Global, Input};
 use crate::cmd::dump::offset;
 use crate::cmd::repair::{Target, carry_out};
-use crate::cmd::{analyse_all, open_one};
+use crate::cmd::{examine, open_one};
 use crate::repair::bound::Deed;
 use crate::repair::edits::Rule;
 use crate::replay::cut;
@@ -51,7 +51,7 @@ pub struct Opts {
 /// When there is not exactly one log, the cut would tear something apart, or the result cannot be written.
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let log = open_one(&opts.input)?;
-    let report = analyse_all(std::slice::from_ref(&log), &opts.input, global).remove(0);
+    let report = examine(&log, &opts.input, global, opts.target.shows());
     let partial = opts.force_partial;
     let mut rule = Rule::verbatim();
     let (name, value) = match opts {

@@ -101,6 +101,14 @@ impl Source {
         Source { kind: Kind::Memory(bytes), size, sparse: false, stamp: None, passed: AtomicU64::new(0) }
     }
 
+    /// The file itself, where it is held open.
+    pub fn file(&self) -> Option<&File> {
+        match &self.kind {
+            Kind::File(file) => Some(file),
+            _ => None,
+        }
+    }
+
     /// Whether the file has another length or time than when it was opened: someone is writing it.
     pub fn changed(&self) -> bool {
         let (Some(stamp), Kind::File(file)) = (self.stamp, &self.kind) else {

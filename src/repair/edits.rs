@@ -11,6 +11,7 @@ use crate::format::Seal;
 use crate::log::conclude::Place;
 use crate::log::finding::{Class, Code};
 use crate::log::layout::Layout;
+use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Mark};
 use crate::log::region::Kind;
 use crate::replay::walk::{Item, walk_file, written_order};
@@ -258,7 +259,8 @@ impl<'a, 's> Editor<'a, 's> {
     fn number(&mut self, item: &Item<'_>) -> Result<Option<Fix>> {
         let chosen = |field, found, inferred| Some(Fix { field, found, inferred });
         let unknown = item.fix.filter(|f| f.inferred == u64::MAX);
-        let time = item.entry().time;
+        let timed = self.report.files[self.file].survey.rules.numbering == Numbering::Time;
+        let time = if timed { item.entry().time } else { None };
         if unknown.is_some_and(|f| f.field == "timestamp") {
             let found = item.record.seq;
             return Ok(chosen("timestamp", found, self.numbers.time.or(self.first_time()?).unwrap_or(0)));
@@ -330,6 +332,9 @@ impl<'a, 's> Editor<'a, 's> {
 
     /// Deals with the bytes up to the next record: framing is kept, unless it is made anew, damage is not.
     fn between(&mut self, to: u64) -> Result<()> {
+        if self.at == to {
+            return Ok(());
+        }
         let regions = self.report.files[self.file].survey.regions.as_slice();
         let first = regions.partition_point(|r| r.end() <= self.at);
         for region in regions[first..].iter().take_while(|r| r.at < to) {

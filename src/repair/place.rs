@@ -12,12 +12,15 @@ use crate::analysis::{OpenLog, Report};
 use crate::io::interrupt::{self, Writing};
 use crate::io::source::Source;
 use crate::io::{durable, holders};
-use crate::log::bytes::Prefix;
+use crate::log::bytes::{Prefix, ReadAt};
 use crate::refused::Refused;
 use crate::repair::edits::Rule;
 use crate::repair::plan::{FilePlan, Plan, sha256};
 use crate::repair::record::{Changed, How, ORIGINALS, Record, State};
 use crate::repair::{target, write};
+
+/// Bytes before a cut by which the file is known again.
+const WITNESS: u64 = 1 << 20;
 
 /// What was done.
 pub struct Done {
@@ -57,7 +60,7 @@ pub fn change(
     // From here on the log is the new one, or still the old one if this step fails.
     let record = folder.keep();
     switch(&made, &dir, &record).with_context(|| format!("{}: nothing was changed", dir.display()))?;
-    let left = settle(log, &made, &dir, path, &record).with_context(|| {
+    let left = settle(log, plan, &made, &dir, path, &record).with_context(|| {
         format!("the change was made; {} takes it back", record.join("undo.json").display())
     })?;
     Ok(Done { record: record.join("undo.json"), left })
@@ -322,16 +325,18 @@ fn like(old: &Path, new: &Path) -> Result<()> {
 }
 
 fn changed(log: &OpenLog, file: usize, plan: &FilePlan, how: How, originals: &Path) -> Result<Changed> {
-    let before = State { bytes: plan.bytes, sha256: plan.sha256.clone().unwrap_or_default() };
+    // What a cut leaves is not touched: its last bytes are enough to know it again, whatever its size.
+    let from = if how == How::Cut { plan.new_bytes.saturating_sub(WITNESS) } else { 0 };
+    let before = State { bytes: plan.bytes, from, sha256: sha256(log.source(file), from)? };
     let after = match (&plan.to, how) {
         (None, _) => None,
         (Some(_), How::Cut) => {
             let prefix = Prefix { src: log.source(file), len: plan.new_bytes };
-            Some(State { bytes: plan.new_bytes, sha256: sha256(&prefix)? })
+            Some(State { bytes: plan.new_bytes, from, sha256: sha256(&prefix, from)? })
         }
         (Some(to), _) if plan.changed => {
             let new = Source::open(&originals.join(to).as_path().into(), false, true)?;
-            Some(State { bytes: crate::log::bytes::ReadAt::size(&new), sha256: sha256(&new)? })
+            Some(State { bytes: new.size(), from, sha256: sha256(&new, from)? })
         }
         (Some(_), _) => Some(before.clone()),
     };
@@ -375,8 +380,16 @@ fn swap(a: &Path, b: &Path) -> Result<()> {
     }
 }
 
-/// Leaves in the backup only what is not in the log any more, and reads the log again.
-fn settle(log: &OpenLog, made: &Made, dir: &Path, path: &Path, folder: &Path) -> Result<bool> {
+/// Leaves in the backup only what is not in the log any more, and reads the log again: whether anything is still to be
+/// found. Of a file that was only cut everything left has been read already.
+fn settle(log: &OpenLog, plan: &Plan, made: &Made, dir: &Path, path: &Path, folder: &Path) -> Result<bool> {
+    if let (How::Cut, Some((name, ..))) = (made.how, &made.file) {
+        let now = fs::metadata(dir.join(name))?.len();
+        if now != made.cut {
+            bail!("{name}: has {now} bytes and should have {}", made.cut);
+        }
+        return Ok(plan.after.is_none());
+    }
     for name in &made.linked {
         fs::remove_file(folder.join(ORIGINALS).join(name))?;
     }

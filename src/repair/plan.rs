@@ -158,11 +158,26 @@ pub fn why(why: Why) -> String {
 }
 
 impl Plan {
-    /// The plan for a rule.
+    /// The plan for a rule, to be shown: with all that it counts.
     ///
     /// # Errors
     /// None of its own; those of reading.
     pub fn of(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Plan> {
+        Plan::with(log, report, rule, true, None)
+    }
+
+    /// The same on the way to something else. `count`: a cut counts what it leaves out, which takes a look at every
+    /// record. `also`: gets the edits, too, which saves going through the log once more to write them.
+    ///
+    /// # Errors
+    /// None of its own; those of reading, and of `also`.
+    pub fn with<'s>(
+        log: &OpenLog,
+        report: &Report,
+        rule: &Rule,
+        count: bool,
+        also: Option<&'s mut (dyn Sink + 's)>,
+    ) -> Result<Plan> {
         let names: Vec<&str> = report.files.iter().map(|f| &*f.name).collect();
         let names = if rule.verbatim {
             names.iter().map(|&n| n.to_owned()).collect()
@@ -194,10 +209,10 @@ impl Plan {
             plan.rebuild(log, report, rule)?;
             return Ok(plan);
         }
-        let mut planner =
-            Planner { plan: &mut plan, report, verbatim: rule.verbatim, file: 0, keys: HashSet::new() };
+        let (verbatim, keys) = (rule.verbatim, HashSet::new());
+        let mut planner = Planner { plan: &mut plan, report, verbatim, file: 0, keys, also };
         edits(log, report, rule, &mut planner)?;
-        if rule.verbatim {
+        if rule.verbatim && count {
             planner.count(log, report, rule)?;
         }
         plan.falls_back = !rule.verbatim && !rule.renumber && falls_back(report);
@@ -292,7 +307,7 @@ impl Plan {
     pub fn bind(&mut self, log: &OpenLog) -> Result<()> {
         // A file that is only about to come into being has none.
         for (i, file) in self.files.iter_mut().enumerate().take(log.log.files.len()) {
-            let hash = sha256(log.source(i)).with_context(|| format!("{}: cannot read", file.name))?;
+            let hash = sha256(log.source(i), 0).with_context(|| format!("{}: cannot read", file.name))?;
             file.sha256 = Some(hash);
         }
         Ok(())
@@ -348,13 +363,13 @@ fn cut_is_sound(report: &Report, rule: &Rule) -> bool {
     })
 }
 
-/// SHA-256 of a whole file, in hexadecimal.
+/// SHA-256 of a file from an offset to its end, in hexadecimal.
 ///
 /// # Errors
 /// When it cannot be read to the end that it had when it was opened.
-pub fn sha256(src: &dyn ReadAt) -> Result<String> {
+pub fn sha256(src: &dyn ReadAt, from: u64) -> Result<String> {
     let mut reader = Reader::new(src);
-    let (mut hash, mut at) = (Sha256::new(), 0);
+    let (mut hash, mut at) = (Sha256::new(), from);
     while at < src.size() {
         let window = reader.forward(at, 1);
         let bytes = window.bytes.get((at - window.base) as usize..).unwrap_or_default();
@@ -371,16 +386,18 @@ pub fn sha256(src: &dyn ReadAt) -> Result<String> {
 }
 
 /// Counts edits, and lists as many as the bound allows.
-struct Planner<'p> {
+struct Planner<'p, 's> {
     plan: &'p mut Plan,
     report: &'p Report,
     verbatim: bool,
     file: usize,
     /// Hashes of the keys of records that are left out.
     keys: HashSet<u64>,
+    /// Gets the edits, too.
+    also: Option<&'s mut (dyn Sink + 's)>,
 }
 
-impl Planner<'_> {
+impl Planner<'_, '_> {
     /// A cut looks at no record; they are counted by where they lie.
     fn count(&mut self, log: &OpenLog, report: &Report, rule: &Rule) -> Result<()> {
         let (mut begun, mut ended) = (rule.from.is_none(), false);
@@ -404,19 +421,26 @@ impl Planner<'_> {
     }
 }
 
-impl Sink for Planner<'_> {
+impl Sink for Planner<'_, '_> {
     fn file(&mut self, file: usize) -> Result<()> {
         self.file = file;
+        if let Some(also) = &mut self.also {
+            also.file(file)?;
+        }
         let plan = &mut self.plan.files[file];
         (plan.new_bytes, plan.prefix) = (0, Some(0));
         Ok(())
     }
 
     fn edit(&mut self, edit: Edit<'_>) -> Result<()> {
+        if let Some(also) = &mut self.also {
+            also.edit(edit.clone())?;
+        }
         let file = &mut self.plan.files[self.file];
+        let room = file.edits.len() < LISTED;
         let listed = |what, span, bytes: &[u8], why| {
             let added = bytes.len() as u64;
-            let bytes = if bytes.len() <= SHOWN { bytes.to_vec() } else { Vec::new() };
+            let bytes = if room && bytes.len() <= SHOWN { bytes.to_vec() } else { Vec::new() };
             Listed { what, span, bytes, added, why }
         };
         let at = file.edits.last().map_or(0, |e| e.span.end);
@@ -437,7 +461,7 @@ impl Sink for Planner<'_> {
                     self.plan.lost |= !matches!(code, Code::TornTail | Code::ZeroFilled | Code::Preallocated);
                 }
                 self.plan.lost |= reason == Why::Standing(Standing::Incomplete);
-                listed("drop", span, &[], Some(why(reason)))
+                listed("drop", span, &[], room.then(|| why(reason)))
             }
             Edit::Patch(at, bytes) => {
                 let len = bytes.len() as u64;

@@ -66,6 +66,8 @@ pub struct Changed {
 pub struct State {
     /// Length in bytes.
     pub bytes: u64,
+    /// The hash is of the bytes from here on: of all, unless the file was only cut.
+    pub from: u64,
     /// In hexadecimal.
     pub sha256: String,
 }

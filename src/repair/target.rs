@@ -14,8 +14,8 @@ use crate::repair::edits::Rule;
 use crate::repair::plan::Plan;
 use crate::repair::{place, write};
 
-/// Writes the new log to `output`, which comes into being complete or not at all. Gives back whether anything is still to
-/// be found in it.
+/// Writes the new log to `output`, which comes into being complete or not at all. Gives back what was done, and whether
+/// anything is still to be found in it.
 ///
 /// # Errors
 /// [`Refused`] when the target exists; what the system says.
@@ -23,10 +23,9 @@ pub fn copy(
     log: &OpenLog,
     report: &Report,
     rule: &Rule,
-    plan: &Plan,
     path: &Path,
     output: &Path,
-) -> Result<bool> {
+) -> Result<(Plan, bool)> {
     if output.symlink_metadata().is_ok() {
         return Err(
             Refused(format!("{}: exists already; nothing is ever written over", output.display())).into()
@@ -39,7 +38,7 @@ pub fn copy(
     let work = tempfile::Builder::new().prefix(".walmedic-").tempdir_in(parent).with_context(failed)?;
     let dir = work.path().join("log");
     std::fs::create_dir(&dir).with_context(failed)?;
-    write::files(log, report, rule, plan, &dir, &|_| true)?;
+    let plan = write::all(log, report, rule, &dir)?;
     durable::sync_dir(&dir).with_context(failed)?;
     let single = (path.is_file() || path.as_os_str() == "-") && plan.files.len() == 1;
     let made = match plan.files.iter().find_map(|f| f.to.as_ref()) {
@@ -51,7 +50,7 @@ pub fn copy(
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(Refused(format!("{}: exists already; nothing is ever written over", output.display())).into())
         }
-        done => done.with_context(failed).map(|()| left),
+        done => done.with_context(failed).map(|()| (plan, left)),
     }
 }
 
@@ -67,7 +66,7 @@ pub fn findings(log: &OpenLog, path: &Path) -> Result<bool> {
     };
     let mut left = false;
     for found in listing::find(path, &wanted).context("the new log")? {
-        let report = OpenLog::new(found, &wanted)?.analyse(1);
+        let report = OpenLog::new(found, &wanted)?.analyse(2);
         left |= Judgement::default().exit_code(&[report]) != CLEAN;
     }
     Ok(left)

@@ -68,7 +68,7 @@ fn is(path: &Path, state: Option<&State>) -> Result<bool> {
     let there = path.symlink_metadata().is_ok();
     let Some(state) = state.filter(|_| there) else { return Ok(state.is_none() && !there) };
     let file = Source::open(&path.into(), false, true)?;
-    Ok(file.size() == state.bytes && sha256(&file)? == state.sha256)
+    Ok(file.size() == state.bytes && sha256(&file, state.from.min(state.bytes))? == state.sha256)
 }
 
 /// No file has a name that only the change gave.
@@ -110,7 +110,7 @@ fn put_back(dir: &Path, folder: &Path, file: &Changed) -> Result<()> {
     let (kept, there) = (left.bytes, now.size());
     let prefix = Prefix { src: &now, len: kept };
     let begun = there >= kept && there <= kept + tail.size();
-    let fits = begun && sha256(&prefix)? == left.sha256 && same_start(&now, kept..there, &tail)?;
+    let fits = begun && sha256(&prefix, left.from.min(kept))? == left.sha256 && same_start(&now, kept..there, &tail)?;
     if !fits {
         return Err(Refused(format!("{name}: is no longer what the change left; nothing was changed")).into());
     }

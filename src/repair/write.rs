@@ -30,34 +30,68 @@ pub fn files(
     dir: &Path,
     wanted: &dyn Fn(&FilePlan) -> bool,
 ) -> Result<()> {
-    let mut writer = Writer { log, plan, dir, wanted, file: 0, open: None };
-    let edited = plan.files.iter().any(|f| wanted(f) && f.changed && !f.rebuilt && f.prefix.is_none());
-    if edited {
+    let name = |file: usize| plan.files[file].to.clone().filter(|_| wanted(&plan.files[file]));
+    let edited = |file: &FilePlan| file.changed && !file.rebuilt && file.prefix.is_none();
+    if plan.files.iter().any(|f| wanted(f) && edited(f)) {
+        let streamed = |file: usize| name(file).filter(|_| plan.files[file].changed);
+        let mut writer = Writer { log, dir, name: &streamed, file: 0, open: None };
         edits(log, report, rule, &mut writer)?;
+        writer.close()?;
     }
+    rest(log, report, rule, plan, dir, &name)
+}
+
+/// Makes the plan and writes the whole new log into `dir` in one go.
+///
+/// # Errors
+/// What the system says, with the name of the file; an interruption.
+pub fn all(log: &OpenLog, report: &Report, rule: &Rule, dir: &Path) -> Result<Plan> {
+    // What a file is to be called, and whether it is wanted, is known only when all have been gone through.
+    let number = |file: usize| Some(format!("{file}.new"));
+    let mut writer = Writer { log, dir, name: &number, file: 0, open: None };
+    let plan = Plan::with(log, report, rule, false, Some(&mut writer))?;
     writer.close()?;
-    for (i, file) in plan.files.iter().enumerate().filter(|(_, f)| wanted(f)) {
-        let Some(to) = &file.to else { continue };
-        if dir.join(to).exists() {
-            continue;
+    for (i, file) in plan.files.iter().enumerate() {
+        let Some(written) = number(i).map(|name| dir.join(name)).filter(|path| path.exists()) else { continue };
+        match &file.to {
+            Some(to) => std::fs::rename(&written, dir.join(to)),
+            None => std::fs::remove_file(&written),
         }
+        .with_context(|| format!("{}: cannot put its copy in place", file.name))?;
+    }
+    rest(log, report, rule, &plan, dir, &|file| plan.files[file].to.clone())?;
+    Ok(plan)
+}
+
+/// The files that no edit made: those that stay as they are, those cut, those made anew.
+fn rest(
+    log: &OpenLog,
+    report: &Report,
+    rule: &Rule,
+    plan: &Plan,
+    dir: &Path,
+    name: &dyn Fn(usize) -> Option<String>,
+) -> Result<()> {
+    for (i, file) in plan.files.iter().enumerate() {
+        let Some(to) = name(i).filter(|to| !dir.join(to).exists()) else { continue };
         if file.rebuilt && file.changed {
             rebuild::write(log, report, rule, &dir.join(to))?;
             continue;
         }
-        let len = file.prefix.filter(|_| file.changed).unwrap_or(file.bytes);
-        writer.create(i, to)?;
-        writer.copy(0..len)?;
+        let mut writer = Writer { log, dir, name, file: i, open: None };
+        writer.create(i, &to)?;
+        writer.copy(0..file.prefix.filter(|_| file.changed).unwrap_or(file.bytes))?;
         writer.close()?;
     }
     Ok(())
 }
 
+/// Writes files as their edits come in.
 struct Writer<'a> {
     log: &'a OpenLog,
-    plan: &'a Plan,
     dir: &'a Path,
-    wanted: &'a dyn Fn(&FilePlan) -> bool,
+    /// What the file of this index is called in `dir`; `None`: it is not written.
+    name: &'a dyn Fn(usize) -> Option<String>,
     file: usize,
     open: Option<BufWriter<File>>,
 }
@@ -73,18 +107,38 @@ impl Writer<'_> {
 
     fn close(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let name = &self.plan.files[self.file].name;
+        let name = &self.log.log.files[self.file].name;
         let failed = || format!("{name}: cannot write its copy");
         let file = open.into_inner().map_err(|e| e.into_error()).with_context(failed)?;
         file.sync_all().with_context(failed)
     }
 
     fn copy(&mut self, span: Range<u64>) -> Result<()> {
-        match &mut self.open {
-            Some(open) => copy(self.log.source(self.file), &self.plan.files[self.file].name, span, open),
-            None => Ok(()),
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let (source, name) = (self.log.source(self.file), &self.log.log.files[self.file].name);
+        let mut span = span;
+        if let Some(file) = source.file().filter(|_| span.end - span.start >= PIECE as u64) {
+            open.flush().with_context(|| format!("{name}: cannot write its copy"))?;
+            span.start += by_kernel(file, span.clone(), open.get_ref())?;
+        }
+        copy(source, name, span, open)
+    }
+}
+
+/// Lets the system copy bytes from file to file, which may share them; gives back how many it did before it gave up.
+fn by_kernel(from: &File, span: Range<u64>, to: &File) -> Result<u64> {
+    /// So many at a time, to notice an interruption.
+    const MOST: u64 = 64 << 20;
+    let mut at = span.start;
+    while at < span.end {
+        interrupt::check()?;
+        let want = (span.end - at).min(MOST) as usize;
+        match rustix::fs::copy_file_range(from, Some(&mut at), to, None, want) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
         }
     }
+    Ok(at - span.start)
 }
 
 /// Copies bytes of a source, whose name is for messages.
@@ -139,10 +193,9 @@ pub fn same(source: &Source, span: Range<u64>, whole: &Source) -> Result<bool> {
 impl Sink for Writer<'_> {
     fn file(&mut self, file: usize) -> Result<()> {
         self.close()?;
-        let plan = &self.plan.files[file];
-        match &plan.to {
-            Some(to) if (self.wanted)(plan) && plan.changed => self.create(file, to),
-            _ => Ok(()),
+        match (self.name)(file) {
+            Some(to) => self.create(file, &to),
+            None => Ok(()),
         }
     }
 
@@ -153,7 +206,7 @@ impl Sink for Writer<'_> {
             Edit::Drop(..) => Ok(()),
             Edit::Patch(_, bytes) | Edit::Insert(bytes) => match &mut self.open {
                 Some(open) => {
-                    let name = &self.plan.files[self.file].name;
+                    let name = &self.log.log.files[self.file].name;
                     open.write_all(bytes).with_context(|| format!("{name}: cannot write its copy"))
                 }
                 None => Ok(()),
