@@ -195,7 +195,8 @@ fn recovery(home: &Path, binary: &Path, runs: usize, bytes: u64) {
             let script = "cp \"$1\" \"$2\" && sync \"$2\"";
             let cp = run(Command::new("sh").args(["-c", script, "sh"]).arg(&source).arg(&copy));
             fs::remove_file(&copy).ok();
-            let own = run(Command::new(binary).args(["repair", "--apply", "--output"]).arg(&copy).arg(&source));
+            let own =
+                run(Command::new(binary).args(["repair", "--apply", "--output"]).arg(&copy).arg(&source));
             assert!(copy.exists(), "{name}: nothing was written");
             ratios.push(own.wall.as_secs_f64() / cp.wall.as_secs_f64());
             cps.push(cp.wall.as_secs_f64());
@@ -210,7 +211,8 @@ fn recovery(home: &Path, binary: &Path, runs: usize, bytes: u64) {
     let (mut scans, mut cuts) = (vec![], vec![]);
     for _ in 0..runs {
         scans.push(run(Command::new(binary).args(VERIFY).arg(&torn)).wall.as_secs_f64());
-        let cut = run(Command::new(binary).args(["truncate", "--at-damage", "--apply", "--in-place"]).arg(&torn));
+        let cut =
+            run(Command::new(binary).args(["truncate", "--at-damage", "--apply", "--in-place"]).arg(&torn));
         cuts.push(cut.wall.as_secs_f64());
         let backup = home.join("torn.walmedic-1");
         let undo = Command::new(binary).args(["undo", "-q"]).arg(&backup).status().expect("it starts");

@@ -14,7 +14,7 @@ use crate::log::conclude::{Conclusions, Member, conclude};
 use crate::log::decoder::Decoder;
 use crate::log::fault::Cause;
 use crate::log::finding::Class;
-use crate::log::region::{Kind, Region};
+use crate::log::region::{Kind, MANY_REGIONS, MAX_REGIONS, Region};
 use crate::log::scan::scan;
 use crate::log::survey::{BatchState, Survey};
 use crate::log::surveyor::Surveyor;
@@ -32,9 +32,16 @@ pub struct OpenLog {
     pub revision_reason: String,
     /// The user named it.
     pub revision_named: bool,
+    /// Regions that are told apart in a file; see [`OpenLog::follow`].
+    limit: usize,
 }
 
 impl OpenLog {
+    /// Tells many more regions apart than a report lists: for what goes by each of them.
+    pub fn follow(&mut self) {
+        self.limit = MANY_REGIONS;
+    }
+
     /// Opens the files of a log. One that cannot be opened does not stop the others.
     ///
     /// # Errors
@@ -82,6 +89,7 @@ impl OpenLog {
             revision: named,
             revision_reason: String::from("named by --revision"),
             revision_named: named.is_some(),
+            limit: MAX_REGIONS,
         };
         open.tell_revision();
         Ok(open)
@@ -117,6 +125,7 @@ impl OpenLog {
             revision,
             revision_reason: String::from("named by the caller"),
             revision_named: revision.is_some(),
+            limit: MAX_REGIONS,
         };
         open.tell_revision();
         open
@@ -250,6 +259,15 @@ impl OpenLog {
     }
 
     /// The survey of each file, and what there is to say about reading some of them.
+    fn survey_file(&self, files: &[LogFile<'_>], file: usize) -> (Survey, Read) {
+        let Opened { mut decoder, rules } = self.format().open(files, file, self.revision);
+        let mut surveyor = Surveyor::up_to(self.limit, rules);
+        let mut reader = Reader::new(files[file].src);
+        scan(&mut reader, &mut *decoder as &mut dyn Decoder, 0, &mut surveyor);
+        files[file].src.passed(files[file].src.size());
+        (surveyor.finish(), Read { unreadable: reader.unreadable, shrunk: reader.shrunk })
+    }
+
     fn survey(&self, files: &[LogFile<'_>], threads: usize) -> (Vec<Survey>, HashMap<usize, Read>) {
         let (next, reads) = (AtomicUsize::new(0), Mutex::new(HashMap::new()));
         let surveys: Vec<OnceLock<Survey>> = files.iter().map(|_| OnceLock::new()).collect();
@@ -259,7 +277,7 @@ impl OpenLog {
                 if i >= files.len() {
                     break;
                 }
-                let (survey, read) = survey_file(self.format(), files, i, self.revision);
+                let (survey, read) = self.survey_file(files, i);
                 surveys[i].set(survey).expect("no other worker takes the same file");
                 if read != Read::default() {
                     reads.lock().unwrap_or_else(|e| e.into_inner()).insert(i, read);
@@ -283,20 +301,6 @@ impl OpenLog {
 struct Read {
     unreadable: Vec<Range<u64>>,
     shrunk: bool,
-}
-
-fn survey_file(
-    format: &dyn Format,
-    files: &[LogFile<'_>],
-    file: usize,
-    revision: Option<&str>,
-) -> (Survey, Read) {
-    let Opened { mut decoder, rules } = format.open(files, file, revision);
-    let mut surveyor = Surveyor::new(rules);
-    let mut reader = Reader::new(files[file].src);
-    scan(&mut reader, &mut *decoder as &mut dyn Decoder, 0, &mut surveyor);
-    files[file].src.passed(files[file].src.size());
-    (surveyor.finish(), Read { unreadable: reader.unreadable, shrunk: reader.shrunk })
 }
 
 /// Damage that holds bytes the system could not read is named for that.

@@ -272,7 +272,7 @@ fn assert_repairs<S: Subject>(image: &Image, allowed: &[State]) {
     let open = OpenLog::new(find(&log, &wanted).expect("a log").remove(0), &wanted).expect("opened");
     let report = open.analyse(1);
     let rule = Strategy::Salvage.rule(&open, &report, true, false).expect("a rule");
-    
+
     let (_, left) = target::copy(&open, &report, &rule, &log, &output).expect("repaired");
     assert!(!left, "findings are left");
     let disk = CrashDisk::of(image_of(&output));

@@ -97,7 +97,11 @@ pub fn open_all(input: &Input) -> Result<(Vec<OpenLog>, bool)> {
 pub fn open_one(input: &Input) -> Result<OpenLog> {
     let (mut logs, _) = open_all(input)?;
     match (logs.pop(), logs.pop()) {
-        (Some(log), None) => Ok(log),
+        (Some(mut log), None) => {
+            // Whoever asks for one log goes by every record of it.
+            log.follow();
+            Ok(log)
+        }
         (Some(a), Some(b)) => anyhow::bail!(
             "more than one log ({} and {}): name one of them, or --as with its format",
             b.log.path,

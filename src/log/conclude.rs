@@ -1,11 +1,13 @@
 //! The conclusions that need neighbours, drawn once over the surveys of all files of a log: wrong numbers at the edges
 //! of files, records of another log, gaps and their causes, repeats, resets, batches that are not whole.
 
+use std::collections::HashMap;
+
 use super::fault::Cause;
 use super::numbering::{Judgement, Numbering, Run, judge, looks_damaged, room};
 use super::record::Fix;
 use super::region::{Kind, Region};
-use super::survey::{Batch, BatchState, Ended, Grouping, MAX_LISTED, Survey};
+use super::survey::{Batch, BatchState, Ended, Grouping, Survey};
 
 /// A place in a log: index of the file, offset in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -278,10 +280,13 @@ fn missing_numbers(files: &[Member<'_>], a: usize, b: usize) -> bool {
 fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclusions) {
     let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
     let mut expected: Option<u64> = None;
+    let mut ends: HashMap<u64, Place> = HashMap::new();
+    let limit = files.iter().map(|f| f.survey.regions.limit()).max().unwrap_or(0);
     for i in 0..runs.len() {
         let (file, run) = runs[i];
         let Some(due) = expected else {
             expected = Some(run.next);
+            ends.insert(run.next, Place { file, at: run.end });
             kept.push((file, run));
             continue;
         };
@@ -300,26 +305,26 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
             expected = Some(run.next);
         } else if restarts && (1..due).contains(&run.first) {
             // Counting began again, and the records from 1 on are gone.
-            push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), 1), &mut out.unlisted);
+            push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), 1), limit, &mut out.unlisted);
             expected = Some(run.next);
         } else if run.first > due && !passing {
-            push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), due), &mut out.unlisted);
+            push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), due), limit, &mut out.unlisted);
             expected = Some(run.next);
-        } else if run.first < due && reused(files, &kept, &run) {
-            push_bounded(&mut out.repeats, repeat(RepeatKind::Reused), &mut out.unlisted);
+        } else if run.first < due && reused(files, &ends, &run) {
+            push_bounded(&mut out.repeats, repeat(RepeatKind::Reused), limit, &mut out.unlisted);
             expected = Some(due.max(run.next));
         } else if run.first < due && starts_file && fill_gap(&mut out.gaps, &run) {
-            push_bounded(&mut out.repeats, repeat(RepeatKind::OutOfOrder), &mut out.unlisted);
+            push_bounded(&mut out.repeats, repeat(RepeatKind::OutOfOrder), limit, &mut out.unlisted);
         } else if run.first < due && starts_file && run.first == 1 && run.next <= due {
-            push_bounded(&mut out.repeats, repeat(RepeatKind::Reset), &mut out.unlisted);
+            push_bounded(&mut out.repeats, repeat(RepeatKind::Reset), limit, &mut out.unlisted);
             expected = Some(run.next);
         } else if run.first < due && starts_file {
-            push_bounded(&mut out.repeats, repeat(RepeatKind::Repeated), &mut out.unlisted);
+            push_bounded(&mut out.repeats, repeat(RepeatKind::Repeated), limit, &mut out.unlisted);
             expected = Some(due.max(run.next));
         } else if run.first < due && run.next >= due && !passing {
             // It overlaps what lies in front of it and goes on from there: records that are there twice.
             let twice = Repeat { last: due - 1, ..repeat(RepeatKind::Repeated) };
-            push_bounded(&mut out.repeats, twice, &mut out.unlisted);
+            push_bounded(&mut out.repeats, twice, limit, &mut out.unlisted);
             expected = Some(run.next);
         } else {
             let cause = Cause::Number { found: run.first, expected: due };
@@ -330,24 +335,22 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
             survey.open = survey.open.filter(|b| b.at < run.at || b.at >= run.end);
             continue;
         }
+        ends.insert(run.next, Place { file, at: run.end });
         kept.push((file, run));
     }
     *runs = kept;
 }
 
-fn push_bounded<T>(list: &mut Vec<T>, item: T, unlisted: &mut u64) {
-    if list.len() < MAX_LISTED { list.push(item) } else { *unlisted += 1 }
+fn push_bounded<T>(list: &mut Vec<T>, item: T, limit: usize, unlisted: &mut u64) {
+    if list.len() < limit { list.push(item) } else { *unlisted += 1 }
 }
 
-/// The engine reads up to damage and counts on from there, so the numbers behind the damage occur twice.
-fn reused(files: &[Member<'_>], kept: &[(usize, Run)], run: &Run) -> bool {
-    kept.iter().any(|&(f, r)| {
-        r.next == run.first
-            && files[f]
-                .survey
-                .regions
-                .find(r.end)
-                .is_some_and(|region| region.at == r.end && !region.kind.sound())
+/// The engine reads up to damage and counts on from there, so the numbers behind the damage occur twice. `ends`: where the
+/// runs before end, by the number that would have followed.
+fn reused(files: &[Member<'_>], ends: &HashMap<u64, Place>, run: &Run) -> bool {
+    ends.get(&run.first).is_some_and(|end| {
+        let region = files[end.file].survey.regions.find(end.at);
+        region.is_some_and(|region| region.at == end.at && !region.kind.sound())
     })
 }
 

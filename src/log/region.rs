@@ -80,26 +80,47 @@ impl Region {
 /// More regions than this per file are merged into one `Mixed` at the end: memory stays bounded on any input.
 pub const MAX_REGIONS: usize = 1 << 15;
 
+/// The bound of commands that go by every single region, as a repair does: some hundred MiB of memory at the worst.
+pub const MANY_REGIONS: usize = 1 << 20;
+
 /// The regions of one file, in order and without holes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Regions(Vec<Region>);
+pub struct Regions {
+    list: Vec<Region>,
+    limit: usize,
+}
 
 impl Default for Regions {
-    /// None yet. Room for one, as most files need: for the usual four it would be most of the memory of a million files.
     fn default() -> Self {
-        Regions(Vec::with_capacity(1))
+        Regions::up_to(MAX_REGIONS)
     }
 }
 
 impl Regions {
+    /// None yet, and never many more than `limit`. Room for one, as most files need: for the usual four it would be most
+    /// of the memory of a million files.
+    pub fn up_to(limit: usize) -> Regions {
+        Regions { list: Vec::with_capacity(1), limit }
+    }
+
+    /// Whether no more are told apart.
+    pub fn full(&self) -> bool {
+        self.list.len() >= self.limit
+    }
+
+    /// How many are told apart at the most.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// All of them.
     pub fn as_slice(&self) -> &[Region] {
-        &self.0
+        &self.list
     }
 
     /// Offset behind the last byte accounted for.
     pub fn end(&self) -> u64 {
-        self.0.last().map_or(0, Region::end)
+        self.list.last().map_or(0, Region::end)
     }
 
     /// Adds the next stretch; joins it to the last one where nothing distinguishes them.
@@ -111,8 +132,8 @@ impl Regions {
         if next.len == 0 {
             return;
         }
-        let full = self.0.len() >= MAX_REGIONS;
-        match self.0.last_mut() {
+        let full = self.full();
+        match self.list.last_mut() {
             Some(last) if last.kind == next.kind && matches!(last.kind, Kind::Stale | Kind::Foreign) => {
                 last.len += next.len;
                 last.records += next.records;
@@ -124,7 +145,7 @@ impl Regions {
                 last.records += if next.kind == Kind::Records { next.records } else { 0 };
                 last.fix = None;
             }
-            _ => self.0.push(next),
+            _ => self.list.push(next),
         }
     }
 
@@ -133,8 +154,8 @@ impl Regions {
     #[inline]
     pub fn extend_records(&mut self, at: u64, end: u64, records: u64, trust: Trust, split: bool) {
         debug_assert_eq!(at, self.end(), "regions must tile the file");
-        let full = self.0.len() >= MAX_REGIONS;
-        match self.0.last_mut() {
+        let full = self.full();
+        match self.list.last_mut() {
             Some(last) if last.kind == Kind::Mixed || (last.kind == Kind::Records && (!split || full)) => {
                 last.len += end - at;
                 last.records += records;
@@ -150,7 +171,7 @@ impl Regions {
                     trust,
                 });
             }
-            _ if at < end => self.0.push(Region {
+            _ if at < end => self.list.push(Region {
                 at,
                 len: end - at,
                 kind: Kind::Records,
@@ -165,9 +186,9 @@ impl Regions {
 
     /// The last region may end in a record that turned out not to be one: gives its bytes back.
     pub fn retract(&mut self, at: u64) {
-        while let Some(last) = self.0.last_mut() {
+        while let Some(last) = self.list.last_mut() {
             if last.at >= at {
-                self.0.pop();
+                self.list.pop();
             } else {
                 last.len = at - last.at;
                 last.records = last.records.saturating_sub(1);
@@ -178,8 +199,8 @@ impl Regions {
 
     /// Turns every region of intact records inside `from..to` into `kind`: what neighbours reveal afterwards.
     pub fn reclass(&mut self, from: u64, to: u64, kind: Kind, cause: Cause, fix: Option<Fix>) {
-        let first = self.0.partition_point(|r| r.at < from);
-        for r in self.0[first..].iter_mut().take_while(|r| r.end() <= to) {
+        let first = self.list.partition_point(|r| r.at < from);
+        for r in self.list[first..].iter_mut().take_while(|r| r.end() <= to) {
             if r.kind == Kind::Records {
                 (r.kind, r.cause, r.fix) = (kind, Some(cause), fix);
             }
@@ -196,8 +217,8 @@ impl Regions {
         cause: Cause,
         fix: Option<Fix>,
     ) -> bool {
-        let i = self.0.partition_point(|r| r.end() <= at);
-        let Some(&whole) = self.0.get(i).filter(|r| r.kind == Kind::Records && r.at <= at && end <= r.end())
+        let i = self.list.partition_point(|r| r.end() <= at);
+        let Some(&whole) = self.list.get(i).filter(|r| r.kind == Kind::Records && r.at <= at && end <= r.end())
         else {
             return false;
         };
@@ -210,30 +231,30 @@ impl Regions {
             Region { at, len: end - at, kind, cause: Some(cause), fix, records, ..whole },
             Region { at: end, len: whole.end() - end, records: whole.records - before - 1, ..whole },
         ];
-        self.0.splice(i..=i, parts.into_iter().filter(|r| r.len > 0));
+        self.list.splice(i..=i, parts.into_iter().filter(|r| r.len > 0));
         true
     }
 
     /// Turns the framing at `at` into damage: what a look at the whole file reveals afterwards.
     pub fn condemn(&mut self, at: u64, cause: Cause) {
-        let first = self.0.partition_point(|r| r.end() <= at);
-        if let Some(r) = self.0.get_mut(first).filter(|r| r.at <= at && r.kind == Kind::Framing) {
+        let first = self.list.partition_point(|r| r.end() <= at);
+        if let Some(r) = self.list.get_mut(first).filter(|r| r.at <= at && r.kind == Kind::Framing) {
             (r.kind, r.cause) = (Kind::Damage, Some(cause));
         }
     }
 
     /// Gives every region that is not sound and overlaps `range` another kind and cause.
     pub fn rename(&mut self, range: &std::ops::Range<u64>, kind: Kind, cause: Cause) {
-        let first = self.0.partition_point(|r| r.end() <= range.start);
-        for r in self.0[first..].iter_mut().take_while(|r| r.at < range.end).filter(|r| !r.kind.sound()) {
+        let first = self.list.partition_point(|r| r.end() <= range.start);
+        for r in self.list[first..].iter_mut().take_while(|r| r.at < range.end).filter(|r| !r.kind.sound()) {
             (r.kind, r.cause) = (kind, Some(cause));
         }
     }
 
     /// Makes the recovered record at `at` an intact one; whether there was one.
     pub fn reinstate(&mut self, at: u64) -> bool {
-        let i = self.0.partition_point(|r| r.end() <= at);
-        match self.0.get_mut(i).filter(|r| r.at == at && r.kind == Kind::Recovered) {
+        let i = self.list.partition_point(|r| r.end() <= at);
+        match self.list.get_mut(i).filter(|r| r.at == at && r.kind == Kind::Recovered) {
             Some(r) => {
                 (r.kind, r.cause, r.fix) = (Kind::Records, None, None);
                 true
@@ -244,12 +265,12 @@ impl Regions {
 
     /// The region that holds `at`.
     pub fn find(&self, at: u64) -> Option<&Region> {
-        let i = self.0.partition_point(|r| r.end() <= at);
-        self.0.get(i).filter(|r| r.at <= at)
+        let i = self.list.partition_point(|r| r.end() <= at);
+        self.list.get(i).filter(|r| r.at <= at)
     }
 
     /// The first byte that does not belong to the unbroken chain from the start of the file.
     pub fn first_bad(&self) -> Option<u64> {
-        self.0.iter().find(|r| !r.kind.sound()).map(|r| r.at)
+        self.list.iter().find(|r| !r.kind.sound()).map(|r| r.at)
     }
 }

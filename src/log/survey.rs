@@ -79,9 +79,6 @@ pub enum Ended {
     Torn,
 }
 
-/// Anomalies of one kind are counted, not listed, past this.
-pub const MAX_LISTED: usize = 1 << 15;
-
 /// The survey of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
@@ -91,11 +88,11 @@ pub struct Survey {
     pub regions: Regions,
     /// Runs of consecutive numbers, in order of offset.
     pub runs: Vec<Run>,
-    /// Breaks in the numbers beyond [`MAX_LISTED`], not in `runs`.
+    /// Breaks in the numbers beyond the bound, not in `runs`.
     pub runs_unlisted: u64,
     /// Batches that are not whole.
     pub batches: Vec<Batch>,
-    /// Such batches beyond [`MAX_LISTED`].
+    /// Such batches beyond the bound.
     pub batches_unlisted: u64,
     /// The batch that is open at the end of the file.
     pub open: Option<Batch>,
@@ -120,11 +117,11 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// The survey of nothing.
-    pub fn new(rules: Rules) -> Self {
+    /// The survey of nothing, with at most so many regions, and as many anomalies of each other kind.
+    pub fn up_to(limit: usize, rules: Rules) -> Self {
         Survey {
             rules,
-            regions: Regions::default(),
+            regions: Regions::up_to(limit),
             // As for the regions: most files have one.
             runs: Vec::with_capacity(1),
             runs_unlisted: 0,

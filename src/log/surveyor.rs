@@ -11,7 +11,7 @@ use super::record::{Fix, Mark, OP, Record, Trust};
 use super::region::{Kind, MAX_REGIONS, Region};
 use super::scan::Sink;
 
-use super::survey::{Batch, BatchState, Ended, Grouping, MAX_LISTED, Rules, Survey};
+use super::survey::{Batch, BatchState, Ended, Grouping, Rules, Survey};
 
 /// Where numbers are missing.
 #[derive(Clone, Copy)]
@@ -26,6 +26,7 @@ struct Hole {
 /// Builds a [`Survey`] from a scan.
 pub struct Surveyor {
     survey: Survey,
+    limit: usize,
     expected: Option<u64>,
     held: Option<Record>,
     /// The record at the start of the file, where timestamps are judged and two more have to be seen first.
@@ -47,10 +48,16 @@ pub struct Surveyor {
 impl Surveyor {
     /// Ready for the first record of a file.
     pub fn new(rules: Rules) -> Self {
+        Surveyor::up_to(MAX_REGIONS, rules)
+    }
+
+    /// The same with a bound of its own on what is listed; past it anomalies are only counted.
+    pub fn up_to(limit: usize, rules: Rules) -> Self {
         Surveyor {
             trust: rules.trust,
             watch: rules.grouping != Grouping::None || restarts(&rules),
-            survey: Survey::new(rules),
+            survey: Survey::up_to(limit, rules),
+            limit,
             expected: restarts(&rules).then_some(1),
             held: None,
             first: None,
@@ -126,6 +133,8 @@ impl Surveyor {
             // Damage behind a held record settles it before the next one comes.
             match judge(expected, held.seq, held.next, r.seq, room(self.broken), 0) {
                 Judgement::Jump => self.jump(held, held.next == r.seq),
+                // One of the two is wrong, and the next record will show that it is the other one.
+                Judgement::Wrong(Some(truth)) if self.likelier(expected, held.seq, truth) => self.jump(held, false),
                 Judgement::Wrong(truth) => self.wrong_number(held, truth),
             }
         }
@@ -142,9 +151,19 @@ impl Surveyor {
         }
     }
 
+    /// Whether the damage in front of a record, by the usual size of records, rather held those up to the number `found` than
+    /// those up to `other`.
+    fn likelier(&self, expected: u64, found: u64, other: u64) -> bool {
+        let Some(run) = self.survey.runs.last().filter(|run| run.records > 0) else { return false };
+        let usual = ((run.end - run.at) / run.records).max(1);
+        let held = (self.broken + usual / 2) / usual;
+        let off = |seq: u64| seq.checked_sub(expected).map(|missing| missing.abs_diff(held));
+        self.broken > 0 && matches!((off(found), off(other)), (Some(a), Some(b)) if a < b)
+    }
+
     /// There are more breaks than are listed: from here on numbers are not followed any more.
     fn frozen(&self) -> bool {
-        self.survey.runs.len() >= MAX_LISTED || self.survey.regions.as_slice().len() >= MAX_REGIONS
+        self.survey.runs.len() >= self.limit || self.survey.regions.full()
     }
 
     /// No record precedes, or a commit behind which counting begins anew.
@@ -280,7 +299,7 @@ impl Surveyor {
             run.records += 1;
             run.data += data;
         }
-        if r.mark == Mark::Gap && self.survey.stated.len() < MAX_LISTED {
+        if r.mark == Mark::Gap && self.survey.stated.len() < self.limit {
             self.survey.stated.push((r.at, r.seq, r.next.saturating_sub(1)));
         }
         self.group(&r);
@@ -380,7 +399,7 @@ impl Surveyor {
     }
 
     fn list(&mut self, batch: Batch) {
-        if self.survey.batches.len() < MAX_LISTED {
+        if self.survey.batches.len() < self.limit {
             self.survey.batches.push(batch);
         } else {
             self.survey.batches_unlisted += 1;
@@ -483,7 +502,7 @@ impl Sink for Surveyor {
     fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
         self.settle();
         if let Some(at) = recovery.embedded
-            && self.survey.embedded.len() < MAX_LISTED
+            && self.survey.embedded.len() < self.limit
         {
             self.survey.embedded.push(at);
         }

@@ -17,8 +17,7 @@ use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::RepeatKind;
 use crate::log::finding::{Class, Code};
 use crate::log::record::Mark;
-use crate::log::region::Kind;
-use crate::log::survey::MAX_LISTED;
+use crate::log::region::{Kind, MAX_REGIONS};
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
 use crate::repair::rebuild::{self, Rebuilt};
 use crate::replay::walk::{Item, walk, written_order};
@@ -498,7 +497,7 @@ impl Sink for Planner<'_, '_> {
     }
 
     fn missing(&mut self, first: u64, last: u64) {
-        if self.plan.missing.len() < MAX_LISTED {
+        if self.plan.missing.len() < MAX_REGIONS {
             self.plan.missing.push((first, last));
         }
     }

@@ -19,13 +19,7 @@ use crate::repair::{place, write};
 ///
 /// # Errors
 /// [`Refused`] when the target exists; what the system says.
-pub fn copy(
-    log: &OpenLog,
-    report: &Report,
-    rule: &Rule,
-    path: &Path,
-    output: &Path,
-) -> Result<(Plan, bool)> {
+pub fn copy(log: &OpenLog, report: &Report, rule: &Rule, path: &Path, output: &Path) -> Result<(Plan, bool)> {
     if output.symlink_metadata().is_ok() {
         return Err(
             Refused(format!("{}: exists already; nothing is ever written over", output.display())).into()
@@ -66,7 +60,9 @@ pub fn findings(log: &OpenLog, path: &Path) -> Result<bool> {
     };
     let mut left = false;
     for found in listing::find(path, &wanted).context("the new log")? {
-        let report = OpenLog::new(found, &wanted)?.analyse(2);
+        let mut log = OpenLog::new(found, &wanted)?;
+        log.follow();
+        let report = log.analyse(2);
         left |= Judgement::default().exit_code(&[report]) != CLEAN;
     }
     Ok(left)

@@ -110,7 +110,9 @@ fn put_back(dir: &Path, folder: &Path, file: &Changed) -> Result<()> {
     let (kept, there) = (left.bytes, now.size());
     let prefix = Prefix { src: &now, len: kept };
     let begun = there >= kept && there <= kept + tail.size();
-    let fits = begun && sha256(&prefix, left.from.min(kept))? == left.sha256 && same_start(&now, kept..there, &tail)?;
+    let fits = begun
+        && sha256(&prefix, left.from.min(kept))? == left.sha256
+        && same_start(&now, kept..there, &tail)?;
     if !fits {
         return Err(Refused(format!("{name}: is no longer what the change left; nothing was changed")).into());
     }

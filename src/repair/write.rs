@@ -52,7 +52,9 @@ pub fn all(log: &OpenLog, report: &Report, rule: &Rule, dir: &Path) -> Result<Pl
     let plan = Plan::with(log, report, rule, false, Some(&mut writer))?;
     writer.close()?;
     for (i, file) in plan.files.iter().enumerate() {
-        let Some(written) = number(i).map(|name| dir.join(name)).filter(|path| path.exists()) else { continue };
+        let Some(written) = number(i).map(|name| dir.join(name)).filter(|path| path.exists()) else {
+            continue;
+        };
         match &file.to {
             Some(to) => std::fs::rename(&written, dir.join(to)),
             None => std::fs::remove_file(&written),
