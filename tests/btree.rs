@@ -61,13 +61,13 @@ impl Opened {
     }
 
     fn plan(&self, strategy: Strategy) -> Plan {
-        let rule = strategy.rule(&self.report, false, false);
+        let rule = strategy.rule(&self.log, &self.report, false, false).expect("a rule");
         Plan::of(&self.log, &self.report, &rule).expect("a plan")
     }
 
     /// Repairs a copy; whether findings are left in it.
     fn repair(&self, path: &Path, output: &Path) -> bool {
-        let rule = Strategy::Salvage.rule(&self.report, false, false);
+        let rule = Strategy::Salvage.rule(&self.log, &self.report, false, false).expect("a rule");
         let plan = self.plan(Strategy::Salvage);
         target::copy(&self.log, &self.report, &rule, &plan, path, output).expect("repaired")
     }
@@ -169,8 +169,8 @@ fn a_repaired_copy_of_any_damage_verifies_and_holds_what_was_committed() {
             assert!(!opened.repair(&input, &output), "{} round {round}: findings are left", sample.name);
             check_repaired(&output, sample.name, &opened.state(Policy::Committed));
             // A state that the engine does not have cannot be built.
-            let rule = Strategy::Engine.rule(&opened.report, false, false);
-            let planned = Plan::of(&opened.log, &opened.report, &rule);
+            let rule = Strategy::Engine.rule(&opened.log, &opened.report, false, false);
+            let planned = rule.and_then(|rule| Plan::of(&opened.log, &opened.report, &rule));
             let opens = opened.replay(Policy::Engine, None).opens;
             assert_eq!(planned.is_ok_and(|plan| plan.rebuilt.is_some() || !plan.acts()), opens);
         }

@@ -583,7 +583,7 @@ fn the_original_opens_what_was_repaired() {
             let wanted = Wanted { revision: Some(revision.into()), ..Wanted::default() };
             let log = OpenLog::new(find(&case, &wanted).expect("a log").remove(0), &wanted).expect("opened");
             let report = log.analyse(1);
-            let rule = Strategy::Salvage.rule(&report, false, false);
+            let rule = Strategy::Salvage.rule(&log, &report, false, false).expect("a rule");
             let plan = Plan::of(&log, &report, &rule).expect("a plan");
             let output = root.path().join(folders.len().to_string());
             target::copy(&log, &report, &rule, &plan, &case, &output).expect("repaired");

@@ -338,12 +338,15 @@ impl Plan {
         let rebuilt = self.rebuilt.as_ref().map(
             |r| json!({ "entries": r.entries, "state_sha256": r.state_sha256, "pairs_too_large": r.unfit }),
         );
-        json!({
-            "rebuild": rebuilt,
+        let mut plan = json!({
             "files": files.collect::<Vec<_>>(), "kept": tally(&self.kept), "dropped": tally(&self.dropped),
             "missing": self.missing.iter().map(|(a, b)| json!({ "first": a.to_string(), "last": b.to_string() })).collect::<Vec<_>>(),
             "keys_left_out": self.keys, "damaged_bytes": self.damaged, "fields_put_right": self.patched, "gaps_stated": self.inserted,
-        })
+        });
+        if let Some(rebuilt) = rebuilt {
+            plan["rebuild"] = rebuilt;
+        }
+        plan
     }
 }
 
