@@ -214,6 +214,25 @@ fn one_of_the_two_files_alone_is_repaired() {
     check_repaired(&repaired, "r3", &wanted);
 }
 
+/// What an engine leaves that took the commit entry for page 4294967295.
+#[test]
+fn a_tebibyte_of_zeros_is_not_copied() {
+    let mut log =
+        common::btree::sample(&mut Watch::new("zeros", 60).random(0), 20, common::btree::Revision::R3);
+    log.files.retain(|f| f.name == "btree.dat");
+    let folder = tempfile::tempdir().expect("a folder");
+    let (input, output) = (folder.path().join("input"), folder.path().join("output"));
+    store(&log, &input);
+    let pages = std::fs::OpenOptions::new().write(true).open(input.join("btree.dat")).expect("opened");
+    pages.set_len(1 << 40).expect("a sparse file");
+    let opened = Opened::new(&input, "r3");
+    assert!(!opened.repair(&input, &output));
+    assert!(std::fs::metadata(output.join("btree.dat")).expect("written").len() < 1 << 16);
+    check_repaired(&output, "r3", &opened.state(Policy::Committed));
+    let image = opened.replay(Policy::Engine, None).image.expect("an image");
+    assert_eq!(image::sha256(&opened.log, &image).expect("no hash"), None);
+}
+
 #[test]
 fn samples_tell_committed_from_engine() {
     // Damage in the middle of a committed group: the engine of r3 drops it, committed keeps what stands.
