@@ -68,8 +68,7 @@ impl Opened {
     /// Repairs a copy; whether findings are left in it.
     fn repair(&self, path: &Path, output: &Path) -> bool {
         let rule = Strategy::Salvage.rule(&self.log, &self.report, false, false).expect("a rule");
-        let plan = self.plan(Strategy::Salvage);
-        target::copy(&self.log, &self.report, &rule, &plan, path, output).expect("repaired")
+        target::copy(&self.log, &self.report, &rule, path, output).expect("repaired").1
     }
 }
 

@@ -23,7 +23,6 @@ use walmedic::engine::storage::{Directory, Storage};
 use walmedic::format::ddia_btree::salvage;
 use walmedic::io::listing::{Wanted, find};
 use walmedic::log::finding::{Class, Code};
-use walmedic::repair::plan::Plan;
 use walmedic::repair::{Strategy, target};
 use walmedic::replay::{Policy, Wish, digest as state_digest, replay};
 
@@ -584,9 +583,8 @@ fn the_original_opens_what_was_repaired() {
             let log = OpenLog::new(find(&case, &wanted).expect("a log").remove(0), &wanted).expect("opened");
             let report = log.analyse(1);
             let rule = Strategy::Salvage.rule(&log, &report, false, false).expect("a rule");
-            let plan = Plan::of(&log, &report, &rule).expect("a plan");
             let output = root.path().join(folders.len().to_string());
-            target::copy(&log, &report, &rule, &plan, &case, &output).expect("repaired");
+            target::copy(&log, &report, &rule, &case, &output).expect("repaired");
             let policy = Policy::Committed;
             let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
             let replayed = replay(&log, &report, &wish).expect("a state");
