@@ -21,7 +21,10 @@ use walmedic::engine::btree::{BTree, DATA, Options, WAL};
 use walmedic::engine::crash::{CrashDisk, Image};
 use walmedic::engine::storage::{Directory, Storage};
 use walmedic::format::ddia_btree::salvage;
+use walmedic::io::listing::{Wanted, find};
 use walmedic::log::finding::{Class, Code};
+use walmedic::repair::{Strategy, target};
+use walmedic::replay::{Policy, Wish, digest as state_digest, replay};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -561,6 +564,40 @@ fn the_original_opens_what_a_crash_leaves_of_the_engine() {
     println!("{} images", folders.len());
 }
 
+/// The original finds in a repaired copy of each case of the corpus what walmedic says can be had.
+#[test]
+fn the_original_opens_what_was_repaired() {
+    let Some(original) = Original::find() else { return };
+    let shared = std::env::var_os("WALMEDIC_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let root = tempfile::tempdir().expect("a folder");
+    let (mut folders, mut expected) = (Vec::new(), Vec::new());
+    for revision in ["r1", "r2", "r3"] {
+        let folder = shared.join("corpus").join(format!("ddia-btree-{revision}"));
+        let Ok(cases) = std::fs::read_dir(&folder) else {
+            println!("not run: {} is absent", folder.display());
+            continue;
+        };
+        for case in cases.map(|case| case.expect("a case").path().join("input")) {
+            let wanted = Wanted { revision: Some(revision.into()), ..Wanted::default() };
+            let log = OpenLog::new(find(&case, &wanted).expect("a log").remove(0), &wanted).expect("opened");
+            let report = log.analyse(1);
+            let rule = Strategy::Salvage.rule(&log, &report, false, false).expect("a rule");
+            let output = root.path().join(folders.len().to_string());
+            target::copy(&log, &report, &rule, &case, &output).expect("repaired");
+            let policy = Policy::Committed;
+            let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
+            let replayed = replay(&log, &report, &wish).expect("a state");
+            expected.push(state_digest(&log, &replayed.state).expect("a hash").1);
+            folders.push(output);
+        }
+    }
+    for (n, held) in original.dump(options(256, 4), &folders).iter().enumerate() {
+        assert_eq!(digest(held), expected[n], "{}", folders[n].display());
+    }
+    println!("{} copies", folders.len());
+}
+
 /// Compared are the pairs that [`salvage::leaves`] finds in the data file alone, and what the engine opens: a crash as the
 /// state before or after the operation, damage not at all.
 #[test]
@@ -584,8 +621,8 @@ fn the_corpus_is_salvaged_and_opened() {
             };
             if let Some(way) = ways.iter().find(by_leaves) {
                 let mut found = Model::new();
-                salvage::leaves(&&read(DATA)[..], 256, &mut |key, value, _, _| {
-                    found.entry(key.to_vec()).or_insert_with(|| value.to_vec());
+                salvage::leaves(&&read(DATA)[..], 256, &mut |pair| {
+                    found.insert(pair.key.to_vec(), pair.value.to_vec());
                 });
                 assert_eq!(way["state_sha256"], digest(&found), "{}: salvaged", case.display());
                 salvaged += 1;

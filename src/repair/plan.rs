@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::analysis::{OpenLog, Report};
+use crate::analysis::{FileReport, OpenLog, Report};
 use crate::codec::hex;
 use crate::engine::btree::DATA;
 use crate::fate::Standing;
@@ -226,7 +226,7 @@ impl Plan {
     fn rebuild(&mut self, log: &OpenLog, report: &Report, rule: &Rule) -> Result<()> {
         let sound = report.findings().all(|f| f.class == Class::Note && f.code.harmless());
         let logs = || report.files.iter().filter(|f| f.role.counts());
-        if sound && logs().all(|f| f.bytes == 0) {
+        if sound && logs().all(|f| f.bytes == 0) && !report.files.iter().any(hollow) {
             return Ok(());
         }
         let rebuilt = rebuild::plan(log, report, rule)?;
@@ -337,13 +337,24 @@ impl Plan {
         let rebuilt = self.rebuilt.as_ref().map(
             |r| json!({ "entries": r.entries, "state_sha256": r.state_sha256, "pairs_too_large": r.unfit }),
         );
-        json!({
-            "rebuild": rebuilt,
+        let mut plan = json!({
             "files": files.collect::<Vec<_>>(), "kept": tally(&self.kept), "dropped": tally(&self.dropped),
             "missing": self.missing.iter().map(|(a, b)| json!({ "first": a.to_string(), "last": b.to_string() })).collect::<Vec<_>>(),
             "keys_left_out": self.keys, "damaged_bytes": self.damaged, "fields_put_right": self.patched, "gaps_stated": self.inserted,
-        })
+        });
+        if let Some(rebuilt) = rebuilt {
+            plan["rebuild"] = rebuilt;
+        }
+        plan
     }
+}
+
+/// Whether a file is mostly zeros that one wrong page number left, up to a tebibyte: no copy is made of those.
+fn hollow(file: &FileReport) -> bool {
+    const MUCH: u64 = 16 << 20;
+    let zeros = file.survey.regions.as_slice().iter().filter(|r| r.kind == Kind::Preallocated);
+    let zeros: u64 = zeros.map(|r| r.len).sum();
+    zeros > MUCH && zeros > file.bytes / 2
 }
 
 /// Whether records that count carry numbers that others in front of them have already.

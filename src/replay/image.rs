@@ -108,9 +108,9 @@ mod tests {
             Patch { at: 24, len: 4, fill: part },
         ];
         let mut image = Image { base: Some(1), len: 26, page_bytes: 2, patches };
-        assert_eq!(sum(&image), hash(b"ddxydddddd234\0\0\0dddd\0\0\0\023"));
+        assert_eq!(sum(&image), hash(b"ddxydddddd234\0\0\0dddd\0\0\0\x0023"));
         image.base = None;
-        assert_eq!(sum(&image), hash(b"\0\0xy\0\0\0\0\0\0234\0\0\0\0\0\0\0\0\0\0\023"));
+        assert_eq!(sum(&image), hash(b"\0\0xy\0\0\0\0\0\x00234\0\0\0\0\0\0\0\0\0\0\x0023"));
         image.len = MAX_BYTES + 1;
         assert_eq!(sum(&image), None);
     }

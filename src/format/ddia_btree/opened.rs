@@ -108,10 +108,9 @@ impl<'a> Opened<'a> {
     fn page(&mut self, no: u32) -> Loaded {
         let mut loaded = self.find(no);
         loaded.bytes.resize(self.size as usize, 0);
-        if no == 0 && self.stamped && !self.images.contains_key(&0) {
-            if let Some(field) = loaded.bytes.get_mut(SIZE_FIELD..META) {
-                field.copy_from_slice(&(self.size as u32).to_be_bytes());
-            }
+        let stamped = no == 0 && self.stamped && !self.images.contains_key(&0);
+        if let Some(field) = loaded.bytes.get_mut(SIZE_FIELD..META).filter(|_| stamped) {
+            field.copy_from_slice(&(self.size as u32).to_be_bytes());
         }
         loaded
     }

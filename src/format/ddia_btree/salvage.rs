@@ -366,7 +366,8 @@ mod tests {
     fn given(pages: &[Vec<u8>], all: bool) -> Vec<(String, u32)> {
         let bytes = pages.concat();
         let mut given = Vec::new();
-        let mut view = View::of_file(Pages::new(&&bytes[..], SIZE as u64));
+        let source = &bytes[..];
+        let mut view = View::of_file(Pages::new(&source, SIZE as u64));
         let reach = Reach::of(&mut view);
         let mut each = |pair: Pair<'_>| {
             let from = pair.page as usize * SIZE + pair.at;

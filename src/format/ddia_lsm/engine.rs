@@ -102,8 +102,11 @@ fn replay(b: &mut Reader<'_>, sum: bool, each: &mut dyn FnMut(u64, Range<u64>, R
     Replay { records, at, error }
 }
 
+/// Where a key and its value lie.
+type Pair = (Range<u64>, Range<u64>);
+
 /// One round of its loop: key and value of the record at `at`, `None` where it stops.
-fn step(b: &mut Reader<'_>, at: u64, sum: bool) -> Result<Option<(Range<u64>, Range<u64>)>, String> {
+fn step(b: &mut Reader<'_>, at: u64, sum: bool) -> Result<Option<Pair>, String> {
     let start = if sum { at + 4 } else { at };
     let Ok(key_len) = word(b, start) else { return Ok(None) };
     let key = start + 4..start + 4 + key_len;

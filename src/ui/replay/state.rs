@@ -220,6 +220,16 @@ impl<'a> Teller<'a> {
                 format!("So it would hold nothing, and {} intact and committed.", are(&self.record(intact), intact)),
             ],
             Policy::Engine => vec!["What the engine would hold after its next open, its mistakes included.".into(), kept],
+            Policy::Committed if replayed.recovered.is_some() => vec![
+                "Every intact committed page image redone, past damage too, and every key that the pages then hold."
+                    .into(),
+                kept,
+            ],
+            Policy::Salvage if replayed.recovered.is_some() => vec![
+                "Every intact page image redone, and every key in any page, whether anything leads to it or not."
+                    .into(),
+                kept,
+            ],
             Policy::Committed => vec![
                 "Every intact committed record, past damage too; a transaction that lost a member is left out whole."
                     .into(),
