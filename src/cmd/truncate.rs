@@ -36,7 +36,7 @@ pub struct Opts {
     #[arg(long, value_name = "SEQ", group = "cut")]
     before_seq: Option<u64>,
     /// The file that --at is about
-    #[arg(long, value_name = "NAME", requires = "at")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["at_damage", "last_commit", "after_seq", "before_seq"])]
     file: Option<String>,
     /// Cut through a transaction or record, too
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! Steps on a file system that hold after a power cut, and that never replace anything unasked.
+//! Steps on a file system that never replace anything unasked, and what makes them hold after a power cut.
 
 use std::fs::File;
 use std::io;
@@ -20,7 +20,7 @@ pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Gives a file or directory a name that nothing has yet, and syncs the directory.
+/// Gives a file or directory a name that nothing has yet. It holds once both directories are synced.
 ///
 /// # Errors
 /// `AlreadyExists` where something has it; what the system says.
@@ -31,26 +31,35 @@ pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
             if to.symlink_metadata().is_ok() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
-            std::fs::rename(from, to)?;
+            std::fs::rename(from, to)
         }
-        done => done?,
+        done => Ok(done?),
     }
-    sync_dir(parent(to))
 }
 
-/// Swaps two names in one step: whatever happens, both are there and each is one of the two.
+/// Swaps two names in one step: whatever happens, both are there and each is one of the two. It holds once both directories
+/// are synced.
 ///
 /// # Errors
 /// `Unsupported` where the file system cannot; what the system says.
 pub fn exchange(a: &Path, b: &Path) -> io::Result<()> {
     match renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => Err(io::ErrorKind::Unsupported.into()),
-        Err(e) => Err(e.into()),
-        Ok(()) => {
-            sync_dir(parent(a))?;
-            sync_dir(parent(b))
-        }
+        done => Ok(done?),
     }
+}
+
+/// Gives a file or directory the owner and the mode of another one.
+///
+/// # Errors
+/// What the system says; only its owner and root may.
+pub fn like(old: &Path, new: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let (meta, own) = (std::fs::metadata(old)?, std::fs::metadata(new)?);
+    if (meta.uid(), meta.gid()) != (own.uid(), own.gid()) {
+        chown(new, Some(meta.uid()), Some(meta.gid()))?;
+    }
+    std::fs::set_permissions(new, meta.permissions())
 }
 
 /// Bytes that a user may still write where `path` lies.

@@ -59,8 +59,10 @@ fn writes(fdinfo: &Path) -> bool {
     flags.and_then(|f| u64::from_str_radix(f.trim(), 8).ok()).is_some_and(|flags| flags & ACCESS != 0)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
+    #![cfg(target_os = "linux")]
+
     use std::process::{Command, Stdio};
 
     use super::*;

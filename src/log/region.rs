@@ -218,7 +218,8 @@ impl Regions {
         fix: Option<Fix>,
     ) -> bool {
         let i = self.list.partition_point(|r| r.end() <= at);
-        let Some(&whole) = self.list.get(i).filter(|r| r.kind == Kind::Records && r.at <= at && end <= r.end())
+        let Some(&whole) =
+            self.list.get(i).filter(|r| r.kind == Kind::Records && r.at <= at && end <= r.end())
         else {
             return false;
         };

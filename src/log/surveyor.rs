@@ -134,7 +134,9 @@ impl Surveyor {
             match judge(expected, held.seq, held.next, r.seq, room(self.broken), 0) {
                 Judgement::Jump => self.jump(held, held.next == r.seq),
                 // One of the two is wrong, and the next record will show that it is the other one.
-                Judgement::Wrong(Some(truth)) if self.likelier(expected, held.seq, truth) => self.jump(held, false),
+                Judgement::Wrong(Some(truth)) if self.likelier(expected, held.seq, truth) => {
+                    self.jump(held, false)
+                }
                 Judgement::Wrong(truth) => self.wrong_number(held, truth),
             }
         }

@@ -60,7 +60,8 @@ pub fn change(
     // From here on the log is the new one, or still the old one if this step fails.
     let record = folder.keep();
     switch(&made, &dir, &record).with_context(|| format!("{}: nothing was changed", dir.display()))?;
-    let left = settle(log, plan, &made, &dir, path, &record).with_context(|| {
+    let left = hold(&made, &dir, &record).and_then(|()| settle(log, plan, &made, &dir, path, &record));
+    let left = left.with_context(|| {
         format!("the change was made; {} takes it back", record.join("undo.json").display())
     })?;
     Ok(Done { record: record.join("undo.json"), left })
@@ -152,8 +153,9 @@ impl Folder {
             let path = dir.with_file_name(name);
             match fs::create_dir(&path) {
                 Ok(()) => {
-                    fs::set_permissions(&path, fs::metadata(dir)?.permissions())?;
-                    return Ok(path);
+                    let folder = Folder { path: Some(path) };
+                    like(dir, folder.path())?;
+                    return Ok(folder.keep());
                 }
                 Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
                 Err(e) => {
@@ -223,9 +225,9 @@ fn prepare(
     let mut linked = Vec::new();
     match how {
         How::Cut => save_tail(log, acting[0], &originals)?,
-        How::File => write::files(log, report, rule, plan, &originals, &|f| f.acts() && f.changed)?,
+        How::File => write_changed(log, report, rule, plan, &originals)?,
         How::Directory => {
-            write::files(log, report, rule, plan, &originals, &|f| f.acts() && f.changed)?;
+            write_changed(log, report, rule, plan, &originals)?;
             linked = link_rest(dir, &originals, plan)?;
             like(dir, &originals)?;
             // All of the new log is there: it is judged before it takes the old one's place.
@@ -239,6 +241,16 @@ fn prepare(
     let file = acting.first().map(|(_, f)| (f.name.clone(), f.to.clone(), f.action()));
     let cut = acting.first().and_then(|(_, f)| f.prefix).unwrap_or(0);
     Ok(Made { how, file, cut, linked })
+}
+
+fn write_changed(log: &OpenLog, report: &Report, rule: &Rule, plan: &Plan, originals: &Path) -> Result<()> {
+    write::files(log, report, rule, plan, originals, &|f| f.acts() && f.changed)?;
+    for (i, file) in plan.files.iter().enumerate().filter(|(_, f)| f.acts() && f.changed) {
+        if let (Some(to), Some(old)) = (&file.to, log.path(i)) {
+            like(old, &originals.join(to))?;
+        }
+    }
+    Ok(())
 }
 
 fn same_file_system(dir: &Path, folder: &Path) -> Result<()> {
@@ -311,17 +323,10 @@ fn link_rest(dir: &Path, new: &Path, plan: &Plan) -> Result<Vec<OsString>> {
     Ok(linked)
 }
 
-/// The new directory belongs to whom the old one belongs to.
+/// What is new belongs to whom the old one belongs to.
 fn like(old: &Path, new: &Path) -> Result<()> {
-    use std::os::unix::fs::{MetadataExt, chown};
-    let meta = fs::metadata(old)?;
-    let own = fs::metadata(new)?;
-    if (meta.uid(), meta.gid()) != (own.uid(), own.gid()) {
-        chown(new, Some(meta.uid()), Some(meta.gid()))
-            .with_context(|| format!("{}: cannot give it its owner", new.display()))?;
-    }
-    fs::set_permissions(new, meta.permissions())?;
-    Ok(())
+    durable::like(old, new)
+        .with_context(|| format!("{}: cannot give it the owner and mode of {}", new.display(), old.display()))
 }
 
 fn changed(log: &OpenLog, file: usize, plan: &FilePlan, how: How, originals: &Path) -> Result<Changed> {
@@ -355,9 +360,7 @@ fn switch(made: &Made, dir: &Path, folder: &Path) -> Result<()> {
     let originals = folder.join(ORIGINALS);
     match (made.how, &made.file) {
         (How::Cut, Some((name, ..))) => {
-            let file = OpenOptions::new().write(true).open(dir.join(name))?;
-            file.set_len(made.cut)?;
-            Ok(file.sync_all()?)
+            Ok(OpenOptions::new().write(true).open(dir.join(name))?.set_len(made.cut)?)
         }
         (How::File, Some((name, None, _))) => {
             Ok(durable::rename_new(&dir.join(name), &originals.join(name))?)
@@ -368,6 +371,22 @@ fn switch(made: &Made, dir: &Path, folder: &Path) -> Result<()> {
         (How::File, Some((name, Some(_), _))) => swap(&dir.join(name), &originals.join(name)),
         _ => swap(dir, &originals),
     }
+}
+
+/// Makes the step last.
+fn hold(made: &Made, dir: &Path, folder: &Path) -> Result<()> {
+    match (made.how, &made.file) {
+        (How::Cut, Some((name, ..))) => File::open(dir.join(name))?.sync_all()?,
+        (How::File, _) => {
+            durable::sync_dir(dir)?;
+            durable::sync_dir(&folder.join(ORIGINALS))?;
+        }
+        _ => {
+            durable::sync_dir(durable::parent(dir))?;
+            durable::sync_dir(folder)?;
+        }
+    }
+    Ok(())
 }
 
 /// Two names change places.

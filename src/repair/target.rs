@@ -42,10 +42,17 @@ pub fn copy(log: &OpenLog, report: &Report, rule: &Rule, path: &Path, output: &P
     let left = findings(log, &made)?;
     match durable::rename_new(&made, output) {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            Err(Refused(format!("{}: exists already; nothing is ever written over", output.display())).into())
+            return Err(Refused(format!(
+                "{}: exists already; nothing is ever written over",
+                output.display()
+            ))
+            .into());
         }
-        done => done.with_context(failed).map(|()| (plan, left)),
+        done => done.with_context(failed)?,
     }
+    let unsure = || format!("{}: is written, but may not last", output.display());
+    durable::sync_dir(parent).with_context(unsure)?;
+    Ok((plan, left))
 }
 
 /// Whether the same reader finds anything in the log at `path`.

@@ -147,7 +147,10 @@ fn swap_back(dir: &Path, folder: &Path, file: &Changed) -> Result<()> {
         Some(to) if *to != file.name => durable::rename_new(&dir.join(to), &place),
         Some(_) => durable::exchange(&place, &original),
     };
-    done.with_context(|| format!("{}: nothing was changed", place.display()))
+    done.with_context(|| format!("{}: nothing was changed", place.display()))?;
+    let unsure = || format!("{}: is as it was, but may not last", place.display());
+    durable::sync_dir(dir).with_context(unsure)?;
+    durable::sync_dir(durable::parent(&original)).with_context(unsure)
 }
 
 /// The directory as it was: the originals of what changed, and links to what did not.
@@ -160,7 +163,7 @@ fn rebuild(record: &Record, dir: &Path, folder: &Path) -> Result<()> {
     }
     let failed = || format!("{}: cannot put the old directory together", back.display());
     fs::create_dir(&back).with_context(failed)?;
-    fs::set_permissions(&back, fs::metadata(dir)?.permissions()).with_context(failed)?;
+    durable::like(dir, &back).with_context(failed)?;
     let mut linked = Vec::new();
     for entry in fs::read_dir(dir).with_context(failed)? {
         let entry = entry.with_context(failed)?;
@@ -179,14 +182,17 @@ fn rebuild(record: &Record, dir: &Path, folder: &Path) -> Result<()> {
     }
     durable::sync_dir(&back).with_context(failed)?;
     durable::exchange(dir, &back).with_context(|| format!("{}: nothing was changed", dir.display()))?;
+    let unsure = || format!("{}: is as it was, but may not last", dir.display());
+    durable::sync_dir(durable::parent(dir)).with_context(unsure)?;
+    durable::sync_dir(folder).with_context(unsure)?;
     // What the change had made stays beside the record; what the log has, too, does not.
+    let uncleared = || format!("{}: is as it was; the backup cannot be cleared up", dir.display());
     for name in linked {
-        fs::remove_file(back.join(name))?;
+        fs::remove_file(back.join(name)).with_context(uncleared)?;
     }
     let originals = folder.join(ORIGINALS);
     for file in record.files.iter().filter(|f| f.after.as_ref() != Some(&f.before)) {
         fs::remove_file(originals.join(&file.name)).ok();
     }
-    durable::sync_dir(&originals)?;
-    Ok(())
+    durable::sync_dir(&originals).with_context(uncleared)
 }

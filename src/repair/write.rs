@@ -1,6 +1,6 @@
 //! Carrying a plan out: each file of the new log is written whole, synced, and never over anything.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::ops::Range;
 use std::path::Path;
@@ -101,8 +101,12 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn create(&mut self, file: usize, to: &str) -> Result<()> {
         let path = self.dir.join(to);
-        let created =
-            File::create_new(&path).with_context(|| format!("{}: cannot create", path.display()))?;
+        let failed = || format!("{}: cannot create", path.display());
+        let created = File::create_new(&path).with_context(failed)?;
+        // What was private stays so.
+        if let Some(from) = self.log.path(file) {
+            created.set_permissions(fs::metadata(from)?.permissions()).with_context(failed)?;
+        }
         (self.file, self.open) = (file, Some(BufWriter::with_capacity(PIECE, created)));
         Ok(())
     }
