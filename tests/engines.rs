@@ -22,7 +22,6 @@ use walmedic::engine::wal::{self, WalStore};
 use walmedic::engine::{Op, Result};
 use walmedic::io::listing::{Wanted, find};
 use walmedic::log::finding::{Class, Code};
-use walmedic::repair::plan::Plan;
 use walmedic::repair::{Strategy, target};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
