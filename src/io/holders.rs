@@ -59,9 +59,9 @@ fn writes(fdinfo: &Path) -> bool {
     flags.and_then(|f| u64::from_str_radix(f.trim(), 8).ok()).is_some_and(|flags| flags & ACCESS != 0)
 }
 
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
-    #![cfg(target_os = "linux")]
 
     use std::process::{Command, Stdio};
 

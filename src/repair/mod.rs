@@ -1,4 +1,4 @@
-//! Bringing a log back: what to keep ([`edits`]), the plan of it ([`plan`]) as data ([`bound`]), and carrying it out ([`write`]): into a copy
+//! Bringing a log back: what to keep ([`edits`]), the plan of it ([`plan`]) as data ([`bound`]), and carrying it out ([`mod@write`]): into a copy
 //! ([`target`]) or where the log lies ([`place`]), with a record of it ([`record`]) that takes it back ([`undo`]).
 
 pub mod bound;
