@@ -249,9 +249,9 @@ impl<'a, 's> Editor<'a, 's> {
         if let Some(seal) = &mut self.seal {
             seal.record(self.written, &item.entry());
         }
-        match number.or(item.fix) {
-            Some(fix) => self.patched(item, fix),
-            None => self.keep(at..end),
+        match (number, item.fix) {
+            (None, None) => self.keep(at..end),
+            (number, fix) => self.patched(item, [number, fix]),
         }
     }
 
@@ -310,24 +310,26 @@ impl<'a, 's> Editor<'a, 's> {
         }
     }
 
-    /// The record with one field put right.
-    fn patched(&mut self, item: &Item<'_>, fix: Fix) -> Result<()> {
-        let (at, end) = (item.record.at, item.record.end());
-        let mut spans = self.layout.spans(item.bytes, Some((fix.field, fix.inferred)));
-        let place = spans.find(|(field, ..)| field.name == fix.field).map(|(_, span, _)| span);
-        let Some(place) = place.filter(|span| span.len() <= 8 && fix.inferred != u64::MAX) else {
-            return self.keep(at..end);
-        };
-        let bytes = match self.layout.big_endian {
-            true => fix.inferred.to_be_bytes()[8 - place.len()..].to_vec(),
-            false => fix.inferred.to_le_bytes()[..place.len()].to_vec(),
-        };
-        let (from, to) = (at + place.start as u64, at + place.end as u64);
-        self.keep(at..from)?;
-        self.flush()?;
-        self.written += bytes.len() as u64;
-        self.sink.edit(Edit::Patch(from, &bytes))?;
-        self.keep(to..end)
+    /// The record with fields put right; of two for the same field the first counts.
+    fn patched(&mut self, item: &Item<'_>, fixes: [Option<Fix>; 2]) -> Result<()> {
+        let (at, layout) = (item.record.at, self.layout);
+        let known = |f: &Fix| f.inferred != u64::MAX;
+        let length = item.fix.filter(known).map(|f| (f.field, f.inferred));
+        let mut from = at;
+        for (field, span, _) in layout.spans(item.bytes, length).filter(|(_, span, _)| span.len() <= 8) {
+            let mut fitting = fixes.iter().flatten().filter(|f| f.field == field.name && known(f));
+            let Some(fix) = fitting.next() else { continue };
+            let bytes = match layout.big_endian {
+                true => fix.inferred.to_be_bytes()[8 - span.len()..].to_vec(),
+                false => fix.inferred.to_le_bytes()[..span.len()].to_vec(),
+            };
+            self.keep(from..at + span.start as u64)?;
+            self.flush()?;
+            self.written += bytes.len() as u64;
+            self.sink.edit(Edit::Patch(at + span.start as u64, &bytes))?;
+            from = at + span.end as u64;
+        }
+        self.keep(from..item.record.end())
     }
 
     /// Deals with the bytes up to the next record: framing is kept, unless it is made anew, damage is not.

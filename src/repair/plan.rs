@@ -12,6 +12,7 @@ use crate::analysis::{FileReport, OpenLog, Report};
 use crate::codec::hex;
 use crate::engine::btree::DATA;
 use crate::fate::Standing;
+use crate::findings::Finding;
 use crate::format::Role;
 use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::RepeatKind;
@@ -278,8 +279,10 @@ impl Plan {
     /// An index beside a data file that changes is wrong afterwards, and one that was wrong before is no better.
     fn hints(&mut self, report: &Report) {
         let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
-        let found = report.findings().filter(|f| !f.code.harmless()).filter_map(|f| f.file);
-        let found = found.map(|file| stem(&report.files[file].name));
+        // A note speaks against the hint itself only.
+        let hints = |f: &Finding| f.file.is_some_and(|i| report.files[i].role == Role::Hint);
+        let found = report.findings().filter(|f| f.class != Class::Note || hints(f) && !f.code.harmless());
+        let found = found.filter_map(|f| f.file).map(|file| stem(&report.files[file].name));
         let touched: HashSet<String> =
             self.files.iter().filter(|f| f.acts()).map(|f| stem(&f.name)).chain(found).collect();
         for (i, file) in report.files.iter().enumerate().filter(|(_, f)| f.role == Role::Hint) {
