@@ -219,7 +219,8 @@ fn a_sound_log_is_left_alone() {
     let mut sound = 0;
     for (i, sample) in known_samples().iter().enumerate() {
         for round in 0..30 {
-            let log = (sample.write)(&mut watch.random(i * 100 + round), 3 + 7 * round);
+            let mut log = (sample.write)(&mut watch.random(i * 100 + round), 3 + 7 * round);
+            log.files.retain(|f| round % 2 == 0 || !f.name.ends_with(".hint"));
             let folder = tempfile::tempdir().expect("a folder");
             log.store(folder.path());
             let read = Read::at(folder.path(), &log);
@@ -238,7 +239,7 @@ fn a_sound_log_is_left_alone() {
             assert_eq!(cut::at_damage(&read.open, &read.report, false).expect("read"), None, "{what}");
         }
     }
-    assert!(sound > 15 * known_samples().len(), "only {sound} sound logs");
+    assert!(sound > 150, "only {sound} sound logs");
 }
 
 /// Changes the log in place by a rule; the contents before are back afterwards.

@@ -1,8 +1,9 @@
 //! Carrying a plan out: each file of the new log is written whole, synced, and never over anything.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{BufWriter, Write};
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -103,9 +104,10 @@ impl Writer<'_> {
         let path = self.dir.join(to);
         let failed = || format!("{}: cannot create", path.display());
         let created = File::create_new(&path).with_context(failed)?;
-        // What was private stays so.
+        // What was private stays so; an engine may write to the copy even of a log that was put out of harm's way.
         if let Some(from) = self.log.path(file) {
-            created.set_permissions(fs::metadata(from)?.permissions()).with_context(failed)?;
+            let mode = fs::metadata(from).with_context(failed)?.permissions().mode();
+            created.set_permissions(Permissions::from_mode(mode | 0o200)).with_context(failed)?;
         }
         (self.file, self.open) = (file, Some(BufWriter::with_capacity(PIECE, created)));
         Ok(())
