@@ -79,8 +79,10 @@ impl Read {
     /// Repairs it into `out`, and reads that; tells whether findings are said to be left.
     fn mended(&self, log: &Log, path: &Path, out: &Path) -> (Read, bool) {
         let rule = self.salvage(false);
-        let plan = self.plan(&rule);
-        let left = target::copy(&self.open, &self.report, &rule, &plan, path, out).expect("written");
+        let (done, left) = target::copy(&self.open, &self.report, &rule, path, out).expect("written");
+        let planned = self.plan(&rule);
+        let told = |plan: &Plan| (format!("{:?}", plan.files), plan.kept, plan.dropped);
+        assert_eq!(told(&done), told(&planned), "not what was planned");
         (Read::at(out, log), left)
     }
 
@@ -281,7 +283,7 @@ fn what_is_cut_at_its_damage_is_whole_and_comes_back() {
         let to = cut::at_damage(&read.open, &read.report, false).expect("read");
         let rule = Rule { to, ..Rule::verbatim() };
         let out = path.with_file_name("out");
-        target::copy(&read.open, &read.report, &rule, &read.plan(&rule), path, &out).expect("written");
+        target::copy(&read.open, &read.report, &rule, path, &out).expect("written");
         let left = Read::at(&out, log);
         let logs = || left.report.files.iter().filter(|f| f.role == Role::Log);
         assert!(logs().all(|f| f.survey.regions.first_bad().is_none()), "{:?}", left.findings());
