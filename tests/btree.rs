@@ -194,7 +194,7 @@ fn one_of_the_two_files_alone_is_repaired() {
     let alone = Opened::new(&wal, "r3");
     let images = alone.state(Policy::Committed);
     assert!(images.0 > 0 && images.0 < both.0, "{images:?} of {both:?}");
-    assert!(alone.plan(Strategy::Salvage).loses());
+    assert!(alone.plan(Strategy::Salvage).lost);
     assert!(!alone.repair(&wal, &output));
     assert_eq!(std::fs::metadata(output.join("btree.wal")).expect("a log").len(), 0);
     check_repaired(&output, "r3", &images);

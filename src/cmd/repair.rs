@@ -126,7 +126,7 @@ pub fn carry_out(
         (None, true) => in_place(log, report, rule, wanted, deed, path, global)?,
         (None, false) => bail!("--apply needs --output DIR (a new copy) or --in-place (with a backup)"),
     };
-    Ok(if left || plan.loses() { FINDINGS } else { CLEAN })
+    Ok(if left || plan.lost { FINDINGS } else { CLEAN })
 }
 
 fn show(report: &Report, plan: &Plan, deed: &Deed, data: bool, global: &Global) -> Result<()> {

@@ -56,8 +56,8 @@ pub trait Sink {
     fn edit(&mut self, edit: Edit<'_>) -> Result<()>;
     /// Nothing in this file has to be looked at: all its records are kept.
     fn untouched(&mut self, _file: usize) {}
-    /// These numbers are stated as missing.
-    fn missing(&mut self, _first: u64, _last: u64) {}
+    /// These numbers are stated as missing; `lost`: not just because their records were left out.
+    fn missing(&mut self, _first: u64, _last: u64, _lost: bool) {}
     /// A record was looked at: what becomes of it.
     fn record(&mut self, _item: &Item<'_>, _kept: bool) {}
 }
@@ -124,7 +124,7 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
     let order = written_order(report);
     // What the engine counts on from, even where the records of the last numbers are left out.
     let highest = report.conclusions.numbers.map(|n| n.1).filter(|_| rule.to.is_none());
-    let mut numbers = Numbers { last: None, highest: 0, time: None, renumber: rule.renumber };
+    let mut numbers = Numbers { last: None, highest: 0, left_out: 0, time: None, renumber: rule.renumber };
     for (nth, &file) in order.iter().enumerate() {
         sink.file(file)?;
         let bound = |place: Option<Place>, none: u64, before: u64, behind: u64| match place {
@@ -154,6 +154,8 @@ struct Numbers {
     last: Option<u64>,
     /// See `last`.
     highest: u64,
+    /// Numbered records left out since, of transactions that never committed.
+    left_out: u64,
     /// Bits of the last timestamp kept.
     time: Option<u64>,
     renumber: bool,
@@ -161,7 +163,7 @@ struct Numbers {
 
 impl Numbers {
     fn keep(&mut self, seq: u64) {
-        (self.last, self.highest) = (Some(seq), self.highest.max(seq));
+        (self.last, self.highest, self.left_out) = (Some(seq), self.highest.max(seq), 0);
     }
 }
 
@@ -239,6 +241,7 @@ impl<'a, 's> Editor<'a, 's> {
             return self.drop(at..end, Why::Cut);
         }
         if !counts {
+            self.numbers.left_out += u64::from(item.standing == Standing::Uncommitted);
             let why = match item.standing {
                 Standing::Committed => Why::Cut,
                 standing => Why::Standing(standing),
@@ -303,7 +306,8 @@ impl<'a, 's> Editor<'a, 's> {
     fn state_gap(&mut self, first: u64, last: u64) -> Result<()> {
         match self.log.format().gap(first, last) {
             Some(record) => {
-                self.sink.missing(first, last);
+                let lost = last - first >= self.numbers.left_out;
+                self.sink.missing(first, last, lost);
                 self.insert(&record)
             }
             None => Ok(()),

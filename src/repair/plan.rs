@@ -297,11 +297,6 @@ impl Plan {
         self.files.iter().any(FilePlan::acts)
     }
 
-    /// Whether something is lost for good.
-    pub fn loses(&self) -> bool {
-        self.lost || self.inserted > 0
-    }
-
     /// Takes down the hashes of all files.
     ///
     /// # Errors
@@ -510,7 +505,8 @@ impl Sink for Planner<'_, '_> {
         }
     }
 
-    fn missing(&mut self, first: u64, last: u64) {
+    fn missing(&mut self, first: u64, last: u64, lost: bool) {
+        self.plan.lost |= lost;
         if self.plan.missing.len() < MAX_REGIONS {
             self.plan.missing.push((first, last));
         }
