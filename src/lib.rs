@@ -4,6 +4,7 @@
 //! -> codec`. Below `io` nothing opens a file; below `format` nothing knows one. The engines stand beside `analysis`.
 
 pub mod analysis;
+pub mod args;
 pub mod cli;
 pub mod cmd;
 pub mod codec;

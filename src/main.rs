@@ -14,7 +14,7 @@ fn main() -> ExitCode {
         }
     };
     ctrlc::set_handler(end).ok();
-    match cmd::run(&cli::Cli::parse()) {
+    match cli::run(&cli::Cli::parse()) {
         Ok(code) => code,
         Err(e) => {
             cmd::complain(&format!("{e:#}"));

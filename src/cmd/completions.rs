@@ -3,9 +3,8 @@
 use std::io::Write;
 
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 
-use crate::cli::Cli;
 use crate::cmd::CLEAN;
 use crate::ui::out::Out;
 
@@ -20,9 +19,9 @@ pub struct Opts {
 ///
 /// # Errors
 /// When standard output fails.
-pub fn run(opts: &Opts) -> Result<u8> {
+pub fn run(opts: &Opts, mut command: Command) -> Result<u8> {
     let mut bytes = Vec::new();
-    clap_complete::generate(opts.shell, &mut Cli::command(), "walmedic", &mut bytes);
+    clap_complete::generate(opts.shell, &mut command, "walmedic", &mut bytes);
     let mut out = Out::default();
     out.write_all(&bytes)?;
     out.flush()?;

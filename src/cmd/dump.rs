@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::analysis::{OpenLog, Report};
-use crate::cli::{Format, Global, Input};
+use crate::args::{Format, Global, Input};
 use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, complain, open_all};
 use crate::fate::{Standing, Standings};
 use crate::log::bytes::{Bytes, Reader};

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::cli::Global;
+use crate::args::Global;
 use crate::cmd::CLEAN;
 use crate::explain;
 use crate::log::finding::Code;

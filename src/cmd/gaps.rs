@@ -4,7 +4,7 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use crate::cli::{Format, Global, Reporting};
+use crate::args::{Format, Global, Reporting};
 use crate::cmd::{CLEAN, FAILED, FINDINGS, INCOMPLETE, analyse_all, open_all};
 use crate::log::finding::Class;
 use crate::ui::json::{self, line};

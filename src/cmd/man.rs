@@ -3,9 +3,8 @@
 use std::io::Write;
 
 use anyhow::Result;
-use clap::CommandFactory;
+use clap::Command;
 
-use crate::cli::Cli;
 use crate::cmd::CLEAN;
 use crate::ui::out::Out;
 
@@ -13,9 +12,9 @@ use crate::ui::out::Out;
 ///
 /// # Errors
 /// When standard output fails.
-pub fn run() -> Result<u8> {
+pub fn run(command: Command) -> Result<u8> {
     let mut bytes = Vec::new();
-    let command = Cli::command().disable_help_subcommand(true);
+    let command = command.disable_help_subcommand(true);
     clap_mangen::Man::new(command.clone()).render(&mut bytes)?;
     for sub in command.get_subcommands() {
         writeln!(bytes, ".SH WALMEDIC {}", sub.get_name().to_uppercase())?;

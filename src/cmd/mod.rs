@@ -11,12 +11,10 @@ pub mod truncate;
 pub mod undo;
 pub mod verify;
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
-use crate::cli::{Cli, Command, Global, Input};
+use crate::args::{Global, Input};
 use crate::io::{interrupt, listing};
 pub use crate::judgement::{CLEAN, FINDINGS, INCOMPLETE};
 use crate::refused::Refused;
@@ -24,26 +22,6 @@ use crate::ui::progress;
 
 /// Usage error, or the run failed.
 pub const FAILED: u8 = 2;
-
-/// Runs a command; the result is its exit code.
-///
-/// # Errors
-/// When it could not do its work at all.
-pub fn run(cli: &Cli) -> Result<ExitCode> {
-    let code = match &cli.command {
-        Command::Verify(opts) => verify::run(opts, &cli.global)?,
-        Command::Dump(opts) => dump::run(opts, &cli.global)?,
-        Command::Gaps(opts) => gaps::run(opts, &cli.global)?,
-        Command::Replay(opts) => replay::run(opts, &cli.global)?,
-        Command::Truncate(opts) => truncate::run(opts, &cli.global)?,
-        Command::Repair(opts) => repair::run(opts, &cli.global)?,
-        Command::Undo(opts) => undo::run(opts, &cli.global)?,
-        Command::Explain(opts) => explain::run(opts, &cli.global)?,
-        Command::Completions(opts) => completions::run(opts)?,
-        Command::Man => man::run()?,
-    };
-    Ok(ExitCode::from(code))
-}
 
 /// Refused for safety.
 pub const REFUSED: u8 = 4;

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::analysis::{OpenLog, Report};
-use crate::cli::{Format, Global, Input};
+use crate::args::{Format, Global, Input};
 use crate::cmd::replay::Undecided;
 use crate::cmd::{CLEAN, FINDINGS, REFUSED, complain, examine, open_one};
 use crate::repair::Strategy;

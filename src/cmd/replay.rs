@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::analysis::OpenLog;
-use crate::cli::{Format, Global, Input};
+use crate::args::{Format, Global, Input};
 use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, analyse_all, complain, open_one};
 use crate::io::fresh::{self, Exists};
 use crate::refused::Refused;

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::{ArgGroup, Args};
 
-use crate::cli::{Global, Input};
+use crate::args::{Global, Input};
 use crate::cmd::dump::offset;
 use crate::cmd::repair::{Target, carry_out};
 use crate::cmd::{examine, open_one};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::cli::Global;
+use crate::args::Global;
 use crate::cmd::{CLEAN, complain};
 use crate::repair::undo::{Undone, undo};
 use crate::ui::bytes::printable;

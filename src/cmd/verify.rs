@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 
 use crate::analysis::Report;
-use crate::cli::{Format, Global, Reporting};
+use crate::args::{Format, Global, Reporting};
 use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, open_all};
 use crate::ui::json::{self, line};
 use crate::ui::out::Out;

@@ -3,6 +3,7 @@
 
 pub mod bound;
 pub mod edits;
+pub mod held;
 pub mod place;
 pub mod plan;
 pub mod rebuild;

@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::analysis::{OpenLog, Report};
+use crate::io::durable;
 use crate::io::interrupt::{self, Writing};
 use crate::io::source::Source;
-use crate::io::{durable, holders};
 use crate::log::bytes::{Prefix, ReadAt};
 use crate::refused::Refused;
 use crate::repair::edits::Rule;
 use crate::repair::plan::{FilePlan, Plan, sha256};
 use crate::repair::record::{Changed, How, ORIGINALS, Record, State};
-use crate::repair::{target, write};
+use crate::repair::{held, target, write};
 
 /// Bytes before a cut by which the file is known again.
 const WITNESS: u64 = 1 << 20;
@@ -51,7 +51,7 @@ pub fn change(
         ))
         .into());
     }
-    unheld(log)?;
+    held::unheld(log)?;
     let _writing = Writing::begin();
     let folder = Folder::create(&dir, backup)?;
     let made = prepare(log, report, rule, plan, &dir, &folder, command)?;
@@ -87,25 +87,6 @@ fn directory(log: &OpenLog) -> Result<PathBuf> {
         dir = Some(parent);
     }
     dir.context("the log has no files")
-}
-
-/// No other process has the log open for writing.
-///
-/// # Errors
-/// [`Refused`] with its number and name.
-pub fn unheld(log: &OpenLog) -> Result<()> {
-    let files: Vec<PathBuf> =
-        (0..log.log.files.len()).filter_map(|i| Some(log.path(i)?.to_path_buf())).collect();
-    match holders::writer(&files) {
-        Some(h) => Err(Refused(format!(
-            "{}: process {} ({}) has it open for writing; stop it first",
-            h.file.display(),
-            h.pid,
-            h.name
-        ))
-        .into()),
-        None => Ok(()),
-    }
 }
 
 /// Nobody wrote to the log since it was read.

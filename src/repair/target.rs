@@ -12,7 +12,7 @@ use crate::judgement::{CLEAN, Judgement};
 use crate::refused::Refused;
 use crate::repair::edits::Rule;
 use crate::repair::plan::Plan;
-use crate::repair::{place, write};
+use crate::repair::{held, write};
 
 /// Writes the new log to `output`, which comes into being complete or not at all. Gives back what was done, and whether
 /// anything is still to be found in it.
@@ -25,7 +25,7 @@ pub fn copy(log: &OpenLog, report: &Report, rule: &Rule, path: &Path, output: &P
             Refused(format!("{}: exists already; nothing is ever written over", output.display())).into()
         );
     }
-    place::unheld(log)?;
+    held::unheld(log)?;
     let _writing = Writing::begin();
     let parent = durable::parent(output);
     let failed = || format!("{}: cannot write there", parent.display());
