@@ -41,6 +41,11 @@ pub trait Framing: Send {
     /// A record without checksum is believed behind damage when this many more follow it.
     const LINKS: u32 = 3;
 
+    /// Whether a record may begin with these bytes: a cheap look for the search behind damage, which has compared the lanes.
+    fn plausible(&self, _bytes: &[u8]) -> bool {
+        true
+    }
+
     /// Lengths, kind and number of the record at `at`, checked against each other and against the end of the file.
     ///
     /// # Errors
@@ -242,9 +247,15 @@ impl<F: Framing> Chain<F> {
                 continue;
             };
             let zeros = bytes[skip..].iter().take(F::MIN as usize).all(|&b| b == 0);
+            // Most candidates in random bytes fall here, before anything far away is read for them.
+            let plausible = self.framing.plausible(&bytes[skip..]);
             at += skip as u64;
             if at + F::MIN > to {
                 break;
+            }
+            if !plausible {
+                at += 1;
+                continue;
             }
             self.pay_to(at + 1);
             // The window may end here: the run is measured over its edge.
@@ -605,6 +616,14 @@ impl<F: Framing> Chain<F> {
         let near = next.checked_sub(at).is_some_and(|n| n < CHUNK as u64);
         longer && none_missing && near && !self.framing.misled(reader, at, next)
     }
+}
+
+/// Whether the key of `len` bytes that begins at `from` may be text, by its first bytes.
+pub fn begins_as_text(bytes: &[u8], from: usize, len: u32) -> bool {
+    const LOOK: usize = 16;
+    let key = bytes.get(from..).unwrap_or_default();
+    let key = &key[..key.len().min(LOOK).min(len as usize)];
+    std::str::from_utf8(key).map_or_else(|e| e.error_len().is_none(), |_| true)
 }
 
 /// How many of these first bytes of a file are records: for recognising files of unknown name.

@@ -15,7 +15,7 @@
 use std::cell::Cell;
 
 use crate::codec::crc32;
-use crate::format::chain::{Budget, Chain, Framing, Lane, proved_bytes};
+use crate::format::chain::{Budget, Chain, Framing, Lane, begins_as_text, proved_bytes};
 use crate::format::{
     Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Seal,
     Take,
@@ -218,6 +218,11 @@ impl<const SUM: bool> Framing for LogFraming<SUM> {
     ];
     const MIN: u64 = Self::LEAST;
     const PROVED: bool = SUM;
+
+    fn plausible(&self, bytes: &[u8]) -> bool {
+        let len = bytes.get(Self::START as usize..).and_then(|b| b.first_chunk());
+        len.is_none_or(|len| begins_as_text(bytes, (Self::START + KEY) as usize, u32::from_be_bytes(*len)))
+    }
 
     #[inline]
     fn frame<B: Bytes>(&self, b: &mut B, at: u64) -> Result<Record, Fault> {

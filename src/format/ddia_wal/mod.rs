@@ -9,7 +9,7 @@
 //! The engine stops for good at a wrong checksum, and at the end of this file at a short read; see [`engine`].
 
 use crate::codec::{ascii, crc32};
-use crate::format::chain::{Budget, Chain, Framing, Lane, proved_bytes};
+use crate::format::chain::{Budget, Chain, Framing, Lane, begins_as_text, proved_bytes};
 use crate::format::{
     Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
 };
@@ -149,6 +149,11 @@ impl Framing for WalFraming {
     ];
     const MIN: u64 = FIXED;
     const PROVED: bool = true;
+
+    fn plausible(&self, bytes: &[u8]) -> bool {
+        let len = bytes.get(KEY_LEN as usize..).and_then(|b| b.first_chunk());
+        len.is_none_or(|len| begins_as_text(bytes, KEY as usize, u32::from_le_bytes(*len)))
+    }
 
     #[inline]
     fn frame<B: Bytes>(&self, b: &mut B, at: u64) -> Result<Record, Fault> {
