@@ -1,8 +1,8 @@
 //! What the bytes of both files tell before anything is judged: which checksum, which page size, any commit.
 
-use super::{EntryFraming, FIXED, KIND_COMMIT, KIND_PAGE, WalDecoder, pages};
+use super::{DATA, EntryFraming, FIXED, KIND_COMMIT, KIND_PAGE, WalDecoder, page, pages};
 use crate::format::{LogFile, Role};
-use crate::log::bytes::{Prefix, Reader};
+use crate::log::bytes::{Bytes, Prefix, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::layout::Sum;
 use crate::log::record::Record;
@@ -89,11 +89,13 @@ impl Sample {
 }
 
 impl Sink for Sample {
-    fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
+    fn records(&mut self, batch: &[Record], reader: &mut Reader<'_>) {
         self.records += batch.len();
         for r in batch {
             self.commit |= r.kind == KIND_COMMIT;
-            if r.kind == KIND_PAGE {
+            // The byte sum of lost sectors fits itself: zeros prove nothing.
+            let mut blank = || reader.piece(r.at + DATA..r.end()).is_ok_and(page::is_zero);
+            if r.kind == KIND_PAGE && !blank() {
                 self.bytes += r.len;
                 let len = r.len - FIXED;
                 self.shortest = Some(self.shortest.map_or(len, |shortest| shortest.min(len)));
