@@ -404,6 +404,11 @@ impl Report {
         }
     }
 
+    /// Whether part of the log could not be read, or changed while it was.
+    pub fn incomplete(&self) -> bool {
+        self.files.iter().any(|f| f.failure.is_some() || f.shrunk || !f.unreadable.is_empty())
+    }
+
     /// Whether the engine reads file `a` before file `b`.
     pub fn reads_before(&self, a: usize, b: usize) -> bool {
         self.format.reads_before((a, &self.files[a].name), (b, &self.files[b].name))

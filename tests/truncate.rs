@@ -187,6 +187,52 @@ fn only_numbered_records_are_cut_by_number() {
     }
 }
 
+/// An orphan, ended by a hole in the numbers, then single writes that count, then a torn record.
+fn orphan_that_ended() -> Log {
+    let mut writer = Writer::new(Revision::V2, 1 << 20);
+    (0..4).for_each(|i| writer.put(&format!("key {i}"), "before"));
+    writer.batch(&[(PUT, b"a", b"1")], false);
+    (0..9).for_each(|i| writer.put(&format!("key {i}"), "behind"));
+    let mut log = writer.finish();
+    // The record behind the orphan is gone: numbers are missing, and no COMMIT follows.
+    let gone = log.files[0].records[6].span.clone();
+    log.files[0].bytes.drain(gone);
+    let cut = log.files[0].bytes.len() - 3;
+    log.files[0].bytes.truncate(cut);
+    log
+}
+
+#[test]
+fn an_orphan_that_is_over_holds_nothing_up() {
+    let log = orphan_that_ended();
+    let torn = log.files[0].bytes.len() as u64;
+    for how in ["--at-damage", "--last-commit"] {
+        let stored = stored(&log);
+        let plan = truncate(&stored.path, &format!("{how} --format json")).json();
+        let kept = plan["files"][0]["new_bytes"].as_u64().expect("a number");
+        assert!(kept > torn - 60, "{how}: {kept} of {torn} bytes are kept");
+    }
+}
+
+#[test]
+fn tables_are_no_place_to_cut_at() {
+    let case = Case::named("ddia-lsm/closed");
+    let (_dir, log) = case.copied();
+    let plan = case.run("truncate", &log, "--last-commit --format json");
+    assert_eq!((plan.code, plan.json()["changes"] == true), (0, false));
+}
+
+#[test]
+fn what_lies_in_files_behind_the_cut_counts_as_cut_off() {
+    let log = log();
+    let stored = stored(&log);
+    let end = log.files[0].bytes.len();
+    let plan = truncate(&stored.path, &format!("--at {end} --file 000001.wal --format json")).json();
+    let records = |what: &str| plan[what]["records"].as_u64().expect("a number") as usize;
+    assert_eq!(records("kept"), log.files[0].records.len());
+    assert_eq!(records("dropped"), log.files[1].records.len());
+}
+
 #[test]
 fn a_torn_tail_costs_no_more_than_the_tail() {
     let mut log = log();

@@ -9,7 +9,9 @@ use clap::Args;
 use crate::analysis::{OpenLog, Report};
 use crate::args::{Format, Global, Input};
 use crate::cmd::replay::Undecided;
-use crate::cmd::{CLEAN, FINDINGS, REFUSED, complain, examine, open_one};
+use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, REFUSED, complain, examine, open_one};
+use crate::judgement::Judgement;
+use crate::refused::Refused;
 use crate::repair::Strategy;
 use crate::repair::bound::{self, Deed};
 use crate::repair::edits::Rule;
@@ -108,6 +110,7 @@ pub fn carry_out(
     path: &Path,
     global: &Global,
 ) -> Result<u8> {
+    readable(report, wanted)?;
     let data = wanted.format != Format::Text;
     if !wanted.apply || wanted.plan.is_some() {
         let mut plan = Plan::of(log, report, rule)?;
@@ -118,7 +121,11 @@ pub fn carry_out(
             bound::compare(file, report, &plan, deed)?;
         } else {
             show(report, &plan, deed, data, global)?;
-            return Ok(if plan.acts() { REFUSED } else { CLEAN });
+            return Ok(match plan.acts() {
+                _ if report.incomplete() => INCOMPLETE,
+                true => REFUSED,
+                false => remaining(report),
+            });
         }
     }
     let (plan, left) = match (&wanted.output, wanted.in_place) {
@@ -126,7 +133,51 @@ pub fn carry_out(
         (None, true) => in_place(log, report, rule, wanted, deed, path, global)?,
         (None, false) => bail!("--apply needs --output DIR (a new copy) or --in-place (with a backup)"),
     };
-    Ok(if left || plan.lost { FINDINGS } else { CLEAN })
+    let code = if left || plan.lost { FINDINGS } else { CLEAN };
+    if !global.quiet {
+        told(&plan, wanted, left)?;
+    }
+    Ok(if report.incomplete() { INCOMPLETE } else { code })
+}
+
+/// What cannot be read is not taken for lost: only ranges that the medium does not give back are left out, and only in a
+/// copy.
+fn readable(report: &Report, wanted: &Target) -> Result<()> {
+    if let Some(failure) = report.files.iter().find_map(|f| f.failure.as_ref()) {
+        return Err(Refused(format!("{failure}; without that file nothing can be planned")).into());
+    }
+    if report.incomplete() && wanted.apply && wanted.in_place {
+        let why = "part of the log cannot be read, or is being written; only a copy can be made of the rest, with --output";
+        return Err(Refused(why.into()).into());
+    }
+    Ok(())
+}
+
+/// The exit code where nothing is to be done: findings may be left that this cannot mend.
+fn remaining(report: &Report) -> u8 {
+    match Judgement::default().exit_code(std::slice::from_ref(report)) {
+        CLEAN => CLEAN,
+        _ => FINDINGS,
+    }
+}
+
+/// What was done, in one line.
+fn told(plan: &Plan, wanted: &Target, left: bool) -> Result<()> {
+    let mut out = Out::default();
+    if wanted.format == Format::Text {
+        let what = if plan.acts() { "Done" } else { "Nothing to do" };
+        let lost = if plan.lost { "; something is lost for good" } else { "" };
+        let found = if left { "findings are left, see walmedic verify" } else { "it reads back clean" };
+        writeln!(out, "{what}: {} records kept, {found}{lost}.", plan.kept.records)?;
+    } else {
+        let written = wanted.output.as_ref().map(|path| path.display().to_string());
+        let done = serde_json::json!({
+            "schema": "walmedic.done/1", "applied": plan.acts() || written.is_some(), "output": written,
+            "records": plan.kept.records, "lost": plan.lost, "findings_left": left,
+        });
+        line(&mut out, &done)?;
+    }
+    Ok(out.flush()?)
 }
 
 fn show(report: &Report, plan: &Plan, deed: &Deed, data: bool, global: &Global) -> Result<()> {
@@ -152,7 +203,7 @@ fn in_place(
 ) -> Result<(Plan, bool)> {
     let plan = Plan::with(log, report, rule, false, None)?;
     if !plan.acts() {
-        return Ok((plan, false));
+        return Ok((plan, remaining(report) != CLEAN));
     }
     let done = place::change(log, report, rule, &plan, path, wanted.backup.as_deref(), deed.command)?;
     if !global.quiet {

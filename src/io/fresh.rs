@@ -71,7 +71,7 @@ pub fn directory(path: &Path, fill: &mut dyn FnMut(&Path) -> Result<()>) -> Resu
         Ok(()) => {
             // It has its name now, and nothing is left to remove.
             let _: PathBuf = dir.keep();
-            Ok(())
+            sync_dir(parent(path)).with_context(failed)
         }
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(Exists(path.to_path_buf()).into()),
         Err(e) => Err(e).with_context(failed),

@@ -38,6 +38,27 @@ pub fn writer(files: &[PathBuf]) -> Option<Holder> {
     None
 }
 
+/// The first process, this one included, whose working directory is `dir` or lies in it, as far as can be seen.
+#[cfg(target_os = "linux")]
+pub fn inside(dir: &Path) -> Option<Holder> {
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else { continue };
+        if fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(dir)) {
+            let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            return Some(Holder { pid, name: name.trim().to_owned(), file: dir.to_path_buf() });
+        }
+    }
+    None
+}
+
+/// See the other one: there only this process is seen.
+#[cfg(not(target_os = "linux"))]
+pub fn inside(dir: &Path) -> Option<Holder> {
+    let cwd = std::env::current_dir().and_then(|cwd| cwd.canonicalize()).ok()?;
+    let this = || Holder { pid: std::process::id(), name: "walmedic".into(), file: dir.to_path_buf() };
+    cwd.starts_with(dir).then(this)
+}
+
 /// See the other one.
 #[cfg(not(target_os = "linux"))]
 pub fn writer(_: &[PathBuf]) -> Option<Holder> {

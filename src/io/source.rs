@@ -17,13 +17,31 @@ use crate::log::bytes::ReadAt;
 /// Standard input up to this size is kept in memory, more in an unnamed temporary file.
 const SPOOL_IN_MEMORY: u64 = 8 << 20;
 
+/// By which a file is known again: its length, its time, and which file it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    len: u64,
+    time: SystemTime,
+    id: (u64, u64),
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Option<Stamp> {
+        #[cfg(unix)]
+        let id = (std::os::unix::fs::MetadataExt::dev(meta), std::os::unix::fs::MetadataExt::ino(meta));
+        #[cfg(not(unix))]
+        let id = (0, 0);
+        Some(Stamp { len: meta.len(), time: meta.modified().ok()?, id })
+    }
+}
+
 /// One file, open for reading.
 #[derive(Debug)]
 pub struct Source {
     kind: Kind,
     size: u64,
     sparse: bool,
-    stamp: Option<(u64, SystemTime)>,
+    stamp: Option<Stamp>,
     passed: AtomicU64,
 }
 
@@ -51,7 +69,7 @@ impl Source {
         let file = File::open(path).with_context(|| format!("{name}: cannot open"))?;
         let meta = file.metadata().with_context(|| format!("{name}: cannot stat"))?;
         let size = size_of(&file, &meta).with_context(|| format!("{name}: cannot tell its size"))?;
-        let stamp = meta.modified().ok().map(|time| (meta.len(), time));
+        let stamp = Stamp::of(&meta);
         let (sparse, passed) = (is_sparse(&meta), AtomicU64::new(0));
         let kind = if map && size > 0 {
             Kind::Mapped(map_file(&file, path)?)
@@ -111,10 +129,19 @@ impl Source {
 
     /// Whether the file has another length or time than when it was opened: someone is writing it.
     pub fn changed(&self) -> bool {
-        let (Some(stamp), Kind::File(file)) = (self.stamp, &self.kind) else {
-            return false;
+        let meta = match &self.kind {
+            Kind::File(file) => file.metadata(),
+            Kind::Path(path) => std::fs::metadata(path),
+            Kind::Mapped(_) | Kind::Memory(_) => return false,
         };
-        file.metadata().ok().and_then(|m| Some((m.len(), m.modified().ok()?))).is_some_and(|now| now != stamp)
+        let now = meta.ok().and_then(|meta| Stamp::of(&meta));
+        self.stamp.is_some() && now.is_some_and(|now| Some(now) != self.stamp)
+    }
+
+    /// Whether `path` still leads to the file that was opened, as it was then.
+    pub fn is_still(&self, path: &Path) -> bool {
+        let now = std::fs::metadata(path).ok().and_then(|meta| Stamp::of(&meta));
+        self.stamp.is_none() || now == self.stamp
     }
 
     /// How far the scan has come, in bytes.

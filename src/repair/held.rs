@@ -26,3 +26,18 @@ pub fn unheld(log: &OpenLog) -> Result<()> {
         None => Ok(()),
     }
 }
+
+/// Every file is still the one that was read, and nobody wrote to it since.
+///
+/// # Errors
+/// [`Refused`] with its name.
+pub fn unchanged(log: &OpenLog) -> Result<()> {
+    let still = |&i: &usize| log.path(i).is_none_or(|path| log.source(i).is_still(path));
+    match (0..log.log.files.len()).find(|i| !still(i)) {
+        Some(i) => {
+            let name = &log.log.files[i].name;
+            Err(Refused(format!("{name}: was written to or replaced meanwhile; nothing was changed")).into())
+        }
+        None => Ok(()),
+    }
+}

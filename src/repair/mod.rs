@@ -15,6 +15,7 @@ pub mod write;
 use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
+use crate::format::Role;
 use crate::format::{Job, Taken};
 use crate::log::conclude::Place;
 use crate::log::region::Kind;
@@ -88,9 +89,10 @@ fn applied(log: &OpenLog, report: &Report) -> Option<Vec<Vec<u64>>> {
     opens.then_some(applied)
 }
 
-/// Where the torn end begins, if the log has one and nothing else is wrong in that file.
+/// Where the torn end begins, if the log has one.
 fn torn(report: &Report) -> Option<Place> {
-    let (file, last) = report.files.iter().enumerate().rev().find(|(_, f)| f.role.counts() && f.bytes > 0)?;
-    let region = last.survey.regions.as_slice().iter().find(|r| !r.kind.sound())?;
+    let (file, last) =
+        report.files.iter().enumerate().rev().find(|(_, f)| f.role == Role::Log && f.bytes > 0)?;
+    let region = last.survey.regions.as_slice().iter().rev().find(|r| !r.kind.sound())?;
     (region.kind == Kind::Torn).then_some(Place { file, at: region.at })
 }

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::analysis::{OpenLog, Report};
-use crate::io::durable;
 use crate::io::interrupt::{self, Writing};
 use crate::io::source::Source;
+use crate::io::{durable, holders};
 use crate::log::bytes::{Prefix, ReadAt};
 use crate::refused::Refused;
 use crate::repair::edits::Rule;
 use crate::repair::plan::{FilePlan, Plan, sha256};
-use crate::repair::record::{Changed, How, ORIGINALS, Record, State};
+use crate::repair::record::{self, Changed, How, ORIGINALS, Record, State};
 use crate::repair::{held, target, write};
 
 /// Bytes before a cut by which the file is known again.
@@ -30,7 +30,7 @@ pub struct Done {
     pub left: bool,
 }
 
-/// Carries the plan out on the log itself. The plan must be bound to its hashes.
+/// Carries the plan out on the log itself.
 ///
 /// # Errors
 /// [`Refused`] where it might do harm; what the system says, and then nothing has changed, unless the message says so.
@@ -51,15 +51,23 @@ pub fn change(
         ))
         .into());
     }
+    if dir.with_file_name(record::NAME).exists() {
+        let why = "are the originals that an undo puts back; copy them elsewhere first";
+        return Err(Refused(format!("{}: {why}", dir.display())).into());
+    }
+    if let Some(backup) = backup {
+        target::outside(log, backup)?;
+    }
     held::unheld(log)?;
     let _writing = Writing::begin();
     let folder = Folder::create(&dir, backup)?;
     let made = prepare(log, report, rule, plan, &dir, &folder, command)?;
     interrupt::check()?;
-    unchanged(log)?;
-    // From here on the log is the new one, or still the old one if this step fails.
+    held::unheld(log)?;
+    held::unchanged(log)?;
+    switch(&made, &dir, folder.path()).with_context(|| format!("{}: nothing was changed", dir.display()))?;
+    // From here on the log is the new one, and the folder holds what it was.
     let record = folder.keep();
-    switch(&made, &dir, &record).with_context(|| format!("{}: nothing was changed", dir.display()))?;
     let left = hold(&made, &dir, &record).and_then(|()| settle(log, plan, &made, &dir, path, &record));
     let left = left.with_context(|| {
         format!("the change was made; {} takes it back", record.join("undo.json").display())
@@ -87,17 +95,6 @@ fn directory(log: &OpenLog) -> Result<PathBuf> {
         dir = Some(parent);
     }
     dir.context("the log has no files")
-}
-
-/// Nobody wrote to the log since it was read.
-fn unchanged(log: &OpenLog) -> Result<()> {
-    match (0..log.log.files.len()).find(|&i| log.source(i).changed()) {
-        Some(i) => {
-            Err(Refused(format!("{}: was written to meanwhile; nothing was changed", log.log.files[i].name))
-                .into())
-        }
-        None => Ok(()),
-    }
 }
 
 /// The folder of the backup; it goes again if nothing comes of the change.
@@ -197,7 +194,9 @@ fn prepare(
     same_file_system(dir, folder.path())?;
     let acting: Vec<(usize, &FilePlan)> = plan.files.iter().enumerate().filter(|(_, f)| f.acts()).collect();
     let how = match acting.as_slice() {
-        [(_, f)] if f.action() == "cut" && f.to.as_deref() == Some(&f.name) => How::Cut,
+        [(_, f)] if f.action() == "cut" && f.to.as_deref() == Some(&f.name) && sole(&dir.join(&f.name))? => {
+            How::Cut
+        }
         [(_, f)] if !f.changed || f.to.as_deref().is_none_or(|to| to == f.name) => How::File,
         _ => How::Directory,
     };
@@ -208,6 +207,7 @@ fn prepare(
         How::Cut => save_tail(log, acting[0], &originals)?,
         How::File => write_changed(log, report, rule, plan, &originals)?,
         How::Directory => {
+            nobody_inside(dir)?;
             write_changed(log, report, rule, plan, &originals)?;
             linked = link_rest(dir, &originals, plan)?;
             like(dir, &originals)?;
@@ -232,6 +232,27 @@ fn write_changed(log: &OpenLog, report: &Report, rule: &Rule, plan: &Plan, origi
         }
     }
     Ok(())
+}
+
+/// Whether the file has no other name: a cut would shorten it under that one, too, and it may be someone's snapshot.
+fn sole(path: &Path) -> Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(fs::metadata(path)?.nlink() == 1)
+}
+
+/// Nobody stands in a directory that is to be swapped: its name would lead to the new one, and he would be in the backup.
+fn nobody_inside(dir: &Path) -> Result<()> {
+    match holders::inside(dir) {
+        Some(h) => Err(Refused(format!(
+            "{}: several files change, which takes a swap of this directory, and process {} ({}) stands in it; \
+             leave it first, or use --output",
+            dir.display(),
+            h.pid,
+            h.name
+        ))
+        .into()),
+        None => Ok(()),
+    }
 }
 
 fn same_file_system(dir: &Path, folder: &Path) -> Result<()> {
@@ -267,6 +288,9 @@ fn save_tail(log: &OpenLog, (file, plan): (usize, &FilePlan), originals: &Path) 
     let from = plan.prefix.unwrap_or(0);
     let mut out = File::create_new(&path).with_context(failed)?;
     write::copy(log.source(file), &plan.name, from..plan.bytes, &mut out)?;
+    if let Some(old) = log.path(file) {
+        durable::like(old, &path).with_context(failed)?;
+    }
     out.sync_all().with_context(failed)?;
     let copy = Source::open(&path.as_path().into(), false, true)?;
     if !write::same(log.source(file), from..plan.bytes, &copy)? {
@@ -327,13 +351,12 @@ fn changed(log: &OpenLog, file: usize, plan: &FilePlan, how: How, originals: &Pa
         (Some(_), _) => Some(before.clone()),
     };
     let backup = if how == How::Cut { tail_name(&plan.name) } else { plan.name.clone() };
-    Ok(Changed {
-        name: plan.name.clone(),
-        to: plan.to.clone(),
-        before,
-        after,
-        backup: format!("{ORIGINALS}/{backup}"),
-    })
+    let saved = match how {
+        How::Cut => sha256(&Source::open(&originals.join(&backup).as_path().into(), false, true)?, 0)?,
+        _ => before.sha256.clone(),
+    };
+    let (name, to, backup) = (plan.name.clone(), plan.to.clone(), format!("{ORIGINALS}/{backup}"));
+    Ok(Changed { name, to, before, after, backup, saved })
 }
 
 /// The one step.

@@ -264,11 +264,19 @@ impl Plan {
     fn leave_out(&mut self, report: &Report, rule: &Rule) {
         let order = written_order(report);
         let nth = |file: usize| order.iter().position(|&f| f == file);
+        // An empty file behind the cut is what a rotation leaves, unless others go with it.
+        let rest = |from: Option<usize>| {
+            let to = rule.to.and_then(|to| nth(to.file));
+            order
+                .iter()
+                .enumerate()
+                .any(|(n, &f)| Some(n) > to && Some(n) < from && report.files[f].bytes > 0)
+        };
         for (i, plan) in self.files.iter_mut().enumerate().filter(|(i, _)| report.files[*i].role.counts()) {
             let none_kept = plan.changed && plan.edits.iter().all(|e| e.what == "drop") && plan.unlisted == 0;
             let renamed = plan.to.as_ref() != Some(&plan.name);
             let remade = report.files[i].role == Role::Table && plan.edits.iter().all(|e| e.what != "keep");
-            let behind = rule.to.is_some_and(|to| nth(i) > nth(to.file));
+            let behind = rule.to.is_some_and(|to| nth(i) > nth(to.file) && (plan.bytes > 0 || rest(nth(i))));
             let before = rule.from.is_some_and(|from| nth(i) < nth(from.file));
             if behind || before || plan.changed && remade || renamed && (none_kept || plan.bytes == 0) {
                 plan.to = None;
@@ -408,11 +416,14 @@ struct Planner<'p, 's> {
 impl Planner<'_, '_> {
     /// A cut looks at no record; they are counted by where they lie.
     fn count(&mut self, log: &OpenLog, report: &Report, rule: &Rule) -> Result<()> {
-        let (mut begun, mut ended) = (rule.from.is_none(), false);
+        let order = written_order(report);
+        let nth = |file: usize| order.iter().position(|&f| f == file);
+        let from = rule.from.map(|place| (nth(place.file), place.at));
+        let to = rule.to.map(|place| (nth(place.file), place.at));
         walk(log, report, None, &mut |item: &Item<'_>| {
-            begun |= rule.from.is_some_and(|from| from.file == item.file && item.record.at >= from.at);
-            ended |= rule.to.is_some_and(|to| to.file == item.file && item.record.end() > to.at);
-            self.record(item, begun && !ended);
+            let (begins, ends) = ((nth(item.file), item.record.at), (nth(item.file), item.record.end()));
+            let kept = from.is_none_or(|from| begins >= from) && to.is_none_or(|to| ends <= to);
+            self.record(item, kept);
             Ok(())
         })
     }

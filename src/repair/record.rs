@@ -59,6 +59,8 @@ pub struct Changed {
     pub after: Option<State>,
     /// Where the original, or its end, lies, from the folder of the record.
     pub backup: String,
+    /// SHA-256 of what lies there.
+    pub saved: String,
 }
 
 /// The contents of a file.

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::analysis::{OpenLog, Report};
 use crate::io::durable;
-use crate::io::interrupt::Writing;
+use crate::io::interrupt::{self, Writing};
 use crate::io::listing::{self, Wanted};
 use crate::judgement::{CLEAN, Judgement};
 use crate::refused::Refused;
@@ -25,6 +25,7 @@ pub fn copy(log: &OpenLog, report: &Report, rule: &Rule, path: &Path, output: &P
             Refused(format!("{}: exists already; nothing is ever written over", output.display())).into()
         );
     }
+    outside(log, output)?;
     held::unheld(log)?;
     let _writing = Writing::begin();
     let parent = durable::parent(output);
@@ -37,9 +38,16 @@ pub fn copy(log: &OpenLog, report: &Report, rule: &Rule, path: &Path, output: &P
     let single = (path.is_file() || path.as_os_str() == "-") && plan.files.len() == 1;
     let made = match plan.files.iter().find_map(|f| f.to.as_ref()) {
         Some(name) if single => dir.join(name),
-        _ => dir,
+        _ => dir.clone(),
     };
     let left = findings(log, &made)?;
+    held::unchanged(log)?;
+    if made == dir
+        && let Some(old) = log.path(0)
+    {
+        durable::like(durable::parent(old), &made).with_context(failed)?;
+    }
+    interrupt::check()?;
     match durable::rename_new(&made, output) {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
             return Err(Refused(format!(
@@ -53,6 +61,24 @@ pub fn copy(log: &OpenLog, report: &Report, rule: &Rule, path: &Path, output: &P
     let unsure = || format!("{}: is written, but may not last", output.display());
     durable::sync_dir(parent).with_context(unsure)?;
     Ok((plan, left))
+}
+
+/// What is written lies outside of the log, or has at least no name that its engine would take for a part of it.
+///
+/// # Errors
+/// [`Refused`] where it would become part of the log.
+pub fn outside(log: &OpenLog, target: &Path) -> Result<()> {
+    let (Some(first), Ok(parent)) = (log.path(0), durable::parent(target).canonicalize()) else {
+        return Ok(());
+    };
+    let home = durable::parent(first).canonicalize().unwrap_or_default();
+    let name = target.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let part = parent == home && log.format().claim(&name).is_some();
+    if part || log.log.place.is_dir() && parent.starts_with(&home) {
+        let place = target.display();
+        return Err(Refused(format!("{place}: lies in the log itself; name a place outside of it")).into());
+    }
+    Ok(())
 }
 
 /// Whether the same reader finds anything in the log at `path`.

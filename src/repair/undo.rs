@@ -5,14 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::io::durable;
 use crate::io::interrupt::Writing;
 use crate::io::source::Source;
+use crate::io::{durable, holders};
 use crate::log::bytes::{Prefix, ReadAt};
 use crate::refused::Refused;
 use crate::repair::plan::sha256;
 use crate::repair::record::{Changed, How, ORIGINALS, Record, State};
-use crate::repair::write;
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +33,8 @@ pub fn undo(path: &Path) -> Result<(Record, Undone)> {
     if all(&record, |f| is(&dir.join(&f.name), Some(&f.before)))? && nothing_new(&record, &dir)? {
         return Ok((record, Undone::Already));
     }
+    saved(&record, &folder)?;
+    unheld(&record, &dir)?;
     match (record.how, record.files.as_slice()) {
         (How::Cut, [file]) => put_back(&dir, &folder, file)?,
         (How::File, [file]) => {
@@ -61,6 +62,34 @@ fn all(record: &Record, mut holds: impl FnMut(&Changed) -> Result<bool>) -> Resu
         }
     }
     Ok(true)
+}
+
+/// What is going to be put back is what was saved.
+fn saved(record: &Record, folder: &Path) -> Result<()> {
+    let moved = |file: &Changed| file.after.as_ref() == Some(&file.before);
+    for file in record.files.iter().filter(|f| !moved(f)) {
+        let path = folder.join(&file.backup);
+        let good =
+            path.is_file() && sha256(&Source::open(&path.as_path().into(), false, true)?, 0)? == file.saved;
+        if !good {
+            let path = path.display();
+            return Err(Refused(format!("{path}: is not what was saved there; nothing was changed")).into());
+        }
+    }
+    Ok(())
+}
+
+/// Nobody writes to the files meanwhile.
+fn unheld(record: &Record, dir: &Path) -> Result<()> {
+    let files: Vec<_> = record.files.iter().filter_map(|f| Some(dir.join(f.to.as_ref()?))).collect();
+    match holders::writer(&files) {
+        Some(h) => {
+            let (file, pid, name) = (h.file.display(), h.pid, h.name);
+            Err(Refused(format!("{file}: process {pid} ({name}) has it open for writing; stop it first"))
+                .into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Whether the file at `path` has these contents; `None`: whether there is none.
@@ -119,7 +148,10 @@ fn put_back(dir: &Path, folder: &Path, file: &Changed) -> Result<()> {
     let failed = || format!("{name}: cannot write it back; run undo again");
     let mut out = OpenOptions::new().write(true).open(&path).with_context(failed)?;
     std::io::Seek::seek(&mut out, std::io::SeekFrom::Start(there)).with_context(failed)?;
-    write::copy(&tail, &file.backup, there - kept..tail.size(), &mut out)?;
+    // Once begun it is gone through with: half of it is neither the old log nor the new one.
+    let mut rest = std::fs::File::open(folder.join(&file.backup)).with_context(failed)?;
+    std::io::Seek::seek(&mut rest, std::io::SeekFrom::Start(there - kept)).with_context(failed)?;
+    std::io::copy(&mut rest, &mut out).with_context(failed)?;
     out.sync_all().with_context(failed)
 }
 

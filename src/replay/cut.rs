@@ -12,32 +12,47 @@ use crate::refused::Refused;
 use crate::replay::until;
 use crate::replay::walk::{Item, walk, written_order};
 
-/// Follows the transactions while records go by.
-struct Transactions {
-    /// What is open since its begin.
-    begin: Option<Place>,
+/// Follows the transactions of the log while records go by; what tables hold is none of it.
+struct Transactions<'r> {
+    report: &'r Report,
+    /// What is open since its begin, and whether it ever committed.
+    open: Option<(Place, Standing)>,
     /// Everything up to here is whole.
     whole: Option<Place>,
-    grouping: Grouping,
 }
 
-impl Transactions {
-    fn of(report: &Report) -> Transactions {
-        let groupings = report.files.iter().filter(|f| f.role == Role::Log).map(|f| f.survey.rules.grouping);
-        let grouping = groupings.into_iter().next_back().unwrap_or(Grouping::None);
-        Transactions { begin: None, whole: None, grouping }
+impl<'r> Transactions<'r> {
+    fn of(report: &'r Report) -> Self {
+        Transactions { report, open: None, whole: None }
+    }
+
+    fn begin(&self) -> Option<Place> {
+        self.open.map(|open| open.0)
     }
 
     fn pass(&mut self, item: &Item<'_>) {
+        let file = &self.report.files[item.file];
+        if file.role != Role::Log || !real(item) || item.standing == Standing::Repeated {
+            return;
+        }
         let end = Place { file: item.file, at: item.record.end() };
-        match (item.record.mark, self.grouping) {
-            (Mark::Begin, Grouping::BeginCommit) => self.begin = Some(item.place()),
-            (Mark::Commit, _) => (self.begin, self.whole) = (None, Some(end)),
-            (_, Grouping::CommitOnly) => _ = self.begin.get_or_insert(item.place()),
+        let broken = matches!(item.standing, Standing::Uncommitted | Standing::Incomplete);
+        match (item.record.mark, file.survey.rules.grouping) {
+            (Mark::Begin, Grouping::BeginCommit) => self.open = Some((item.place(), item.standing)),
+            (Mark::Commit, _) => (self.open, self.whole) = (None, Some(end)),
+            (_, Grouping::CommitOnly) => _ = self.open.get_or_insert((item.place(), item.standing)),
             // What no COMMIT follows is undecided here: it may be cut anywhere, but counts as committed nowhere.
             (_, Grouping::Undecided) => {}
-            _ if self.begin.is_none() => self.whole = Some(end),
-            _ => {}
+            _ => {
+                // A record that counts behind an orphan tells that the orphan is over; so does another file.
+                let over = |(place, standing): &(Place, Standing)| {
+                    place.file != item.file || *standing == Standing::Uncommitted && !broken
+                };
+                self.open = self.open.filter(|open| !over(open));
+                if self.open.is_none() && !broken {
+                    self.whole = Some(end);
+                }
+            }
         }
     }
 }
@@ -84,7 +99,7 @@ pub fn from_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Resu
     let (mut transactions, mut cut, mut first) = (Transactions::of(report), None, true);
     walk(log, report, None, &mut |item: &Item<'_>| {
         if cut.is_none() && real(item) && item.seq().is_some_and(|n| n >= seq) {
-            let begin = transactions.begin.filter(|_| !partial && item.record.mark != Mark::Begin);
+            let begin = transactions.begin().filter(|_| !partial && item.record.mark != Mark::Begin);
             cut = Some((!first).then_some(begin.unwrap_or(item.place())));
         }
         first = false;
@@ -120,7 +135,7 @@ pub fn whole(log: &OpenLog, report: &Report, place: Place) -> Result<Place> {
         transactions.pass(item);
         Ok(())
     })?;
-    Ok(transactions.begin.unwrap_or(place))
+    Ok(transactions.begin().unwrap_or(place))
 }
 
 fn first_damage(report: &Report) -> Option<Place> {
@@ -142,13 +157,17 @@ pub fn last_commit(log: &OpenLog, report: &Report) -> Result<Option<Place>> {
         transactions.pass(item);
         Ok(())
     })?;
+    if report.files.iter().filter(|f| f.role == Role::Log).all(|f| f.bytes == 0) {
+        return Ok(None);
+    }
     let Some(whole) = transactions.whole else {
         return Err(Refused(
             "nothing in front of the first damage is committed: everything would be cut off".into(),
         )
         .into());
     };
-    let order = written_order(report);
+    let order: Vec<usize> =
+        written_order(report).into_iter().filter(|&i| report.files[i].role == Role::Log).collect();
     let rest = order.iter().skip_while(|&&f| f != whole.file);
     let ends = rest.enumerate().all(|(n, &f)| report.files[f].bytes == if n == 0 { whole.at } else { 0 });
     Ok((!ends).then_some(whole))
@@ -189,7 +208,7 @@ pub fn at_offset(
         Ok(())
     })?;
     let refuse = |why: String| Err(Refused(format!("{name}, offset {at}: {why}")).into());
-    match (inside, transactions.begin) {
+    match (inside, transactions.begin()) {
         (Some((from, to)), _) => {
             refuse(format!("lies inside a record; cut at {from} or {to}, or --force-partial"))
         }

@@ -19,6 +19,10 @@ const FEW: usize = 12;
 /// Gaps that are listed without `-v`.
 const GAPS: usize = 4;
 
+/// Said of logs that count from 1 again.
+const FALLS_BACK: &str = "Numbers start again in this log and are left as they are, and an engine may stop there: \
+                          --renumber gives those records new ones.";
+
 /// Prints plans.
 pub struct View<'a> {
     /// Colours.
@@ -44,6 +48,11 @@ impl View<'_> {
         writeln!(out, "{} {} {path}", self.paint.strong(head), self.again.0)?;
         if !plan.acts() {
             writeln!(out, "  The log is as this would leave it.")?;
+            if plan.falls_back {
+                for line in wrap(FALLS_BACK, 78) {
+                    writeln!(out, "  {line}")?;
+                }
+            }
             return Ok(());
         }
         writeln!(out, "  Nothing has been written yet.")?;
@@ -162,9 +171,7 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
         said.push(format!("Leaves out {} of damage.", size(plan.damaged)));
     }
     if plan.falls_back {
-        let say = "Numbers start again in this log and are left as they are, and an engine may stop there: \
-                   --renumber gives those records new ones.";
-        said.push(say.into());
+        said.push(FALLS_BACK.into());
     }
     if let (Some(forecast), Some(after)) = (&report.forecast, plan.after) {
         let now = match forecast.engine.opens {
