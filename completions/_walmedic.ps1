@@ -56,6 +56,7 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
             [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile')
             [CompletionResult]::new('--detailed-exitcode', '--detailed-exitcode', [CompletionResultType]::ParameterName, 'Exit with 10 to 14 instead of 1, by the worst finding')
+            [CompletionResult]::new('--keys', '--keys', [CompletionResultType]::ParameterName, 'Tell what is at stake in keys, too, however large the log: both states are built')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say more: every file of a long list, every note')

@@ -721,7 +721,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__verify)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --allow --detailed-exitcode --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --allow --detailed-exitcode --format --keys --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -72,6 +72,7 @@ always\t'Always'
 never\t'Never'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l detailed-exitcode -d 'Exit with 10 to 14 instead of 1, by the worst finding'
+complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l keys -d 'Tell what is at stake in keys, too, however large the log: both states are built'
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s v -l verbose -d 'Say more: every file of a long list, every note'
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s h -l help -d 'Print help (see more with \'--help\')'

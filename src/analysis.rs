@@ -239,7 +239,7 @@ impl OpenLog {
             let job = Job { files: &files, surveys: &surveys, revision: self.revision, engine: None };
             self.format().engine(&job, None)
         };
-        Forecast { engine, intact }
+        Forecast { engine, intact, keys: None }
     }
 
     fn file_report(&self, file: usize, survey: Survey, read: Read) -> FileReport {
@@ -355,6 +355,19 @@ pub struct Forecast {
     pub engine: Outcome,
     /// Intact and committed, past damage too.
     pub intact: u64,
+    /// The same in live keys, where somebody has asked for it: both states have to be built.
+    pub keys: Option<Keys>,
+}
+
+/// Live keys, and those that would not be what they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// That the engine would hold.
+    pub engine: u64,
+    /// By all that is intact and committed.
+    pub intact: u64,
+    /// Missing, stale or come back from the dead after the engine has opened the log.
+    pub at_stake: u64,
 }
 
 impl Forecast {

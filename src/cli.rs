@@ -37,7 +37,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Is this log sound? Every damaged range, gap and orphan; what the engine would keep
-    Verify(Reporting),
+    Verify(verify::Opts),
     /// The records, filtered, each with its fate; or annotated hex
     Dump(dump::Opts),
     /// Missing, repeated and overlapping sequence ranges, each with its likely cause

@@ -3,22 +3,45 @@
 use std::io::Write;
 
 use anyhow::Result;
+use clap::Args;
 
 use crate::analysis::Report;
 use crate::args::{Format, Global, Reporting};
 use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, open_all};
+use crate::log::finding::Class;
+use crate::replay::stake;
 use crate::ui::json::{self, line};
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
 use crate::ui::text;
 
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct Opts {
+    #[command(flatten)]
+    reporting: Reporting,
+    /// Tell what is at stake in keys, too, however large the log: both states are built
+    #[arg(long)]
+    keys: bool,
+}
+
+/// Of logs up to this size the keys at stake are told unasked.
+const SMALL: u64 = 4 << 20;
+
 /// Runs it.
 ///
 /// # Errors
 /// When no log could be opened at all.
-pub fn run(opts: &Reporting, global: &Global) -> Result<u8> {
+pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
+    let (asked, opts) = (opts.keys, &opts.reporting);
     let (logs, failed) = open_all(&opts.input)?;
-    let reports = analyse_all(&logs, &opts.input, global);
+    let mut reports = analyse_all(&logs, &opts.input, global);
+    for (log, report) in logs.iter().zip(&mut reports) {
+        if (asked || log.bytes() <= SMALL) && report.findings().any(|f| f.class != Class::Note) {
+            let keys = stake::keys(log, report)?;
+            report.forecast.iter_mut().for_each(|forecast| forecast.keys = Some(keys));
+        }
+    }
     let code = opts.judgement.exit_code(&reports);
     let status = status(code);
     let mut out = Out::default();

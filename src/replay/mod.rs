@@ -8,6 +8,7 @@ pub mod diff;
 pub mod history;
 pub mod image;
 pub mod into;
+pub mod stake;
 pub mod state;
 pub mod until;
 pub mod walk;

@@ -147,9 +147,12 @@ struct LogDoc<'a, F: Serialize, O: Serialize, G: Serialize, N: Serialize> {
 pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl Serialize + 'a {
     let forecast = report.forecast.as_ref().map(|f| {
         json!({
-            "engine": { "opens": f.engine.opens, "records": f.engine.records, "error": f.engine.error },
-            "intact": { "records": f.intact },
-            "at_stake": { "records": f.at_stake() },
+            "engine": {
+                "opens": f.engine.opens, "records": f.engine.records, "error": f.engine.error,
+                "keys": f.keys.map(|k| k.engine),
+            },
+            "intact": { "records": f.intact, "keys": f.keys.map(|k| k.intact) },
+            "at_stake": { "records": f.at_stake(), "keys": f.keys.map(|k| k.at_stake) },
         })
     });
     LogDoc {

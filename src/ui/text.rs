@@ -424,6 +424,11 @@ impl Tally {
             }
         });
         lines.extend(self.forecast(report));
+        let keys = report.forecast.as_ref().and_then(|f| f.keys).filter(|keys| keys.at_stake > 0);
+        lines.extend(keys.map(|keys| {
+            let of = if keys.at_stake > keys.intact { String::new() } else { format!(" of {}", keys.intact) };
+            format!("In live keys: {}{of} would be missing or not what they should be.", keys.at_stake)
+        }));
         lines
     }
 

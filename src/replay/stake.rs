@@ -1,0 +1,25 @@
+//! What is at stake in keys: the state that the engine would hold beside the one that is intact and committed.
+
+use anyhow::Result;
+
+use crate::analysis::{Keys, OpenLog, Report};
+use crate::replay::diff::compare;
+use crate::replay::{Policy, Wish, replay};
+
+/// Memory for each of the two states; what is more goes to a temporary file.
+const MEMORY: u64 = 64 << 20;
+
+/// Counts the keys.
+///
+/// # Errors
+/// When a state cannot be kept.
+pub fn keys(log: &OpenLog, report: &Report) -> Result<Keys> {
+    let state = |policy| {
+        let wish = Wish { policy, engine: None, undecided: false, until: None, memory: MEMORY };
+        replay(log, report, &wish)
+    };
+    let (engine, intact) = (state(Policy::Engine)?, state(Policy::Committed)?);
+    let counts = compare(log, &engine.state, &intact.state, &mut |_| Ok(()))?;
+    let shared = counts.changed + counts.same;
+    Ok(Keys { engine: counts.missing + shared, intact: counts.added + shared, at_stake: counts.differing() })
+}
