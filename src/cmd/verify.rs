@@ -38,8 +38,9 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let mut reports = analyse_all(&logs, &opts.input, global);
     for (log, report) in logs.iter().zip(&mut reports) {
         if (asked || log.bytes() <= SMALL) && report.findings().any(|f| f.class != Class::Note) {
-            let keys = stake::keys(log, report)?;
-            report.forecast.iter_mut().for_each(|forecast| forecast.keys = Some(keys));
+            // A log that cannot be read to its end gives a verdict all the same, without the keys.
+            let keys = stake::keys(log, report).ok();
+            report.forecast.iter_mut().for_each(|forecast| forecast.keys = keys);
         }
     }
     let code = opts.judgement.exit_code(&reports);
