@@ -15,7 +15,7 @@ use walmedic::log::survey::Survey;
 use walmedic::log::surveyor::Surveyor;
 
 /// Names of which every format claims some; a format without one here is not fuzzed, and `tests/fuzz.rs` says so.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 12] = [
     "000001.wal",
     "000002.wal",
     "wal.log",
@@ -26,11 +26,15 @@ pub const NAMES: [&str; 10] = [
     "segment_000000.hint",
     "btree.wal",
     "btree.dat",
+    "app.db-wal",
+    "app.db",
 ];
 
 /// The names that a format claims.
 pub fn names(format: &dyn Format) -> Vec<&'static str> {
-    NAMES.into_iter().filter(|name| format.claim(name).is_some()).collect()
+    let subject = |log: &str, name: &str| format.subject(log).is_some_and(|(subject, _)| subject == name);
+    let about = |name: &str| NAMES.iter().any(|log| subject(log, name));
+    NAMES.into_iter().filter(|name| format.claim(name).is_some() || about(name)).collect()
 }
 
 /// Reads one input.

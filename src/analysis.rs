@@ -103,10 +103,13 @@ impl OpenLog {
         revision: Option<&'static str>,
     ) -> OpenLog {
         let unnamed = Claim { role: Role::Log, order: u64::MAX, exact: false, read: true };
+        let subjects: Vec<(String, Claim)> =
+            files.iter().filter_map(|(name, _)| format.subject(name)).collect();
+        let subject = |name: &str| subjects.iter().find(|s| s.0 == name).map(|s| s.1);
         let mut named: Vec<(LogPath, Source)> = files
             .into_iter()
             .map(|(name, bytes)| {
-                let claim = format.claim(&name).unwrap_or(unnamed);
+                let claim = format.claim(&name).or_else(|| subject(&name)).unwrap_or(unnamed);
                 (LogPath { name: name.into(), path: None, claim }, Source::memory(bytes))
             })
             .collect();
@@ -236,7 +239,8 @@ impl OpenLog {
         } else {
             let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
             let files = self.files();
-            let job = Job { files: &files, surveys: &surveys, revision: self.revision, engine: None };
+            let job =
+                Job { files: &files, surveys: &surveys, revision: self.revision, engine: None, until: None };
             self.format().engine(&job, None)
         };
         Forecast { engine, intact, keys: None }

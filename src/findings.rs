@@ -161,11 +161,11 @@ impl Report {
         if let Some((first, _)) =
             self.conclusions.numbers.filter(|n| n.0 > 1 && self.format.profile().numbered)
         {
-            let bad_start = self
-                .files
-                .iter()
-                .find(|f| f.bytes > 0)
-                .is_some_and(|f| f.survey.regions.first_bad() == Some(0));
+            // Damage in front of the first record explains it.
+            let bad_start = self.files.iter().find(|f| f.bytes > 0).is_some_and(|f| {
+                let first = f.survey.runs.iter().find(|run| run.records > 0).map_or(u64::MAX, |run| run.at);
+                f.survey.regions.first_bad().is_some_and(|bad| bad < first)
+            });
             if !bad_start {
                 let code = Code::FirstFileMissing;
                 let message = format!(
@@ -276,7 +276,7 @@ fn region_finding(file: usize, f: &FileReport, r: &Region) -> Option<Finding> {
             "damage without end: from here on damage is not listed one by one ({} records intact)",
             r.records
         ),
-        (Kind::Stale, _) => format!("{} records of an older generation", r.records),
+        (Kind::Stale, _) => format!("{} {cause}", plural(r.records, "record")),
         (Kind::Preallocated, _) => "zeros that the engine wrote ahead".into(),
         _ => cause.to_string(),
     };

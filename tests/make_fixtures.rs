@@ -30,6 +30,7 @@ fn cases() -> Vec<Case> {
         fixtures::lsm::cases(),
         fixtures::bitcask::cases(),
         fixtures::btree::cases(),
+        fixtures::sqlite::cases(),
     ];
     all.into_iter().flatten().collect()
 }

@@ -54,7 +54,7 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::ChangedWhileRead, Test("tests/findings.rs", "a_log_that_shrinks_is_named")),
     (Code::EngineRefuses, Test("tests/verdicts.rs", "an_engine_that_refuses_sound_records_is_a_finding")),
     (Code::Unopenable, Test("tests/cli.rs", "a_file_that_cannot_be_opened_does_not_hide_the_others")),
-    (Code::StaleGeneration, NotYet("no format so far writes over an older generation of itself")),
+    (Code::StaleGeneration, Fixture("sqlite-wal/stale-generation")),
     (Code::Preallocated, NotYet("no format so far writes zeros ahead")),
 ];
 

@@ -11,7 +11,7 @@ use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, complain, open_all};
 use crate::fate::{Standing, Standings};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
-use crate::log::record::{Fix, Mark, Record, Trust};
+use crate::log::record::{Fix, Record, Trust};
 use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
 use crate::ui::bytes::{Notation, matches, printable};
@@ -243,7 +243,7 @@ impl<'r> Fates<'r> {
             Standing::Incomplete => "incomplete-batch",
             _ if record.at >= self.halt => "beyond-halt",
             Standing::Repeated => "repeated",
-            _ if record.mark != Mark::Data => "mark",
+            _ if !record.mark.changes() => "mark",
             Standing::Undecided => "undecided",
             Standing::Committed => "applied",
         }

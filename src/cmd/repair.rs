@@ -77,6 +77,7 @@ pub struct Opts {
 /// When there is not exactly one log, or the result cannot be written.
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let log = open_one(&opts.input)?;
+    may_change(&log)?;
     let ask = opts.target.shows() || opts.strategy == Strategy::Engine;
     let report = examine(&log, &opts.input, global, ask);
     let undecided = opts.undecided == Undecided::Keep;
@@ -95,6 +96,20 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         }),
     };
     carry_out(&log, &report, &rule, &opts.target, &deed, &opts.input.paths[0], global)
+}
+
+/// Refuses logs of a format that nothing writes anew yet.
+///
+/// # Errors
+/// As said.
+pub fn may_change(log: &OpenLog) -> Result<()> {
+    let format = log.format();
+    if format.mends() {
+        return Ok(());
+    }
+    let name = format.profile().name;
+    Err(Refused(format!("{}: repair and truncate cannot write {name}; nothing was changed", log.log.path))
+        .into())
 }
 
 /// Shows the plan, or carries it out.

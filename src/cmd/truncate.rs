@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 
 use crate::args::{Global, Input};
 use crate::cmd::dump::offset;
-use crate::cmd::repair::{Target, carry_out};
+use crate::cmd::repair::{Target, carry_out, may_change};
 use crate::cmd::{examine, open_one};
 use crate::repair::bound::Deed;
 use crate::repair::edits::Rule;
@@ -51,6 +51,7 @@ pub struct Opts {
 /// When there is not exactly one log, the cut would tear something apart, or the result cannot be written.
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let log = open_one(&opts.input)?;
+    may_change(&log)?;
     let report = examine(&log, &opts.input, global, opts.target.shows());
     let partial = opts.force_partial;
     let mut rule = Rule::verbatim();

@@ -21,6 +21,7 @@ pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
 pub mod python;
+pub mod sqlite_wal;
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
@@ -29,6 +30,7 @@ pub static ALL: &[&dyn Format] = &[
     &ddia_lsm::DdiaLsm,
     &bitcask_hash::BitcaskHash,
     &bitcask_log::BitcaskLog,
+    &sqlite_wal::SqliteWal,
 ];
 
 /// The part a file plays in its log.
@@ -126,6 +128,8 @@ pub struct Profile {
     pub engines: &'static [&'static str],
     /// What one record is called.
     pub record: &'static str,
+    /// What one entry of the state is called.
+    pub entry: &'static str,
     /// Whether its records carry numbers that `gaps` can judge.
     pub numbered: bool,
 }
@@ -236,7 +240,7 @@ pub struct Taken {
 }
 
 /// What was recovered of a log whose records are no changes of keys.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// Records that are part of it.
     pub records: u64,
@@ -250,6 +254,8 @@ pub struct Recovered {
     pub page_bytes: u32,
     /// See `page_bytes`; 0: nothing tells.
     pub page_keys: u16,
+    /// The file that the pages make, where they are all there is to recover.
+    pub image: Option<Image>,
 }
 
 /// Receives the changes in order.
@@ -266,6 +272,8 @@ pub struct Job<'a> {
     pub revision: Option<&'a str>,
     /// The engine's version, one of [`Profile::engines`]; `None`: the one that goes with the revision.
     pub engine: Option<&'a str>,
+    /// Where a recovery stops; the engine knows no such place.
+    pub until: Option<Place>,
 }
 
 impl Job<'_> {
@@ -317,6 +325,16 @@ pub trait Format: Sync {
 
     /// Whether the first bytes of a file with an unknown name, at most 64 KiB, are such a log's; the higher the surer.
     fn recognise(&self, head: &[u8]) -> u64;
+
+    /// What a log of this name is about, in logs that each are about a file of another name: that name, and its part.
+    fn subject(&self, _log: &str) -> Option<(String, Claim)> {
+        None
+    }
+
+    /// Whether its files can be written anew, as repair and truncate do.
+    fn mends(&self) -> bool {
+        true
+    }
 
     /// Which revision wrote these files.
     fn revision(&self, files: &[LogFile<'_>]) -> Revision;

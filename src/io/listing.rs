@@ -134,6 +134,15 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
         if path.is_dir() {
             continue;
         }
+        if let Some(subject) = format.subject(&name) {
+            found.push(about(
+                dir,
+                format,
+                LogPath { name: name.into(), path: Some(path.as_path().into()), claim },
+                subject,
+            ));
+            continue;
+        }
         let at = found.iter().position(|l| l.format.profile().name == format.profile().name).unwrap_or_else(
             || {
                 let recognised_by = String::new();
@@ -210,9 +219,29 @@ fn single(
         }
     };
     let claim = Claim { read: true, ..claim };
-    let files = vec![LogPath { name: name.into(), path: file.map(Arc::from), claim }];
+    let log = LogPath { name: name.into(), path: file.map(Arc::from), claim };
+    let beside = file.and_then(|file| Some((file.parent()?, format.subject(name)?)));
+    let files = match beside {
+        Some((dir, subject)) => about(dir, format, log, subject).files,
+        None => vec![log],
+    };
     let (place, path) = (path.to_path_buf(), path.display().to_string());
     Ok(Log { path, place, format, recognised_by, files, ignored: Vec::new() })
+}
+
+/// A log, and the file beside it that it is about.
+fn about(dir: &Path, format: &'static dyn Format, log: LogPath, (name, claim): (String, Claim)) -> Log {
+    let path = dir.join(&name);
+    let subject = LogPath { name: name.into(), path: Some(path.as_path().into()), claim };
+    let beside = Some(subject).filter(|_| path.is_file());
+    Log {
+        path: dir.display().to_string(),
+        place: dir.to_path_buf(),
+        format,
+        recognised_by: String::new(),
+        files: std::iter::once(log).chain(beside).collect(),
+        ignored: Vec::new(),
+    }
 }
 
 fn by_bytes(

@@ -394,6 +394,11 @@ fn gap(files: &[Member<'_>], (fa, a): (usize, Run), (fb, b): (usize, Run), due: 
     Gap { first: due, last: b.first - 1, after, before, cause, recovered }
 }
 
+/// Whether counting begins at 1 behind every commit.
+fn restarts(survey: &Survey) -> bool {
+    survey.rules.numbering == Numbering::Contiguous { restarts: true }
+}
+
 fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
     for (file, f) in files.iter().enumerate().filter(|(_, f)| f.counts) {
         let survey = &*f.survey;
@@ -414,6 +419,7 @@ fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
                 BatchState::Orphan(Ended::Begin) if single => {
                     "another BEGIN comes before its COMMIT; single writes after a reopen would look the same"
                 }
+                BatchState::Orphan(Ended::File) if !restarts(survey) => "nothing behind it commits it",
                 BatchState::Orphan(Ended::File) => {
                     "the file ends before its COMMIT; single writes after a reopen would look the same"
                 }

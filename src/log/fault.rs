@@ -52,6 +52,19 @@ pub enum Cause {
     TornThenAppended,
     /// The system could not read the bytes.
     Unreadable,
+    /// No damage: what the engine leaves behind the end of the log and does not read.
+    Behind(Behind),
+}
+
+/// What lies behind the end of a log that is written over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// Records of an older generation.
+    Generation,
+    /// Records of a transaction that never committed, their start written over or changed since.
+    Uncommitted,
+    /// Committed records that the log once went on with, before an engine that could not read them took another way.
+    Branch,
 }
 
 impl Cause {
@@ -68,6 +81,9 @@ impl Cause {
             Cause::Malformed(_) => "malformed",
             Cause::TornThenAppended => "torn-then-appended",
             Cause::Unreadable => "unreadable",
+            Cause::Behind(Behind::Generation) => "older-generation",
+            Cause::Behind(Behind::Uncommitted) => "uncommitted",
+            Cause::Behind(Behind::Branch) => "lost-branch",
         }
     }
 }
@@ -95,6 +111,11 @@ impl fmt::Display for Cause {
             Cause::Malformed(what) => write!(f, "malformed {what}"),
             Cause::TornThenAppended => write!(f, "a torn record, and records written behind it"),
             Cause::Unreadable => write!(f, "the system could not read these bytes"),
+            Cause::Behind(Behind::Generation) => write!(f, "of an older generation"),
+            Cause::Behind(Behind::Uncommitted) => write!(f, "of a transaction that never committed"),
+            Cause::Behind(Behind::Branch) => {
+                write!(f, "of a lost branch: the log has gone on from an earlier commit since")
+            }
         }
     }
 }

@@ -159,7 +159,7 @@ impl Code {
             (_, Cause::Number { .. }) => Code::ImpossibleNumber,
             (_, Cause::Zeros) => Code::ZeroFilled,
             (_, Cause::Text) => Code::NotUtf8,
-            (_, Cause::Malformed(_)) => Code::Malformed,
+            (_, Cause::Malformed(_) | Cause::Behind(_)) => Code::Malformed,
         }
     }
 }

@@ -36,10 +36,26 @@ pub enum Mark {
     Begin,
     /// Closes a batch and makes it count.
     Commit,
+    /// Changes something, and closes its batch and makes it count.
+    Last,
     /// Neither changes anything nor takes part in a batch.
     Note,
     /// States that the numbers it covers are missing: a repair left it where it could not bring them back.
     Gap,
+}
+
+impl Mark {
+    /// Whether the record changes something.
+    #[inline]
+    pub fn changes(self) -> bool {
+        matches!(self, Mark::Data | Mark::Last)
+    }
+
+    /// Whether it makes its batch count.
+    #[inline]
+    pub fn commits(self) -> bool {
+        matches!(self, Mark::Commit | Mark::Last)
+    }
 }
 
 /// The field that says what a record does, wherever it can be wrong alone and inferred. See [`Fix::field`].

@@ -244,6 +244,13 @@ impl Regions {
         }
     }
 
+    /// How many records lie in the stale region at `at`: nobody counts them while the file is read.
+    pub fn count(&mut self, at: u64, records: u64) {
+        if let Some(r) = self.list.iter_mut().find(|r| r.at == at && r.kind == Kind::Stale) {
+            r.records = records;
+        }
+    }
+
     /// Gives every region that is not sound and overlaps `range` another kind and cause.
     pub fn rename(&mut self, range: &std::ops::Range<u64>, kind: Kind, cause: Cause) {
         let first = self.list.partition_point(|r| r.end() <= range.start);

@@ -6,7 +6,7 @@
 
 use super::fault::Cause;
 use super::numbering::{Numbering, Run};
-use super::record::{Fix, Mark, Record, Trust};
+use super::record::{Fix, Record, Trust};
 use super::region::{Kind, Regions};
 
 /// How the records of a format form batches.
@@ -156,7 +156,7 @@ impl Survey {
         if !self.regions.single_out((r.at, r.end()), before, kind, cause, fix) {
             return false;
         }
-        let data = u64::from(r.mark == Mark::Data);
+        let data = u64::from(r.mark.changes());
         self.damages += 1;
         self.data = self.data.saturating_sub(data);
         let run = self.runs.iter().position(|run| run.at <= r.at && r.end() <= run.end);

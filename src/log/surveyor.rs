@@ -40,6 +40,8 @@ pub struct Surveyor {
     cut: Option<Batch>,
     lost_before: bool,
     last_mark: Mark,
+    /// The number behind the last COMMIT.
+    closed: u64,
     /// The last hole in the numbers behind the last mark.
     hole: Option<Hole>,
     watch: bool,
@@ -67,6 +69,7 @@ impl Surveyor {
             cut: None,
             lost_before: false,
             last_mark: Mark::Note,
+            closed: 1,
             hole: None,
         }
     }
@@ -98,7 +101,7 @@ impl Surveyor {
                 break;
             }
             expected = r.next;
-            data += u64::from(r.mark == Mark::Data);
+            data += u64::from(r.mark.changes());
             n += 1;
         }
         if n > 0 {
@@ -170,7 +173,7 @@ impl Surveyor {
 
     /// No record precedes, or a commit behind which counting begins anew.
     fn fresh(&self) -> bool {
-        self.survey.runs.is_empty() || (restarts(&self.survey.rules) && self.last_mark == Mark::Commit)
+        self.survey.runs.is_empty() || (restarts(&self.survey.rules) && self.last_mark.commits())
     }
 
     /// A hole or a step back in the numbers lies before `r`; `confirmed`: the record behind it takes up where it ends.
@@ -274,7 +277,7 @@ impl Surveyor {
 
     fn recovered(&mut self, r: &Record, cause: Cause, fix: Fix, trust: Trust) {
         self.survey.damages += 1;
-        self.survey.recovered_data += u64::from(r.mark == Mark::Data);
+        self.survey.recovered_data += u64::from(r.mark.changes());
         self.survey.regions.push(Region {
             at: r.at,
             len: r.len,
@@ -290,7 +293,7 @@ impl Surveyor {
         self.survey.regions.extend_records(r.at, r.end(), 1, self.trust, self.split);
         self.split = false;
         self.expected = Some(if self.ends_count(&r) { 1 } else { r.next });
-        let data = u64::from(r.mark == Mark::Data);
+        let data = u64::from(r.mark.changes());
         self.survey.data += data;
         let frozen = self.frozen();
         if let Some(run) = self.survey.runs.last_mut().filter(|_| !frozen) {
@@ -312,12 +315,13 @@ impl Surveyor {
 
     /// Behind it counting begins at 1 again.
     fn ends_count(&self, r: &Record) -> bool {
-        r.mark == Mark::Commit && restarts(&self.survey.rules)
+        r.mark.commits() && restarts(&self.survey.rules)
     }
 
     fn group(&mut self, r: &Record) {
         let grouping = self.survey.rules.grouping;
-        match (grouping, r.mark) {
+        let mark = if r.mark.commits() { Mark::Commit } else { r.mark };
+        match (grouping, mark) {
             (Grouping::None, _) => {}
             (Grouping::Undecided, Mark::Commit) => {
                 self.survey.commits += 1;
@@ -355,16 +359,29 @@ impl Surveyor {
 
     fn close(&mut self, r: &Record) {
         self.cut = None;
-        let Some(mut open) = self.survey.open.take() else {
-            if self.survey.rules.grouping == Grouping::BeginCommit {
-                let batch = self.without_begin(r);
-                self.list(batch);
+        let only = self.survey.rules.grouping == Grouping::CommitOnly;
+        // Where counting goes on, a batch takes up where the last one was closed.
+        let due = std::mem::replace(&mut self.closed, r.next);
+        let open = match self.survey.open.take() {
+            Some(mut open) => {
+                join(&mut open, r);
+                open
             }
-            return;
+            None if only && !restarts(&self.survey.rules) => opened(r),
+            None => {
+                if self.survey.rules.grouping == Grouping::BeginCommit {
+                    let batch = self.without_begin(r);
+                    self.list(batch);
+                }
+                return;
+            }
         };
-        join(&mut open, r);
         let numbered = matches!(self.survey.rules.numbering, Numbering::Contiguous { .. });
-        let first = if restarts(&self.survey.rules) { 1 } else { open.first };
+        let first = match restarts(&self.survey.rules) {
+            true => 1,
+            false if only => due.min(open.first),
+            false => open.first,
+        };
         // A mark without a number of its own covers none.
         let unnumbered = u64::from(r.next == r.seq);
         let span = r.seq.saturating_sub(first).saturating_add(1);
@@ -460,14 +477,14 @@ fn opened(r: &Record) -> Batch {
         first: r.seq,
         last: r.seq,
         records: 1,
-        data: u64::from(r.mark == Mark::Data),
+        data: u64::from(r.mark.changes()),
     }
 }
 
 fn join(open: &mut Batch, r: &Record) {
     (open.end, open.last) = (r.end(), r.seq);
     open.records += 1;
-    open.data += u64::from(r.mark == Mark::Data);
+    open.data += u64::from(r.mark.changes());
 }
 
 impl Sink for Surveyor {

@@ -81,7 +81,7 @@ fn applied(log: &OpenLog, report: &Report) -> Option<Vec<Vec<u64>>> {
     }
     let files = log.files();
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
-    let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine: None };
+    let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine: None, until: None };
     let mut applied = vec![Vec::new(); files.len()];
     let mut take = |taken: Taken| applied[taken.place.file].push(taken.place.at);
     let opens = log.format().engine(&job, Some(&mut take)).opens;

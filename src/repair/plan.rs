@@ -17,7 +17,6 @@ use crate::format::Role;
 use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::RepeatKind;
 use crate::log::finding::{Class, Code};
-use crate::log::record::Mark;
 use crate::log::region::{Kind, MAX_REGIONS};
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
 use crate::repair::rebuild::{self, Rebuilt};
@@ -132,8 +131,8 @@ pub struct Tally {
 impl Tally {
     fn count(&mut self, item: &Item<'_>) {
         self.records += 1;
-        self.data += u64::from(item.record.mark == Mark::Data);
-        self.commits += u64::from(item.record.mark == Mark::Commit);
+        self.data += u64::from(item.record.mark.changes());
+        self.commits += u64::from(item.record.mark.commits());
     }
 }
 

@@ -50,7 +50,7 @@ pub fn plan(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Rebuilt> {
     let measure = Measure::default();
     let bytes = measure.0.clone();
     let unfit = fill(log, &replayed, measure)?;
-    let recovered = replayed.recovered.unwrap_or_default();
+    let recovered = replayed.recovered.clone().unwrap_or_default();
     let bytes = bytes.load(Ordering::Relaxed);
     Ok(Rebuilt {
         entries: entries - unfit,
@@ -90,8 +90,8 @@ fn state(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Replayed> {
 /// Builds the tree; gives the number of pairs that it cannot hold.
 fn fill(log: &OpenLog, replayed: &Replayed, storage: impl Storage + 'static) -> Result<u64> {
     let by_engine = replayed.image.as_ref().map(|image| image.page_bytes);
-    let page_bytes = replayed.recovered.map(|recovered| recovered.page_bytes).or(by_engine);
-    let keys = replayed.recovered.map_or(0, |recovered| recovered.page_keys);
+    let page_bytes = replayed.recovered.as_ref().map(|recovered| recovered.page_bytes).or(by_engine);
+    let keys = replayed.recovered.as_ref().map_or(0, |recovered| recovered.page_keys);
     let options = Options { page_size: page_bytes, max_keys: Some(keys).filter(|&keys| keys >= 2) };
     let (unfit, note) = (RefCell::new(0), RefCell::default());
     let feed = Feed::new(log, &replayed.state, 0, &note)?;

@@ -39,7 +39,7 @@ impl<'r> Transactions<'r> {
         let broken = matches!(item.standing, Standing::Uncommitted | Standing::Incomplete);
         match (item.record.mark, file.survey.rules.grouping) {
             (Mark::Begin, Grouping::BeginCommit) => self.open = Some((item.place(), item.standing)),
-            (Mark::Commit, _) => (self.open, self.whole) = (None, Some(end)),
+            (Mark::Commit | Mark::Last, _) => (self.open, self.whole) = (None, Some(end)),
             (_, Grouping::CommitOnly) => _ = self.open.get_or_insert((item.place(), item.standing)),
             // What no COMMIT follows is undecided here: it may be cut anywhere, but counts as committed nowhere.
             (_, Grouping::Undecided) => {}

@@ -135,7 +135,10 @@ fn ask_engine(log: &OpenLog, report: &Report, engine: Option<&str>, take: Take<'
     let (files, format) = (log.files(), log.format());
     let engine = engine.map(|name| version(log, name)).transpose()?;
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
-    Ok(format.engine(&Job { files: &files, surveys: &surveys, revision: log.revision, engine }, Some(take)))
+    Ok(format.engine(
+        &Job { files: &files, surveys: &surveys, revision: log.revision, engine, until: None },
+        Some(take),
+    ))
 }
 
 fn by_engine(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
@@ -159,10 +162,11 @@ fn by_engine(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
 fn by_format(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Option<Replayed>> {
     let files = log.files();
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
-    let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine: None };
+    let until = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
+    let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine: None, until };
     let mut applier = Applier { state: State::new(wish.memory), parts: Parts::new(log), failure: None };
     let salvage = wish.policy == Policy::Salvage;
-    let Some(recovered) = log.format().recover(&job, salvage, &mut |taken| applier.take(&taken)) else {
+    let Some(mut recovered) = log.format().recover(&job, salvage, &mut |taken| applier.take(&taken)) else {
         return Ok(None);
     };
     applier.failure.map_or(Ok(()), Err)?;
@@ -176,7 +180,7 @@ fn by_format(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Option<Repla
         applied: recovered.records,
         left_out,
         state: applier.state.finish()?,
-        image: None,
+        image: recovered.image.take(),
         recovered: Some(recovered),
     }))
 }

@@ -117,6 +117,10 @@ impl Search {
                 }
                 (self.open, self.tail) = (None, None);
             }
+            Mark::Last => {
+                self.cut = self.cut.map(|cut| Cut { records: cut.records + 1, ..cut });
+                (self.open, self.tail) = (None, None);
+            }
             Mark::Data => {
                 let one_more = |span: Option<(Place, u64)>| span.map(|(at, records)| (at, records + 1));
                 (self.open, self.tail) = (one_more(self.open), one_more(self.tail));

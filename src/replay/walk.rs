@@ -8,7 +8,7 @@ use crate::format::{Entry, Format, Role};
 use crate::log::bytes::Reader;
 use crate::log::conclude::{Place, RepeatKind};
 use crate::log::decoder::Recovery;
-use crate::log::record::{Fix, Mark, Record};
+use crate::log::record::{Fix, Record};
 use crate::log::scan::{Sink, scan};
 
 /// One record.
@@ -161,6 +161,6 @@ impl Sink for Walker<'_, '_> {
 impl Item<'_> {
     /// Whether it changes something.
     pub fn is_data(&self) -> bool {
-        self.record.mark == Mark::Data
+        self.record.mark.changes()
     }
 }

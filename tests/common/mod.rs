@@ -13,6 +13,7 @@ pub mod lsm;
 pub mod random;
 pub mod read;
 pub mod run;
+pub mod sqlite;
 pub mod tree;
 pub mod wal;
 
@@ -43,6 +44,9 @@ pub fn samples() -> Vec<Sample> {
         sample("ddia-btree", "r1", |r, n| btree::sample(r, n, btree::Revision::R1)),
         sample("ddia-btree", "r2", |r, n| btree::sample(r, n, btree::Revision::R2)),
         sample("ddia-btree", "r3", |r, n| btree::sample(r, n, btree::Revision::R3)),
+        sample("sqlite-wal", "little-endian", |r, n| sqlite::sample(r, n, false, false)),
+        sample("sqlite-wal", "big-endian", |r, n| sqlite::sample(r, n, true, false)),
+        sample("sqlite-wal", "restarted", |r, n| sqlite::sample(r, n, false, true)),
     ]
 }
 

@@ -174,7 +174,10 @@ fn unproved_but_promised(file: &File, i: usize, lost: usize, chain: usize) -> bo
 /// Whether the record, or an exact copy of it, counts. Where damage copied a record, one of the two is the stray.
 fn kept(file: &File, regions: &[Region], i: usize) -> bool {
     let span = &file.records[i].span;
-    let counts = |r: &Region| matches!(r.kind, Kind::Records | Kind::Recovered | Kind::Mixed | Kind::Foreign);
+    // Where damage took the commit they waited for, whole frames are told apart as never committed: stale.
+    let counts = |r: &Region| {
+        matches!(r.kind, Kind::Records | Kind::Recovered | Kind::Mixed | Kind::Foreign | Kind::Stale)
+    };
     let at = regions.partition_point(|r| r.end() <= span.start as u64);
     let here =
         regions.get(at).is_some_and(|r| counts(r) && r.at <= span.start as u64 && span.end as u64 <= r.end());

@@ -77,8 +77,8 @@ impl Store {
             .collect();
         let remarks = BitcaskHash.inspect(&files, &mut surveys, revision);
         let views: Vec<&Survey> = surveys.iter().collect();
-        let outcome =
-            BitcaskHash.engine(&Job { files: &files, surveys: &views, revision, engine: None }, None);
+        let outcome = BitcaskHash
+            .engine(&Job { files: &files, surveys: &views, revision, engine: None, until: None }, None);
         let mut index = HashSet::new();
         engine::index(
             &files,

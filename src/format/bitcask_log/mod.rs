@@ -103,6 +103,7 @@ static PROFILE: Profile = Profile {
     revisions: &[],
     engines: DDIA_COMMITS,
     record: "record",
+    entry: "live key",
     numbered: false,
 };
 

@@ -54,8 +54,8 @@ fn read(named: &[(&str, Vec<u8>)]) -> Read {
         .collect();
     let codes = BitcaskLog.inspect(&files, &mut surveys, None).iter().map(|r| r.code).collect();
     let views: Vec<&Survey> = surveys.iter().collect();
-    let outcome =
-        BitcaskLog.engine(&Job { files: &files, surveys: &views, revision: None, engine: None }, None);
+    let outcome = BitcaskLog
+        .engine(&Job { files: &files, surveys: &views, revision: None, engine: None, until: None }, None);
     let mut index = HashSet::new();
     engine::index(
         &files,

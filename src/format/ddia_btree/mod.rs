@@ -331,6 +331,7 @@ static PROFILE: Profile = Profile {
     revisions: &["r1", "r2", "r3"],
     engines: DDIA_COMMITS,
     record: "entry",
+    entry: "live key",
     numbered: false,
 };
 

@@ -474,6 +474,7 @@ static PROFILE: Profile = Profile {
     revisions: &["r1", "r2"],
     engines: DDIA_COMMITS,
     record: "record",
+    entry: "live key",
     numbered: false,
 };
 

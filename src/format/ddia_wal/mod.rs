@@ -347,6 +347,7 @@ static PROFILE: Profile = Profile {
     revisions: &["v1", "v2"],
     engines: DDIA_COMMITS,
     record: "record",
+    entry: "live key",
     numbered: true,
 };
 

@@ -211,8 +211,9 @@ impl<'a> Teller<'a> {
 
     fn sentences(&self, told: &Told<'_>) -> Vec<String> {
         let replayed = told.replayed;
-        let kept =
-            format!("{} applied, {}.", self.record(replayed.applied), plural(told.entries, "live key"));
+        let noun = self.report.format.profile().entry;
+        let paged = noun == "page";
+        let kept = format!("{} applied, {}.", self.record(replayed.applied), plural(told.entries, noun));
         let intact = self.report.forecast.as_ref().map_or(0, |f| f.intact);
         let mut lines = match replayed.policy {
             Policy::Engine if !replayed.opens => vec![
@@ -220,8 +221,13 @@ impl<'a> Teller<'a> {
                 format!("So it would hold nothing, and {} intact and committed.", are(&self.record(intact), intact)),
             ],
             Policy::Engine => vec!["What the engine would hold after its next open, its mistakes included.".into(), kept],
-            Policy::Committed if replayed.recovered.is_some() => vec![
+            Policy::Committed if replayed.recovered.is_some() && !paged => vec![
                 "Every intact committed page image redone, past damage too, and every key that the pages then hold."
+                    .into(),
+                kept,
+            ],
+            Policy::Salvage if paged => vec![
+                "Every intact frame. The file ends with the last commit; frames behind it are pages without a place in it."
                     .into(),
                 kept,
             ],
@@ -250,7 +256,7 @@ impl<'a> Teller<'a> {
             lines.extend(self.engine_beside(told));
         }
         let by_engine = replayed.image.as_ref().map(|image| image.page_bytes);
-        if let Some(bytes) = by_engine.or(replayed.recovered.map(|recovered| recovered.page_bytes)) {
+        if let Some(bytes) = by_engine.or(replayed.recovered.as_ref().map(|recovered| recovered.page_bytes)) {
             lines.push(format!("Pages of {bytes} bytes, as far as the files tell."));
         }
         if self.verbose && replayed.state.spilled() {
@@ -406,7 +412,7 @@ impl<'a> Teller<'a> {
                 "write the live keys to a new file",
             ));
         }
-        if at_stake || self.damage(told.wish).0 > 0 {
+        if self.report.format.mends() && (at_stake || self.damage(told.wish).0 > 0) {
             steps.push((format!("walmedic repair {log}"), "the plan of a copy that the engine opens"));
         }
         if !steps.is_empty() {

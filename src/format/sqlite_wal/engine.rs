@@ -1,0 +1,127 @@
+//! What SQLite makes of a WAL when it opens the database, and leaves of it when it closes it again.
+//!
+//! 1. Database missing or empty: the WAL is deleted. 2. Header not sound: the WAL is ignored. 3. Another version: the
+//!    database cannot be opened. 4. Frames count up to the last commit before the first one that is not valid
+//!    (`walIndexRecover`, `walDecodeFrame`). 5. The newest image of each page is written into the database, which is cut or
+//!    filled up to the size of that commit (`walCheckpoint`); not where it would grow by more than the WAL explains.
+
+use super::facts::{Facts, Frames};
+use super::frame::{HEADER, Head, Sum};
+use super::pages::{Newest, size_of};
+use crate::format::{Halt, Image, Job, LogFile, Outcome, Role, Take};
+use crate::log::bytes::{Bytes, Reader};
+use crate::log::finding::Code;
+
+/// So much more than database and WAL hold may a commit ask for (`walCheckpoint`).
+const SLACK: u64 = 65536;
+
+/// See the top of this file.
+pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+    let mut outcome = Outcome { opens: true, error: None, records: 0, halts: Vec::new(), image: None };
+    let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return outcome };
+    let database = job.files.iter().position(|f| f.claim.role == Role::Pages);
+    let size = database.map_or(0, |file| job.files[file].src.size());
+    let facts = Facts::of(job.files, log);
+    let header = facts.header.filter(|header| header.fault.is_none() && size > 0);
+    if header.is_some_and(|header| !header.known()) {
+        outcome.opens = false;
+        outcome.error = Some("unable to open database file".into());
+        return outcome;
+    }
+    let mut reader = Reader::new(job.files[log].src);
+    let mut kept = Kept::default();
+    if let (Some(header), Some(frames)) = (header, facts.frames) {
+        kept.read(&mut reader, &frames, header.sums[0], take.is_some());
+    }
+    outcome.records = kept.records;
+    outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true });
+    let Some(take) = take else { return outcome };
+    let page_bytes = facts.frames.map_or(0, |frames| frames.shape.page_bytes);
+    let base = database.filter(|_| size > 0);
+    let wanted = u64::from(kept.newest.pages).saturating_mul(page_bytes);
+    let room = size.saturating_add(SLACK).saturating_add(kept.records.saturating_mul(page_bytes));
+    kept.newest.give(log, page_bytes, take);
+    outcome.image = Some(if kept.records == 0 || wanted > room {
+        Image { base, len: size, page_bytes: size_of(page_bytes), patches: Vec::new() }
+    } else {
+        kept.newest.image(log, base, page_bytes)
+    });
+    outcome
+}
+
+/// Bytes of a WAL that are a sound header and frames that follow on it.
+pub fn proved(log: &LogFile<'_>) -> u64 {
+    let files = [LogFile { name: log.name, claim: log.claim, src: log.src, memo: None }];
+    let facts = Facts::of(&files, 0);
+    let (Some(header), Some(frames)) = (facts.header, facts.frames) else { return 0 };
+    let mut kept = Kept::default();
+    kept.read(&mut Reader::new(log.src), &frames, header.sums[0], false);
+    HEADER + kept.seen * frames.shape.stride()
+}
+
+/// What the engine keeps of a WAL.
+#[derive(Default)]
+struct Kept {
+    /// Frames that it reads, and those of them up to the last commit.
+    seen: u64,
+    records: u64,
+    /// Offset behind the last commit.
+    end: u64,
+    newest: Newest,
+}
+
+impl Kept {
+    fn read(&mut self, reader: &mut Reader<'_>, frames: &Frames, mut seed: Sum, pages: bool) {
+        let stride = frames.shape.stride();
+        let mut at = HEADER;
+        while at.saturating_add(stride) <= reader.end() {
+            let window = reader.forward(at, stride as usize);
+            let Ok(bytes) = window.slice(at..at + stride) else { break };
+            let Some(head) = bytes.first_chunk().map(Head::of) else { break };
+            if head.salts != frames.salts || head.page == 0 || frames.shape.sum(seed, bytes) != head.sum {
+                break;
+            }
+            seed = head.sum;
+            self.seen += 1;
+            if pages {
+                self.newest.frame(head.page, at);
+            }
+            at += stride;
+            if head.commit != 0 {
+                (self.records, self.end) = (self.seen, at);
+                self.newest.commit(head.commit);
+            }
+        }
+    }
+}
+
+/// What SQLite does at a finding.
+pub fn at(code: Code) -> Option<&'static str> {
+    Some(match code {
+        Code::ChecksumMismatch | Code::ZeroFilled | Code::ImpossibleNumber | Code::Malformed => {
+            "Takes the first frame that does not fit for the end of the log and goes back to the last commit before it, without \
+             a word. Intact frames behind it are deleted with the WAL when the last connection closes. A damaged header \
+             makes it ignore the whole WAL."
+        }
+        Code::TornTail => {
+            "Ignores a frame that the file cuts off, and the transaction it belongs to. What was committed before counts."
+        }
+        Code::OrphanedBatch => {
+            "Ignores frames behind the last commit; the next transaction is written over them."
+        }
+        Code::LostMember => {
+            "Goes back to the commit before the damaged transaction; neither its other frames nor any later ones are read."
+        }
+        Code::StaleGeneration => {
+            "Never reads behind the live end. What lies there is written over bit by bit as the log grows again."
+        }
+        Code::EngineRefuses => "Says \"unable to open database file\", and changes nothing.",
+        Code::MissingFile => {
+            "With no database, or an empty one, it deletes the WAL when it opens, and begins an empty database."
+        }
+        Code::ForeignRecords => {
+            "Nothing in a WAL names its database: SQLite applies one of another database, even with pages of another size."
+        }
+        _ => return None,
+    })
+}

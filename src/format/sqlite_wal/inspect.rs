@@ -1,0 +1,93 @@
+//! What lies behind the live end, counted; and whether WAL and database can belong together.
+
+use super::facts::{Facts, Frames, database_page_bytes};
+use super::frame::{HEADER, Head};
+use crate::format::{LogFile, Remark, Role};
+use crate::log::bytes::Reader;
+use crate::log::fault::{Behind, Cause};
+use crate::log::finding::Code;
+use crate::log::region::Kind;
+use crate::log::survey::{Batch, BatchState, Ended, Survey};
+
+/// See the top of this file.
+pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
+    let Some(log) = files.iter().position(|f| f.claim.role == Role::Log) else { return Vec::new() };
+    let facts = Facts::of(files, log);
+    if let (Some(frames), Some(survey)) = (facts.frames, surveys.get_mut(log)) {
+        count_behind(&files[log], &frames, survey);
+    }
+    let mut remarks = Vec::new();
+    let size = files[log].src.size();
+    let mut say = |code, at, message: String| {
+        remarks.push(Remark { code, file: log, at, len: 0, message });
+    };
+    if let Some(header) = facts.header.filter(|header| header.fault.is_none()) {
+        if !header.known() {
+            say(
+                Code::EngineRefuses,
+                4,
+                format!("format version {}: SQLite refuses to open the database", header.version),
+            );
+        }
+        if size == HEADER {
+            say(Code::TornTail, size, "a header and no frame: a crash, or a cut, right behind it".into());
+        }
+    }
+    if facts.frames.is_some_and(|frames| frames.start == 0) {
+        say(Code::Malformed, 0, "the header is missing: the file begins with a frame".into());
+    }
+    match files.iter().find(|f| f.claim.role == Role::Pages) {
+        None if size > 0 => say(
+            Code::MissingFile,
+            0,
+            "no database beside it: SQLite would delete this WAL and begin an empty database".into(),
+        ),
+        Some(database) => {
+            let sizes = facts.frames.map(|f| f.shape.page_bytes).zip(database_page_bytes(database));
+            if let Some((own, other)) = sizes.filter(|(own, other)| own != other) {
+                let message =
+                    format!("pages of {own} bytes, in the database {other}: not this database's WAL");
+                say(Code::ForeignRecords, 0, message);
+            }
+        }
+        None => {}
+    }
+    remarks
+}
+
+/// Counts the frames behind the live end; those of a transaction that never committed are an orphan.
+fn count_behind(log: &LogFile<'_>, frames: &Frames, survey: &mut Survey) {
+    let last = survey.regions.as_slice().last().copied();
+    let Some(region) = last.filter(|region| region.kind == Kind::Stale) else { return };
+    let uncommitted = region.cause == Some(Cause::Behind(Behind::Uncommitted));
+    let stride = frames.shape.stride();
+    let mut reader = Reader::new(log.src);
+    let mut records = 0;
+    let mut end = region.at;
+    while end.saturating_add(stride) <= region.end() {
+        // Only of a spilled transaction can frames of a generation before it lie behind.
+        let head = Head::at(&mut reader, end).ok();
+        let own = |head: &Head| head.salts == frames.salts || head.blank();
+        if uncommitted && !head.is_some_and(|head| own(&head)) {
+            break;
+        }
+        (records, end) = (records + 1, end + stride);
+    }
+    survey.regions.count(region.at, (region.len / stride).max(records));
+    if !uncommitted || records == 0 {
+        return;
+    }
+    let first = region.at.saturating_sub(frames.start) / stride + 1;
+    let fresh = Batch {
+        state: BatchState::Orphan(Ended::File),
+        at: region.at,
+        end,
+        first,
+        last: first,
+        records: 0,
+        data: 0,
+    };
+    let open = survey.open.get_or_insert(fresh);
+    (open.end, open.last) = (end, first + records - 1);
+    open.records += records;
+}

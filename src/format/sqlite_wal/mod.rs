@@ -1,0 +1,170 @@
+//! `sqlite-wal`: SQLite's write-ahead log, `X-wal` beside the database `X`: page images, each behind a frame header.
+//!
+//! ```text
+//! header  magic u32 | version u32 | page size u32 | sequence u32 | salts u64 | checksum u64          big-endian
+//! frame   page u32 | commit u32 | salts u64 | checksum u64 | page image                              big-endian
+//! ```
+//! A frame is valid when 1. its salts are the header's, 2. its page number is not 0, 3. its checksum is the running one
+//! over the header's first 24 bytes and, of every frame up to this one, the first 8 bytes and the page ([`frame::Sum`];
+//! the magic's lowest bit says in which byte order its words are taken). The salts are outside the checksum.
+//! Commit: a frame whose commit field is not 0; it states the pages of the database from then on. A transaction is what
+//! ends in such a frame.
+//! The engine reads up to the first frame that is not valid and then back to the last commit (`walIndexRecover`). It begins
+//! at frame 1 again once everything is in the database, with new salts, and leaves the old frames behind the new ones.
+//! Frames are numbered by their place, from 1.
+
+use self::facts::Facts;
+use self::frame::{HEAD, Head};
+use crate::format::{
+    Claim, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision, Role, Take,
+};
+use crate::log::bytes::{Bytes, Reader, Window};
+use crate::log::decoder::{Decoder, Recovery, Stop};
+use crate::log::fault::{Cause, Fault};
+use crate::log::finding::Code;
+use crate::log::layout::{Layout, uint};
+use crate::log::numbering::Numbering;
+use crate::log::record::{Fix, Record, Trust};
+use crate::log::region::Kind;
+use crate::log::survey::{Grouping, Rules, Survey};
+
+mod decoder;
+mod engine;
+mod facts;
+mod frame;
+mod inspect;
+mod pages;
+
+#[cfg(test)]
+mod tests;
+
+/// The fields in front of a page.
+pub const FRAME: Layout = Layout {
+    big_endian: true,
+    fields: &[uint("page", 4), uint("commit", 4), uint("salts", 8), uint("checksum", 8)],
+    checksum: None,
+};
+
+/// The fields that a database begins with.
+const DATABASE_LAYOUT: Layout = Layout { big_endian: true, fields: &[], checksum: None };
+
+/// The magic number without its lowest bit, and the version that the engine knows.
+const MAGIC: u32 = 0x377f_0682;
+const VERSION: u32 = 3_007_000;
+/// What a database begins with.
+const DATABASE: &[u8; 16] = b"SQLite format 3\0";
+/// The sizes that a page can have: powers of two.
+const PAGE_SIZES: std::ops::RangeInclusive<u64> = 512..=65536;
+/// The one kind of record.
+const KIND_FRAME: u8 = 0;
+/// What the name of a WAL ends in, behind the name of its database.
+const SUFFIX: &str = "-wal";
+
+/// The format.
+pub struct SqliteWal;
+
+static PROFILE: Profile = Profile {
+    name: "sqlite-wal",
+    title: "SQLite write-ahead log",
+    family: Some("sqlite"),
+    files: "*-wal",
+    revisions: &[],
+    engines: &[],
+    record: "frame",
+    entry: "page",
+    numbered: true,
+};
+
+impl Format for SqliteWal {
+    fn profile(&self) -> &'static Profile {
+        &PROFILE
+    }
+
+    fn claim(&self, name: &str) -> Option<Claim> {
+        let database = name.strip_suffix(SUFFIX).filter(|database| !database.is_empty());
+        database.map(|_| Claim { role: Role::Log, order: 0, exact: true, read: true })
+    }
+
+    fn subject(&self, log: &str) -> Option<(String, Claim)> {
+        let database = log.strip_suffix(SUFFIX).filter(|database| !database.is_empty())?;
+        Some((database.to_owned(), Claim { role: Role::Pages, order: 1, exact: false, read: true }))
+    }
+
+    fn mends(&self) -> bool {
+        false
+    }
+
+    fn recognise(&self, head: &[u8]) -> u64 {
+        let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
+        let files = [LogFile { name: "", claim, src: &head, memo: None }];
+        // Without a sound header only chance would tell: a name is needed then.
+        match Facts::of(&files, 0).header {
+            Some(header) if header.fault.is_none() => engine::proved(&files[0]),
+            _ => 0,
+        }
+    }
+
+    fn revision(&self, _: &[LogFile<'_>]) -> Revision {
+        Revision::default()
+    }
+
+    fn open(&self, files: &[LogFile<'_>], file: usize, _: Option<&str>) -> Opened {
+        if files[file].claim.role == Role::Pages {
+            let rules =
+                Rules { numbering: Numbering::None, grouping: Grouping::None, trust: Trust::POSITION };
+            return Opened { decoder: Box::new(Database), rules };
+        }
+        let rules = Rules {
+            numbering: Numbering::Contiguous { restarts: false },
+            grouping: Grouping::CommitOnly,
+            trust: decoder::TRUST,
+        };
+        Opened { decoder: Box::new(decoder::FrameDecoder::new(Facts::of(files, file))), rules }
+    }
+
+    fn layout(&self, role: Role, _: Option<&str>) -> &'static Layout {
+        if role == Role::Pages { &DATABASE_LAYOUT } else { &FRAME }
+    }
+
+    fn entry<'a>(&self, _: Role, _: Option<&str>, record: &'a [u8], _: Option<Fix>) -> Entry<'a> {
+        let Some(head) = record.first_chunk().map(Head::of) else { return Entry::default() };
+        let op = if head.commit == 0 { "PAGE" } else { "COMMIT" };
+        let (page, value) = (Some(u64::from(head.page)), record.get(HEAD as usize..));
+        Entry { op, page, value, ..Entry::default() }
+    }
+
+    fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], _: Option<&str>) -> Vec<Remark> {
+        inspect::inspect(files, surveys)
+    }
+
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(job, take)
+    }
+
+    fn recover(&self, job: &Job<'_>, salvage: bool, take: Take<'_>) -> Option<Recovered> {
+        Some(pages::recover(job, salvage, take))
+    }
+
+    fn engine_at(&self, code: Code) -> Option<&'static str> {
+        engine::at(code)
+    }
+}
+
+/// The database is there to be looked up: none of its bytes are judged.
+struct Database;
+
+impl Decoder for Database {
+    fn fill(&mut self, window: Window<'_>, at: &mut u64, _: &mut Vec<Record>) -> Stop {
+        if *at < window.end { Stop::Framing(window.end) } else { Stop::End }
+    }
+
+    fn long(&mut self, _: &mut Reader<'_>, at: u64) -> Result<Record, Fault> {
+        Err(Fault { at, cause: Cause::Malformed("database") })
+    }
+
+    fn recover(&mut self, reader: &mut Reader<'_>, fault: Fault) -> Recovery {
+        let (from, resume, trust) = (fault.at, reader.end(), Trust::POSITION);
+        let (cause, kind) = (fault.cause, Kind::Damage);
+        Recovery { from, record: None, resume, trust, cause, kind, embedded: None }
+    }
+}

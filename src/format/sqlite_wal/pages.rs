@@ -1,0 +1,166 @@
+//! The newest committed image of each page, and the database file that they make over the one there is.
+//!
+//! `committed` takes the transactions of which no frame is missing. `salvage` takes every intact frame; those that no
+//! commit follows are pages of the state, but not of the file: nothing says how long a database they would belong to.
+
+use std::collections::BTreeMap;
+
+use super::SqliteWal;
+use super::facts::Facts;
+use super::frame::{HEAD, Head};
+use crate::format::{Fill, Format, Image, Job, Part, Patch, Recovered, Role, Take, Taken};
+use crate::log::bytes::Reader;
+use crate::log::conclude::Place;
+use crate::log::decoder::Recovery;
+use crate::log::record::{Mark, Record};
+use crate::log::scan::{Sink, scan};
+
+/// The newest image of each page.
+#[derive(Default)]
+pub struct Newest {
+    /// Offset of the frame, by page number.
+    images: BTreeMap<u32, u64>,
+    /// Frames that no commit has followed yet.
+    open: Vec<(u32, u64)>,
+    /// Pages in the database, by the last commit.
+    pub pages: u32,
+}
+
+impl Newest {
+    /// The next frame.
+    pub fn frame(&mut self, page: u32, at: u64) {
+        self.open.push((page, at));
+    }
+
+    /// The frames since the last commit count; the database has so many pages now.
+    pub fn commit(&mut self, pages: u32) {
+        self.images.extend(self.open.drain(..));
+        self.pages = pages;
+    }
+
+    /// The pages as changes of a state: the number is the key.
+    pub fn give(&self, log: usize, page_bytes: u64, take: Take<'_>) {
+        for (_, &at) in self.images.iter().filter(|(page, _)| **page <= self.pages) {
+            take(taken(log, page_bytes, at));
+        }
+    }
+
+    /// The file that they make over the one with index `base`.
+    pub fn image(&self, log: usize, base: Option<usize>, page_bytes: u64) -> Image {
+        let patch = |(&page, &at): (&u32, &u64)| Patch {
+            at: u64::from(page.saturating_sub(1)).saturating_mul(page_bytes),
+            len: page_bytes,
+            fill: Fill::Part(Part { file: log, span: at + HEAD..at + HEAD + page_bytes }),
+        };
+        let patches = self.images.iter().filter(|(page, _)| **page <= self.pages).map(patch).collect();
+        let len = u64::from(self.pages).saturating_mul(page_bytes);
+        Image { base, len, page_bytes: size_of(page_bytes), patches }
+    }
+}
+
+fn taken(log: usize, page_bytes: u64, at: u64) -> Taken {
+    let part = |from: u64, to: u64| Part { file: log, span: at + from..at + to };
+    let value = Some(part(HEAD, HEAD + page_bytes));
+    Taken { place: Place { file: log, at }, key: part(0, 4), value, given: None }
+}
+
+/// No page is longer than 64 KiB.
+pub fn size_of(page_bytes: u64) -> u32 {
+    u32::try_from(page_bytes).unwrap_or(0)
+}
+
+/// See the top of this file.
+pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
+    let base = job.files.iter().position(|f| f.claim.role == Role::Pages);
+    let size = base.map_or(0, |file| job.files[file].src.size());
+    let mut recovered = Recovered::default();
+    let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return recovered };
+    let page_bytes = Facts::of(job.files, log).frames.map_or(0, |frames| frames.shape.page_bytes);
+    let mut decoder = SqliteWal.open(job.files, log, None).decoder;
+    let mut sink = Frames {
+        salvage,
+        newest: Newest::default(),
+        to: job.until.filter(|until| until.file == log).map_or(u64::MAX, |until| until.at),
+        next: 1,
+        whole: true,
+        committed: 0,
+        incomplete: 0,
+        full: false,
+    };
+    scan(&mut Reader::new(job.files[log].src), &mut *decoder, 0, &mut sink);
+    let Frames { newest, incomplete, committed, .. } = sink;
+    recovered.page_bytes = size_of(page_bytes);
+    let open = newest.open.len() as u64;
+    newest.give(log, page_bytes, take);
+    if salvage {
+        recovered.records = committed + open;
+        newest.open.iter().for_each(|&(_, at)| take(taken(log, page_bytes, at)));
+    } else {
+        (recovered.records, recovered.incomplete, recovered.uncommitted) = (committed, incomplete, open);
+    }
+    recovered.lost = incomplete > 0;
+    recovered.image = Some(if committed == 0 {
+        Image { base, len: size, page_bytes: recovered.page_bytes, patches: Vec::new() }
+    } else {
+        newest.image(log, base, page_bytes)
+    });
+    recovered
+}
+
+/// Takes intact and recovered frames, transaction by transaction.
+struct Frames {
+    salvage: bool,
+    newest: Newest,
+    /// Frames from here on are not wanted.
+    to: u64,
+    /// Number of the next frame, if none is missing.
+    next: u64,
+    /// None is missing since the last commit.
+    whole: bool,
+    committed: u64,
+    incomplete: u64,
+    full: bool,
+}
+
+impl Frames {
+    fn record(&mut self, r: &Record, reader: &mut Reader<'_>) {
+        self.full |= r.at >= self.to;
+        if self.full {
+            return;
+        }
+        self.whole &= r.seq == self.next;
+        self.next = r.next;
+        self.newest.frame(r.txn, r.at);
+        if r.mark != Mark::Last {
+            return;
+        }
+        let frames = self.newest.open.len() as u64;
+        if self.whole || self.salvage {
+            let pages = Head::at(reader, r.at).map_or(0, |head| head.commit);
+            self.newest.commit(pages);
+            self.committed += frames;
+        } else {
+            self.newest.open.clear();
+            self.incomplete += frames;
+        }
+        self.whole = true;
+    }
+}
+
+impl Sink for Frames {
+    fn records(&mut self, batch: &[Record], reader: &mut Reader<'_>) {
+        batch.iter().for_each(|r| self.record(r, reader));
+    }
+
+    fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+
+    fn damage(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
+        if let Some((record, _)) = &recovery.record {
+            self.record(record, reader);
+        }
+    }
+
+    fn done(&self) -> bool {
+        self.full
+    }
+}

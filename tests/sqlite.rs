@@ -1,0 +1,268 @@
+//! SQLite against SQLite: what walmedic says of a log is compared with what the engine itself makes of it.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::damage::Damage;
+use common::log::Log;
+use common::random::{Random, Watch};
+use common::read::{assert_tiles, open, report};
+use common::sqlite;
+use rusqlite::Connection;
+use walmedic::analysis::OpenLog;
+use walmedic::format::{Fill, Image};
+use walmedic::io::listing::{self, Wanted};
+use walmedic::log::bytes::ReadAt;
+use walmedic::log::region::Kind;
+use walmedic::replay::{Policy, Wish, replay};
+
+/// The database file that a policy leaves; `None`: the engine would not open.
+fn image(log: &OpenLog, policy: Policy) -> Option<Vec<u8>> {
+    let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
+    let replayed = replay(log, &log.analyse(1), &wish).expect("a state");
+    replayed.opens.then(|| make(log, &replayed.image.expect("an image")))
+}
+
+fn make(log: &OpenLog, image: &Image) -> Vec<u8> {
+    let read = |file: usize, from: u64, len: usize| {
+        let mut bytes = vec![0; len];
+        let n = log.source(file).read_at(from, &mut bytes).expect("bytes");
+        bytes.truncate(n);
+        bytes
+    };
+    let mut out = image.base.map_or(Vec::new(), |file| read(file, 0, log.source(file).size() as usize));
+    out.resize(image.len as usize, 0);
+    for patch in &image.patches {
+        let Fill::Part(part) = &patch.fill else { panic!("pages come from the log") };
+        let bytes = read(part.file, part.span.start, (part.span.end - part.span.start) as usize);
+        out[patch.at as usize..(patch.at + patch.len) as usize].copy_from_slice(&bytes);
+    }
+    out
+}
+
+/// The one log in a directory.
+fn at(dir: &Path) -> OpenLog {
+    let mut logs = listing::find(dir, &Wanted::default()).expect("a log");
+    assert_eq!(logs.len(), 1);
+    OpenLog::new(logs.remove(0), &Wanted::default()).expect("an open log")
+}
+
+/// What the engine leaves of the files in `dir`: it works on a copy.
+fn engine(dir: &Path) -> Option<Vec<u8>> {
+    let copy = tempfile::tempdir().expect("a directory");
+    for name in ["app.db", "app.db-wal"] {
+        std::fs::copy(dir.join(name), copy.path().join(name)).expect("a copy");
+    }
+    let db = Connection::open(copy.path().join("app.db")).expect("a connection");
+    let opened = db.query_row("PRAGMA schema_version", [], |row| row.get::<_, i64>(0));
+    db.close().expect("closed");
+    opened.ok().map(|_| std::fs::read(copy.path().join("app.db")).expect("a database"))
+}
+
+/// Rows of all tables, and what the integrity check says.
+fn contents(bytes: &[u8]) -> (String, Vec<(i64, String)>) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("made.db");
+    std::fs::write(&path, bytes).expect("a database");
+    let db = Connection::open(path).expect("a connection");
+    let check = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a verdict");
+    let mut rows = db.prepare("SELECT id, body FROM notes ORDER BY id").expect("a table");
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+    (check, rows.map(|row| row.expect("a row")).collect())
+}
+
+/// Runs a workload and copies the files away while the database is open, as a crash leaves them. `vacuum`: the automatic
+/// mode; `restart`: a checkpoint on the way, so that an older generation lies behind the log.
+fn crashed(random: &mut Random, page_bytes: u32, vacuum: &str, restart: bool) -> tempfile::TempDir {
+    let work = tempfile::tempdir().expect("a directory");
+    let db = Connection::open(work.path().join("app.db")).expect("a connection");
+    db.execute_batch(&format!(
+        "PRAGMA page_size={page_bytes}; PRAGMA auto_vacuum={vacuum}; PRAGMA journal_mode=WAL;
+         PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=8; PRAGMA synchronous=OFF;
+         CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT);
+         CREATE TABLE other(key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
+         CREATE INDEX by_body ON notes(body);"
+    ))
+    .expect("a schema");
+    let mut some = |rows: usize| {
+        for _ in 0..rows {
+            let long = if random.once_in(6) { 3 * page_bytes as usize } else { 40 };
+            let (id, len) = (random.below(60) as i64, random.within(1, long));
+            let body: String =
+                (0..len).map(|i| char::from(b'a' + ((i as i64 * 7 + id) % 26) as u8)).collect();
+            match random.below(4) {
+                0 => db.execute("DELETE FROM notes WHERE id = ?1", [id]),
+                1 => db.execute("INSERT OR REPLACE INTO other VALUES(?1, zeroblob(?2))", (&body, len as i64)),
+                _ => db.execute("INSERT OR REPLACE INTO notes VALUES(?1, ?2)", (id, &body)),
+            }
+            .expect("a change");
+        }
+    };
+    some(10);
+    if restart {
+        db.execute_batch("PRAGMA wal_checkpoint(FULL)").expect("a checkpoint");
+    }
+    some(8);
+    db.execute_batch("BEGIN; SAVEPOINT a").expect("a transaction");
+    some(12);
+    db.execute_batch("ROLLBACK TO a; RELEASE a; COMMIT").expect("a transaction");
+    some(4);
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in ["app.db", "app.db-wal"] {
+        std::fs::copy(work.path().join(name), dir.path().join(name)).expect("a copy");
+    }
+    dir
+}
+
+#[test]
+fn the_engine_policy_is_what_sqlite_does() {
+    let watch = Watch::new("sqlite", 300);
+    let mut kept = 0;
+    for (i, page_bytes) in [512, 1024, 4096, 65536].into_iter().enumerate() {
+        for (j, vacuum) in ["NONE", "FULL", "INCREMENTAL"].into_iter().enumerate() {
+            let mut random = watch.random(i * 10 + j);
+            let dir = crashed(&mut random, page_bytes, vacuum, j != 1);
+            let wal = dir.path().join("app.db-wal");
+            let sound = std::fs::read(&wal).expect("a log");
+            for round in 0..14 {
+                let mut file = common::log::File::new("app.db-wal", common::log::Promise::Tiled, &[]);
+                file.bytes = sound.clone();
+                for _ in 0..round % 3 {
+                    Damage::any(&file, &mut random).apply(&mut file, &mut random);
+                }
+                std::fs::write(&wal, &file.bytes).expect("a damaged log");
+                let log = at(dir.path());
+                let ours = image(&log, Policy::Engine);
+                let theirs = engine(dir.path());
+                assert_eq!(ours.is_some(), theirs.is_some(), "{page_bytes} {vacuum} round {round}: opens");
+                assert!(
+                    ours == theirs,
+                    "{page_bytes} {vacuum} round {round}: not the file that SQLite leaves"
+                );
+                kept += usize::from(ours.is_some());
+            }
+        }
+    }
+    assert!(kept > 100, "only {kept} databases were opened at all");
+}
+
+#[test]
+fn an_undamaged_log_has_the_same_rows_by_every_policy() {
+    let watch = Watch::new("sqlite rows", 60);
+    for page_bytes in [512, 4096] {
+        let dir = crashed(&mut watch.random(page_bytes as usize), page_bytes, "NONE", false);
+        let log = at(dir.path());
+        let made =
+            [Policy::Engine, Policy::Committed, Policy::Salvage].map(|p| image(&log, p).expect("opens"));
+        let (check, rows) = contents(&made[0]);
+        assert_eq!(check, "ok");
+        assert!(rows.len() > 3, "{} rows", rows.len());
+        assert!(made[0] == made[1] && made[1] == made[2], "{page_bytes}: policies differ on a sound log");
+    }
+}
+
+/// One flipped bit in a page: SQLite goes back to the commit before it; the salvaged file is whole wherever the page was
+/// written again later.
+#[test]
+fn frames_behind_damage_are_brought_back() {
+    let watch = Watch::new("sqlite salvage", 60);
+    let dir = crashed(&mut watch.random(3), 1024, "NONE", false);
+    let wal = dir.path().join("app.db-wal");
+    let sound = std::fs::read(&wal).expect("a log");
+    let whole = contents(&image(&at(dir.path()), Policy::Engine).expect("opens"));
+    let stride = 24 + 1024;
+    let frames = (sound.len() - 32) / stride;
+    let number = |frame: usize| &sound[32 + frame * stride..][..4];
+    let (mut healed, mut proved) = (0, 0);
+    for frame in (2..frames - 1).filter(|f| (f + 1..frames).any(|later| number(later) == number(*f))) {
+        for (offset, content) in [(24 + 500, true), (9, false), (17, false)] {
+            let mut bytes = sound.clone();
+            bytes[32 + frame * stride + offset] ^= 1;
+            std::fs::write(&wal, &bytes).expect("a damaged log");
+            let log = at(dir.path());
+            let policy = if content { Policy::Salvage } else { Policy::Committed };
+            let made = contents(&image(&log, policy).expect("opens"));
+            assert_eq!(made, whole, "frame {} with byte {offset} changed", frame + 1);
+            *(if content { &mut healed } else { &mut proved }) += 1;
+        }
+    }
+    assert!(healed > 10 && proved > 20, "{healed} healed, {proved} proved");
+}
+
+/// Whatever single bit is wrong, every frame but the one it is in is still there, by place and by number.
+#[test]
+fn a_flipped_bit_costs_one_frame() {
+    let watch = Watch::new("sqlite flips", 120);
+    for big_endian in [false, true] {
+        let log = sqlite::sample(&mut watch.random(1), 9, big_endian, false);
+        let bytes = log.files[1].bytes.len();
+        for at in 0..bytes {
+            let mut hurt = log.clone();
+            Damage::Flip { at, bit: (at % 8) as u8 }.apply(&mut hurt.files[1], &mut watch.random(2));
+            let report = report(&hurt);
+            assert_tiles(&report);
+            let file = report.files.iter().find(|f| &*f.name == "app.db-wal").expect("the log");
+            let (before, after, recovered) = file.survey.counts();
+            let last = at >= log.files[1].records[8].span.start;
+            let whole = if at < 32 { 9 } else { 8 };
+            assert_eq!(before + after, whole, "byte {at}");
+            let field = at >= 32 && matches!((at - 32) % 536, 8..24);
+            let salts = at >= 32 && matches!((at - 32) % 536, 8..16);
+            assert_eq!(recovered, u64::from(field && (!last || salts)), "byte {at}");
+            let expected = if at < 32 { 0 } else { log.files[1].records[(at - 32) / 536].span.start as u64 };
+            let uncommitted = file.survey.regions.as_slice().iter().any(|r| r.kind == Kind::Stale);
+            assert!(uncommitted || file.survey.regions.first_bad() == Some(expected), "byte {at}");
+            assert!(!uncommitted || last, "byte {at}: called an orphan, and commits lie behind it");
+        }
+    }
+}
+
+#[test]
+fn neither_repair_nor_truncate_touches_a_wal() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log: Log = sqlite::sample(&mut Random::new(4), 5, false, false);
+    log.store(dir.path());
+    let before: Vec<PathBuf> = list(dir.path());
+    for line in [
+        &["repair", "--apply", "--in-place"][..],
+        &["repair"],
+        &["truncate", "--last-commit", "--apply", "--in-place"],
+        &["truncate", "--at", "32"],
+    ] {
+        let mut command = assert_cmd::Command::cargo_bin("walmedic").expect("the program");
+        let output = command.args(line).arg(dir.path()).output().expect("a run");
+        assert_eq!(output.status.code(), Some(4), "{line:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{line:?}");
+        assert!(output.stdout.is_empty(), "{line:?}");
+    }
+    assert_eq!(list(dir.path()), before);
+    for file in &log.files {
+        assert_eq!(std::fs::read(dir.path().join(&file.name)).expect("a file"), file.bytes);
+    }
+}
+
+fn list(dir: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> =
+        std::fs::read_dir(dir).expect("a directory").map(|e| e.expect("an entry").path()).collect();
+    paths.sort();
+    paths
+}
+
+/// Two databases in a directory are two logs, each with its own.
+#[test]
+fn each_wal_goes_with_its_own_database() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = sqlite::sample(&mut Random::new(5), 5, false, false);
+    for (name, file) in [("a", 0), ("a-wal", 1), ("b", 0), ("b-wal", 1), ("unrelated.db", 0)] {
+        std::fs::write(dir.path().join(name), &log.files[file].bytes).expect("a file");
+    }
+    let names = |logs: &[listing::Log]| -> Vec<Vec<String>> {
+        logs.iter().map(|log| log.files.iter().map(|f| f.name.to_string()).collect()).collect()
+    };
+    let found = listing::find(dir.path(), &Wanted::default()).expect("logs");
+    assert_eq!(names(&found), [["a-wal", "a"], ["b-wal", "b"]]);
+    let found = listing::find(&dir.path().join("b-wal"), &Wanted::default()).expect("a log");
+    assert_eq!(names(&found), [["b-wal", "b"]]);
+    assert!(open(&log).analyse(1).findings().next().is_none());
+}
