@@ -140,7 +140,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -244,7 +244,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -484,7 +484,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -550,7 +550,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -632,7 +632,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -728,7 +728,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)

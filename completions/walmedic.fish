@@ -50,7 +50,9 @@ bitcask-hash\t''
 bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
-ddia-wal\t''"
+ddia-wal\t''
+sqlite\t''
+sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l stdin-name -d 'Name that standard input would have as a file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
@@ -81,7 +83,9 @@ bitcask-hash\t''
 bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
-ddia-wal\t''"
+ddia-wal\t''
+sqlite\t''
+sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l stdin-name -d 'Name that standard input would have as a file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
@@ -116,7 +120,9 @@ bitcask-hash\t''
 bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
-ddia-wal\t''"
+ddia-wal\t''
+sqlite\t''
+sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l stdin-name -d 'Name that standard input would have as a file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
@@ -146,7 +152,9 @@ bitcask-hash\t''
 bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
-ddia-wal\t''"
+ddia-wal\t''
+sqlite\t''
+sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l stdin-name -d 'Name that standard input would have as a file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
@@ -185,7 +193,9 @@ bitcask-hash\t''
 bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
-ddia-wal\t''"
+ddia-wal\t''
+sqlite\t''
+sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l stdin-name -d 'Name that standard input would have as a file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
@@ -220,7 +230,9 @@ bitcask-hash\t''
 bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
-ddia-wal\t''"
+ddia-wal\t''
+sqlite\t''
+sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l stdin-name -d 'Name that standard input would have as a file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r

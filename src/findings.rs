@@ -2,7 +2,7 @@
 
 use crate::analysis::{FileReport, Report};
 use crate::log::conclude::{Gap, RepeatKind, Unwhole};
-use crate::log::fault::Cause;
+use crate::log::fault::{Behind, Cause};
 use crate::log::finding::{Class, Code};
 use crate::log::record::OP;
 use crate::log::region::{Kind, Region};
@@ -244,10 +244,12 @@ pub fn lacking(gap: &Gap) -> String {
 }
 
 fn region_finding(file: usize, f: &FileReport, r: &Region) -> Option<Finding> {
-    if matches!(r.kind, Kind::Records | Kind::Framing) {
+    let cause = r.cause.unwrap_or(Cause::Malformed("record"));
+    // An orphan is told as such.
+    let told = cause == Cause::Behind(Behind::Uncommitted);
+    if told || matches!(r.kind, Kind::Records | Kind::Framing) {
         return None;
     }
-    let cause = r.cause.unwrap_or(Cause::Malformed("record"));
     let code = Code::of_region(r.kind, cause);
     let message = match (r.kind, r.fix) {
         (Kind::Recovered, Some(fix)) if fix.inferred == u64::MAX => {

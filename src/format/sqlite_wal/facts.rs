@@ -91,7 +91,7 @@ fn vote(mut window: Window<'_>, hint: Option<u64>) -> Option<Frames> {
             if let Some(big) = [false, true].into_iter().find(|big| head.page != 0 && fits(big)) {
                 let at = at as u64;
                 let start =
-                    if at >= HEADER && (at - HEADER) % (HEAD + page_bytes) == 0 { HEADER } else { at };
+                    if at >= HEADER && (at - HEADER).is_multiple_of(HEAD + page_bytes) { HEADER } else { at };
                 return Some(Frames { shape: Shape { page_bytes, big }, salts: head.salts, start });
             }
         }

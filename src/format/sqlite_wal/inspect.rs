@@ -36,11 +36,11 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     if facts.frames.is_some_and(|frames| frames.start == 0) {
         say(Code::Malformed, 0, "the header is missing: the file begins with a frame".into());
     }
-    match files.iter().find(|f| f.claim.role == Role::Pages) {
+    match files.iter().find(|f| f.claim.role == Role::Pages && f.src.size() > 0) {
         None if size > 0 => say(
             Code::MissingFile,
             0,
-            "no database beside it: SQLite would delete this WAL and begin an empty database".into(),
+            "no database beside it, or an empty one: SQLite would delete this WAL and begin an empty database".into(),
         ),
         Some(database) => {
             let sizes = facts.frames.map(|f| f.shape.page_bytes).zip(database_page_bytes(database));
