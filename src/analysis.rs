@@ -13,7 +13,7 @@ use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::{Conclusions, Member, conclude};
 use crate::log::decoder::Decoder;
 use crate::log::fault::Cause;
-use crate::log::finding::Class;
+use crate::log::finding::{Class, Code};
 use crate::log::region::{Kind, MANY_REGIONS, MAX_REGIONS, Region};
 use crate::log::scan::scan;
 use crate::log::survey::{BatchState, Survey};
@@ -185,7 +185,9 @@ impl OpenLog {
         let files = self.files();
         let (mut surveys, mut reads) = self.survey(&files, threads);
         // What only the format can see comes first: a record it takes back is missing from the numbers.
-        let remarks = self.format().inspect(&files, &mut surveys, self.revision);
+        let mut remarks = self.format().inspect(&files, &mut surveys, self.revision);
+        // Of a stream nobody knows what lies beside it.
+        remarks.retain(|r| self.log.path != "-" || r.code != Code::MissingFile);
         let mut members: Vec<Member<'_>> = files
             .iter()
             .zip(&mut surveys)

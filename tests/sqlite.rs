@@ -249,6 +249,22 @@ fn list(dir: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// From a stream nobody can tell whether a database lies beside it.
+#[test]
+fn a_stream_is_not_told_to_miss_its_database() {
+    let log = sqlite::sample(&mut Random::new(6), 5, false, false);
+    let verdict = |args: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("walmedic").expect("the program");
+        let output = command.args(args).write_stdin(log.files[1].bytes.clone()).output().expect("a run");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).contains("WM-302"))
+    };
+    assert_eq!(verdict(&["verify", "-", "--stdin-name", "app.db-wal"]), (Some(0), false));
+    let dir = tempfile::tempdir().expect("a directory");
+    let alone = dir.path().join("app.db-wal");
+    std::fs::write(&alone, &log.files[1].bytes).expect("a file");
+    assert_eq!(verdict(&["verify", alone.to_str().expect("a name")]), (Some(1), true));
+}
+
 /// Two databases in a directory are two logs, each with its own.
 #[test]
 fn each_wal_goes_with_its_own_database() {

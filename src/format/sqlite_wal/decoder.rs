@@ -58,7 +58,8 @@ impl FrameDecoder {
             facts,
             seeds: facts.header.map_or([Sum::default(); 2], |header| header.sums),
             given: None,
-            due: facts.frames.map_or(HEADER, |frames| frames.start),
+            // Nowhere, until the header has been passed.
+            due: facts.frames.filter(|frames| frames.start == 0).map_or(u64::MAX, |frames| frames.start),
             seq: 1,
             closed: true,
             counter: None,
@@ -67,11 +68,14 @@ impl FrameDecoder {
         }
     }
 
-    fn header(&self, end: u64) -> Stop {
+    fn header(&mut self, end: u64) -> Stop {
         let cause = match self.facts.header {
             None => Cause::Short { need: HEADER.max(end + 1) },
             Some(header) => match header.fault {
-                None => return Stop::Framing(HEADER),
+                None => {
+                    self.due = HEADER;
+                    return Stop::Framing(HEADER);
+                }
                 Some(cause) => cause,
             },
         };
@@ -217,6 +221,7 @@ impl FrameDecoder {
     /// Behind a damaged header: the first frame may follow on neither of its sums.
     fn enter(&mut self, reader: &mut Reader<'_>, frames: &Frames) {
         let (shape, at) = (frames.shape, frames.start);
+        self.due = at;
         if !self.seeds.iter().any(|&seed| shape.follows(reader, at, seed))
             && self.confirmed(reader, frames, at)
         {
