@@ -14,7 +14,7 @@ use common::damage::Damage;
 use common::log::Log;
 use common::random::Watch;
 use common::run::{Contents, contents};
-use common::{Sample, known_samples};
+use common::{Sample, mended_samples};
 use walmedic::analysis::{OpenLog, Report};
 use walmedic::engine::lsm::{self, LsmTree};
 use walmedic::engine::storage::Directory;
@@ -113,7 +113,7 @@ fn damaged(sample: &Sample, watch: &Watch, n: usize) -> (Log, String) {
 fn on_damaged(what: &'static str, rounds: usize, check: impl Fn(&Log, &Path) + std::panic::RefUnwindSafe) {
     let watch = Watch::new(what, 300);
     let mut failed = Vec::new();
-    for (i, sample) in known_samples().iter().enumerate() {
+    for (i, sample) in mended_samples().iter().enumerate() {
         for round in 0..rounds {
             let (log, told) = damaged(sample, &watch, i * 10_000 + round);
             let folder = tempfile::tempdir().expect("a folder");
@@ -211,7 +211,7 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
             }
         }
     });
-    let (twice, all) = (twice.into_inner(), ROUNDS * known_samples().len());
+    let (twice, all) = (twice.into_inner(), ROUNDS * mended_samples().len());
     assert!(twice * 50 < all, "{twice} of {all} took more than one repair");
 }
 
@@ -219,7 +219,7 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
 fn a_sound_log_is_left_alone() {
     let watch = Watch::new("sound logs", 120);
     let mut sound = 0;
-    for (i, sample) in known_samples().iter().enumerate() {
+    for (i, sample) in mended_samples().iter().enumerate() {
         for round in 0..30 {
             let mut log = (sample.write)(&mut watch.random(i * 100 + round), 3 + 7 * round);
             log.files.retain(|f| round % 2 == 0 || !f.name.ends_with(".hint"));

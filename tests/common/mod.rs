@@ -55,3 +55,9 @@ pub fn known_samples() -> Vec<Sample> {
     let known = |s: &Sample| walmedic::format::ALL.iter().any(|f| f.profile().name == s.format);
     samples().into_iter().filter(known).collect()
 }
+
+/// Those of them that a repair writes.
+pub fn mended_samples() -> Vec<Sample> {
+    let mends = |s: &Sample| read::format(s.format).mends();
+    known_samples().into_iter().filter(mends).collect()
+}
