@@ -427,7 +427,8 @@ impl Tally {
         let keys = report.forecast.as_ref().and_then(|f| f.keys).filter(|keys| keys.at_stake > 0);
         lines.extend(keys.map(|keys| {
             let of = if keys.at_stake > keys.intact { String::new() } else { format!(" of {}", keys.intact) };
-            format!("In live keys: {}{of} would be missing or not what they should be.", keys.at_stake)
+            let noun = report.format.profile().entry;
+            format!("In {noun}s: {}{of} would be missing or not what they should be.", keys.at_stake)
         }));
         lines
     }
