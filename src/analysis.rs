@@ -160,7 +160,7 @@ impl OpenLog {
 
     /// Where a file lies; `None`: standard input.
     pub fn path(&self, file: usize) -> Option<&Path> {
-        self.log.files[file].path.as_deref()
+        self.log.files.get(file)?.path.as_deref()
     }
 
     /// Bytes in all files.

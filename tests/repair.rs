@@ -500,6 +500,21 @@ fn an_undo_puts_back_only_what_was_saved() {
 }
 
 #[test]
+fn an_empty_log_is_copied_as_one() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (log, out) = (dir.path().join("log"), dir.path().join("out"));
+    fs::create_dir(&log).expect("made");
+    for format in ["ddia-wal", "ddia-lsm", "bitcask-hash", "bitcask-log"] {
+        fs::remove_dir(&out).ok();
+        let more = format!("--as {format} --apply --output {}", out.display());
+        run_on("repair", &log, &more).exits(0);
+        assert!(out.is_dir() && contents(&out).is_empty());
+        run_on("repair", &log, &format!("--as {format} --apply --in-place")).exits(0);
+        run_on("truncate", &log, &format!("--as {format} --at-damage --apply --in-place")).exits(0);
+    }
+}
+
+#[test]
 fn nobody_is_left_standing_in_a_backup() {
     let case = Case::named(SEVERAL);
     let (dir, log) = case.copied();

@@ -142,17 +142,7 @@ pub fn why(why: Why) -> String {
         Why::Damaged(code) => code.text().into(),
         Why::Remade => "remade".into(),
         Why::Cut => "cut".into(),
-        Why::Standing(standing) => match standing {
-            Standing::Committed => "committed",
-            Standing::Uncommitted => "uncommitted",
-            Standing::Incomplete => "incomplete-batch",
-            Standing::Undecided => "undecided",
-            Standing::Repeated => "repeated",
-            Standing::Foreign => "foreign",
-            Standing::Stale => "stale",
-            Standing::Damaged => "damaged",
-        }
-        .into(),
+        Why::Standing(standing) => standing.word().into(),
     }
 }
 
