@@ -10,8 +10,8 @@ use clap::{Args, ValueEnum};
 use crate::analysis::OpenLog;
 use crate::args::{Format, Global, Input};
 use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, analyse_all, complain, open_one};
-use crate::io::fresh::{self, Exists};
-use crate::refused::Refused;
+use crate::io::fresh;
+use crate::repair::target::outside;
 use crate::replay::history::{self, Wanted};
 use crate::replay::into::{self, Engine, Target};
 use crate::replay::until::{self, Cut};
@@ -231,40 +231,18 @@ fn tell_history(opts: &Opts, asked: &Asked, teller: &Teller<'_>, key: &str) -> R
 
 /// A new path, and not among the files of the log.
 fn may_write(target: &Path, log: &OpenLog) -> Result<()> {
-    fresh::must_be_new(target).map_err(refused)?;
-    if lies_in(target, &log.log.place) {
-        let why = format!("{}: lies in the log, and nothing may appear beside its files", target.display());
-        return Err(Refused(why).into());
-    }
-    Ok(())
-}
-
-fn lies_in(target: &Path, log: &Path) -> bool {
-    let real = |path: &Path| std::fs::canonicalize(path).ok();
-    let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (real(parent), real(log)) {
-        (Some(parent), Some(log)) if log.is_dir() => parent.starts_with(log),
-        _ => false,
-    }
+    fresh::must_be_new(target)?;
+    outside(log, target)
 }
 
 fn write(target: &Target, teller: &Teller<'_>, told: &Told<'_>) -> Result<()> {
     let (log, report, state) = (teller.log, teller.report, &told.replayed.state);
-    let written = match target {
+    match target {
         Target::Ndjson(path) => fresh::file(path, &mut |out| teller.state_ndjson(out, told)),
         Target::Csv(path) => fresh::file(path, &mut |out| teller.state_csv(out, state)),
         Target::Engine(engine, path) => {
             fresh::directory(path, &mut |dir| into::build(log, report, state, told.entries, *engine, dir))
         }
-    };
-    written.map_err(refused)
-}
-
-/// What exists already is refused; everything else fails.
-fn refused(error: anyhow::Error) -> anyhow::Error {
-    match error.downcast::<Exists>() {
-        Ok(exists) => Refused(exists.to_string()).into(),
-        Err(other) => other,
     }
 }
 

@@ -9,19 +9,20 @@ use anyhow::{Context, Result};
 
 use crate::io::durable::{parent, rename_new, sync_dir};
 use crate::io::interrupt::{self, Writing};
+use crate::refused::Refused;
 
-/// There is something at the target already.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: exists already; nothing is ever written over", .0.display())]
-pub struct Exists(pub PathBuf);
+/// The refusal of a path at which there is something already.
+pub fn exists(path: &Path) -> anyhow::Error {
+    Refused(format!("{}: exists already; nothing is ever written over", path.display())).into()
+}
 
 /// Refuses a path at which there is anything, a dangling link included.
 ///
 /// # Errors
-/// [`Exists`], and when nothing can be told.
+/// [`Refused`], and when nothing can be told.
 pub fn must_be_new(path: &Path) -> Result<()> {
     match std::fs::symlink_metadata(path) {
-        Ok(_) => Err(Exists(path.to_path_buf()).into()),
+        Ok(_) => Err(exists(path)),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e).with_context(|| format!("{}: cannot be written", path.display())),
     }
@@ -30,7 +31,7 @@ pub fn must_be_new(path: &Path) -> Result<()> {
 /// Writes a new file: it gets its name when all of it is on stable storage.
 ///
 /// # Errors
-/// [`Exists`], what `write` says, an interruption, and when the file cannot be written.
+/// [`Refused`], what `write` says, an interruption, and when the file cannot be written.
 pub fn file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> {
     must_be_new(path)?;
     let _writing = Writing::begin();
@@ -48,7 +49,7 @@ pub fn file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> Result<()>) ->
     interrupt::check()?;
     match file.persist_noclobber(path) {
         Ok(_) => sync_dir(parent(path)).with_context(failed),
-        Err(e) if e.error.kind() == ErrorKind::AlreadyExists => Err(Exists(path.to_path_buf()).into()),
+        Err(e) if e.error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
         Err(e) => Err(e.error).with_context(failed),
     }
 }
@@ -56,7 +57,7 @@ pub fn file(path: &Path, write: &mut dyn FnMut(&mut dyn Write) -> Result<()>) ->
 /// Fills a new directory: it gets its name when `fill`, which has to sync what it writes, is through.
 ///
 /// # Errors
-/// [`Exists`], what `fill` says, an interruption, and when the directory cannot be made.
+/// [`Refused`], what `fill` says, an interruption, and when the directory cannot be made.
 pub fn directory(path: &Path, fill: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()> {
     must_be_new(path)?;
     let _writing = Writing::begin();
@@ -73,7 +74,7 @@ pub fn directory(path: &Path, fill: &mut dyn FnMut(&Path) -> Result<()>) -> Resu
             let _: PathBuf = dir.keep();
             sync_dir(parent(path)).with_context(failed)
         }
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(Exists(path.to_path_buf()).into()),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
         Err(e) => Err(e).with_context(failed),
     }
 }
@@ -124,15 +125,15 @@ mod tests {
         let as_file = file(&path, &mut |_| panic!("asked to write"));
         let as_folder = directory(&path, &mut |_| panic!("asked to fill"));
         for refused in [as_file, as_folder] {
-            assert!(refused.unwrap_err().is::<Exists>());
+            assert!(refused.unwrap_err().is::<Refused>());
         }
         // Also when it comes into being meanwhile, be it an empty directory.
         let late = dir.path().join("late");
         let refused = directory(&late, &mut |_| Ok(std::fs::create_dir(&late)?));
-        assert!(refused.unwrap_err().is::<Exists>());
+        assert!(refused.unwrap_err().is::<Refused>());
         let later = dir.path().join("later");
         let refused = file(&later, &mut |_| Ok(std::fs::write(&later, "first")?));
-        assert!(refused.unwrap_err().is::<Exists>());
+        assert!(refused.unwrap_err().is::<Refused>());
         assert_eq!(std::fs::read(&later).unwrap(), b"first");
         assert_eq!(names(dir.path()).len(), 3);
     }

@@ -27,6 +27,8 @@ pub enum Edit<'a> {
     Patch(u64, &'a [u8]),
     /// These are added.
     Insert(&'a [u8]),
+    /// These close the file: an index, a footer.
+    Seal(&'a [u8]),
 }
 
 /// Why bytes are left out.
@@ -371,7 +373,7 @@ impl<'a, 's> Editor<'a, 's> {
             self.flush()?;
             let mut bytes = Vec::new();
             seal.finish(self.written, &mut bytes);
-            self.sink.edit(Edit::Insert(&bytes))?;
+            self.sink.edit(Edit::Seal(&bytes))?;
         }
         self.flush()
     }

@@ -452,6 +452,7 @@ impl Sink for Planner<'_, '_> {
             Listed { what, span, bytes, added, why }
         };
         let at = file.edits.last().map_or(0, |e| e.span.end);
+        let gap = matches!(edit, Edit::Insert(_));
         let told = match edit {
             Edit::Keep(span) => {
                 file.new_bytes += span.end - span.start;
@@ -478,11 +479,10 @@ impl Sink for Planner<'_, '_> {
                 self.plan.patched += 1;
                 listed("patch", at..at + len, bytes, None)
             }
-            Edit::Insert(bytes) => {
-                let remade = file.edits.iter().any(|e| e.why.as_deref() == Some("remade"));
+            Edit::Insert(bytes) | Edit::Seal(bytes) => {
                 file.new_bytes += bytes.len() as u64;
                 (file.prefix, file.changed) = (None, true);
-                self.plan.inserted += u64::from(!remade);
+                self.plan.inserted += u64::from(gap);
                 listed("insert", at..at, bytes, None)
             }
         };

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::analysis::{OpenLog, Report};
-use crate::io::durable;
 use crate::io::interrupt::{self, Writing};
 use crate::io::listing::{self, Wanted};
+use crate::io::{durable, fresh};
 use crate::judgement::{CLEAN, Judgement};
 use crate::refused::Refused;
 use crate::repair::edits::Rule;
@@ -20,12 +20,8 @@ use crate::repair::{held, write};
 /// # Errors
 /// [`Refused`] when the target exists; what the system says.
 pub fn copy(log: &OpenLog, report: &Report, rule: &Rule, path: &Path, output: &Path) -> Result<(Plan, bool)> {
-    if output.symlink_metadata().is_ok() {
-        return Err(
-            Refused(format!("{}: exists already; nothing is ever written over", output.display())).into()
-        );
-    }
     outside(log, output)?;
+    fresh::must_be_new(output)?;
     held::unheld(log)?;
     let _writing = Writing::begin();
     let parent = durable::parent(output);
@@ -50,11 +46,7 @@ pub fn copy(log: &OpenLog, report: &Report, rule: &Rule, path: &Path, output: &P
     interrupt::check()?;
     match durable::rename_new(&made, output) {
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-            return Err(Refused(format!(
-                "{}: exists already; nothing is ever written over",
-                output.display()
-            ))
-            .into());
+            return Err(fresh::exists(output));
         }
         done => done.with_context(failed)?,
     }
