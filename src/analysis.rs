@@ -147,6 +147,12 @@ impl OpenLog {
         self.log.format
     }
 
+    /// Whether records carry sums over those before them: what is cut off in front takes the rest with it.
+    pub fn linked(&self) -> bool {
+        let files = self.files();
+        (0..files.len()).any(|file| self.format().link(&files, file).is_some())
+    }
+
     /// Its files, as formats see them.
     pub fn files(&self) -> Vec<LogFile<'_>> {
         let pairs = self.log.files.iter().zip(&self.sources);

@@ -45,7 +45,8 @@ pub struct Opts {
     /// Only up to this sequence number, whole transactions only
     #[arg(long, value_name = "SEQ")]
     until: Option<u64>,
-    /// Write the state here: a new file that ends in .ndjson or .csv, or with --engine a new directory
+    /// Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages
+    /// the database file
     #[arg(long, value_name = "TARGET")]
     into: Option<PathBuf>,
     /// Memory for a state; what is more goes to a temporary file
@@ -242,6 +243,16 @@ fn write(target: &Target, teller: &Teller<'_>, told: &Told<'_>) -> Result<()> {
         Target::Csv(path) => fresh::file(path, &mut |out| teller.state_csv(out, state)),
         Target::Engine(engine, path) => {
             fresh::directory(path, &mut |dir| into::build(log, report, state, told.entries, *engine, dir))
+        }
+        Target::Database(path) => {
+            let Some(image) = &told.replayed.image else {
+                bail!(
+                    "--into {}: only a log of pages makes a database file; a state goes into a file that ends in .ndjson or \
+                     .csv, or with --engine wal, btree or lsm into a directory",
+                    path.display()
+                );
+            };
+            fresh::file(path, &mut |out| image::pieces(log, image, &mut |piece| Ok(out.write_all(piece)?)))
         }
     }
 }

@@ -311,6 +311,15 @@ pub trait Seal {
     fn finish(self: Box<Self>, end: u64, out: &mut Vec<u8>);
 }
 
+/// Ties records together again, where each carries a sum over all those before it.
+pub trait Link {
+    /// Length of the old file's header, and what the new one begins with, unless that is the same.
+    fn header(&self) -> (u64, Option<Vec<u8>>);
+
+    /// The fields of the next record that depend on the ones before it.
+    fn record(&mut self, record: &[u8]) -> [Option<Fix>; 2];
+}
+
 /// The commits of the teaching engines, oldest first: what `--engine` takes for their formats.
 pub const DDIA_COMMITS: &[&str] =
     &["b9cf107", "31199dd", "1de802d", "104c886", "00044be", "134ac85", "3d072fa", "6770e82", "397ea2f"];
@@ -379,6 +388,11 @@ pub trait Format: Sync {
 
     /// What closes a file of this role when its records are written anew.
     fn seal(&self, _role: Role) -> Option<Box<dyn Seal>> {
+        None
+    }
+
+    /// What ties the records of a file together, when they are written anew.
+    fn link(&self, _files: &[LogFile<'_>], _file: usize) -> Option<Box<dyn Link>> {
         None
     }
 

@@ -7,8 +7,9 @@ use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
 use crate::fate::Standing;
-use crate::format::Seal;
+use crate::format::{Link, Seal};
 use crate::log::conclude::Place;
+use crate::log::fault::{Behind, Cause};
 use crate::log::finding::{Class, Code};
 use crate::log::layout::Layout;
 use crate::log::numbering::Numbering;
@@ -16,7 +17,7 @@ use crate::log::record::{Fix, Mark};
 use crate::log::region::Kind;
 use crate::replay::walk::{Item, walk_file, written_order};
 
-/// One step of writing a file anew, in order of the old one's bytes.
+/// One step of writing a file anew, in order of the old one's bytes; only a header may come late, with the first record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit<'a> {
     /// These bytes are copied.
@@ -25,6 +26,8 @@ pub enum Edit<'a> {
     Drop(Range<u64>, Why),
     /// These take the place of as many from this offset on.
     Patch(u64, &'a [u8]),
+    /// The same, where the bytes were right until records in front of them were left out.
+    Relink(u64, &'a [u8]),
     /// These are added.
     Insert(&'a [u8]),
     /// These close the file: an index, a footer.
@@ -186,6 +189,9 @@ struct Editor<'a, 's> {
     /// Bytes of the new file.
     written: u64,
     seal: Option<Box<dyn Seal>>,
+    link: Option<Box<dyn Link>>,
+    /// Of the link, while no record has followed.
+    header: Option<(u64, Option<Vec<u8>>)>,
 }
 
 impl<'a, 's> Editor<'a, 's> {
@@ -198,6 +204,11 @@ impl<'a, 's> Editor<'a, 's> {
         span: Range<u64>,
     ) -> Self {
         let role = report.files[file].role;
+        let link = log.format().link(&log.files(), file);
+        let header = link.as_ref().map(|link| link.header());
+        let begins = header.as_ref().map_or(0, |header| header.0);
+        // A header alone is no whole file.
+        let span = if span.end <= begins { 0..0 } else { span };
         Editor {
             log,
             report,
@@ -206,10 +217,12 @@ impl<'a, 's> Editor<'a, 's> {
             sink,
             numbers,
             span,
-            at: 0,
+            at: begins,
             keep: 0..0,
             written: 0,
             seal: log.format().seal(role),
+            link,
+            header,
         }
     }
 
@@ -233,6 +246,19 @@ impl<'a, 's> Editor<'a, 's> {
         self.flush()
     }
 
+    /// The header of records that are tied together, once there is one: without them it says nothing.
+    fn begin(&mut self) -> Result<()> {
+        match self.header.take() {
+            None => Ok(()),
+            Some((len, None)) => self.keep(0..len),
+            Some((0, Some(bytes))) => self.insert(&bytes),
+            Some((_, Some(bytes))) => {
+                self.written += bytes.len() as u64;
+                self.sink.edit(Edit::Patch(0, &bytes))
+            }
+        }
+    }
+
     fn item(&mut self, item: &Item<'_>, counts: bool) -> Result<()> {
         let (at, end) = (item.record.at, item.record.end());
         self.between(at)?;
@@ -250,13 +276,15 @@ impl<'a, 's> Editor<'a, 's> {
             };
             return self.drop(at..end, why);
         }
+        self.begin()?;
         let number = self.number(item)?;
         if let Some(seal) = &mut self.seal {
             seal.record(self.written, &item.entry());
         }
+        let [first, second] = self.link.as_mut().map_or([None; 2], |link| link.record(item.bytes));
         match (number, item.fix) {
-            (None, None) => self.keep(at..end),
-            (number, fix) => self.patched(item, [number, fix]),
+            (None, None) if first.or(second).is_none() => self.keep(at..end),
+            (number, fix) => self.patched(item, [first, second, number, fix]),
         }
     }
 
@@ -317,7 +345,7 @@ impl<'a, 's> Editor<'a, 's> {
     }
 
     /// The record with fields put right; of two for the same field the first counts.
-    fn patched(&mut self, item: &Item<'_>, fixes: [Option<Fix>; 2]) -> Result<()> {
+    fn patched(&mut self, item: &Item<'_>, fixes: [Option<Fix>; 4]) -> Result<()> {
         let (at, layout) = (item.record.at, self.layout);
         let known = |f: &Fix| f.inferred != u64::MAX;
         let length = item.fix.filter(known).map(|f| (f.field, f.inferred));
@@ -332,7 +360,9 @@ impl<'a, 's> Editor<'a, 's> {
             self.keep(from..at + span.start as u64)?;
             self.flush()?;
             self.written += bytes.len() as u64;
-            self.sink.edit(Edit::Patch(at + span.start as u64, &bytes))?;
+            let wrong = item.fix.is_some_and(|f| f.field == field.name) || self.link.is_none();
+            let place = at + span.start as u64;
+            self.sink.edit(if wrong { Edit::Patch(place, &bytes) } else { Edit::Relink(place, &bytes) })?;
             from = at + span.end as u64;
         }
         self.keep(from..item.record.end())
@@ -353,6 +383,16 @@ impl<'a, 's> Editor<'a, 's> {
                     self.keep(span)?
                 }
                 (Kind::Framing, _) => self.drop(span, Why::Cut)?,
+                // An older generation stays, where nothing in front of it was moved.
+                (Kind::Stale, Some(Cause::Behind(Behind::Generation))) if self.unmoved(span.start) => {
+                    self.begin()?;
+                    self.keep(span)?;
+                }
+                (Kind::Stale, Some(Cause::Behind(behind))) => {
+                    let uncommitted = behind == Behind::Uncommitted;
+                    let standing = if uncommitted { Standing::Uncommitted } else { Standing::Stale };
+                    self.drop(span, Why::Standing(standing))?;
+                }
                 (kind, cause) => {
                     let code = cause.map_or(Code::TooMuchDamage, |cause| Code::of_region(kind, cause));
                     self.drop(span, Why::Damaged(code))?;
@@ -363,9 +403,17 @@ impl<'a, 's> Editor<'a, 's> {
         Ok(())
     }
 
+    /// Whether nothing in front of this offset has changed its place.
+    fn unmoved(&self, at: u64) -> bool {
+        self.written + self.header.as_ref().map_or(0, |header| header.0) == at
+    }
+
     /// The rest of the file, and what stands at its end.
     fn finish(&mut self, highest: Option<u64>) -> Result<()> {
         self.between(self.report.files[self.file].bytes)?;
+        if let Some((len, _)) = self.header.take() {
+            self.drop(0..len, Why::Cut)?;
+        }
         if let Some(highest) = highest.filter(|&highest| self.numbers.highest < highest) {
             self.state_gap(self.numbers.highest + 1, highest)?;
         }

@@ -76,10 +76,11 @@ fn halts(log: &OpenLog, report: &Report) -> Result<Vec<Place>> {
 /// Offsets of the records that the engine applies, by file: a batch that an earlier one swallowed is not among them. `None`
 /// where it may read a record's effect from elsewhere, as from a hint.
 fn applied(log: &OpenLog, report: &Report) -> Option<Vec<Vec<u64>>> {
-    if !log.format().profile().numbered {
+    let files = log.files();
+    // Of pages only the newest images are told, and those before them are no less applied.
+    if log.linked() || !log.format().profile().numbered {
         return None;
     }
-    let files = log.files();
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
     let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine: None, until: None };
     let mut applied = vec![Vec::new(); files.len()];

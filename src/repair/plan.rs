@@ -453,6 +453,7 @@ impl Sink for Planner<'_, '_> {
         };
         let at = file.edits.last().map_or(0, |e| e.span.end);
         let gap = matches!(edit, Edit::Insert(_));
+        let relinked = matches!(edit, Edit::Relink(..));
         let told = match edit {
             Edit::Keep(span) => {
                 file.new_bytes += span.end - span.start;
@@ -472,11 +473,11 @@ impl Sink for Planner<'_, '_> {
                 self.plan.lost |= reason == Why::Standing(Standing::Incomplete);
                 listed("drop", span, &[], room.then(|| why(reason)))
             }
-            Edit::Patch(at, bytes) => {
+            Edit::Patch(at, bytes) | Edit::Relink(at, bytes) => {
                 let len = bytes.len() as u64;
                 file.new_bytes += len;
                 (file.prefix, file.changed) = (None, true);
-                self.plan.patched += 1;
+                self.plan.patched += u64::from(!relinked);
                 listed("patch", at..at + len, bytes, None)
             }
             Edit::Insert(bytes) | Edit::Seal(bytes) => {
@@ -487,7 +488,8 @@ impl Sink for Planner<'_, '_> {
             }
         };
         if file.edits.len() < LISTED {
-            file.edits.push(told)
+            let nth = file.edits.partition_point(|e| e.span.start <= told.span.start);
+            file.edits.insert(nth, told)
         } else {
             file.unlisted += 1
         }

@@ -212,13 +212,15 @@ impl Sink for Writer<'_> {
         match edit {
             Edit::Keep(span) => self.copy(span),
             Edit::Drop(..) => Ok(()),
-            Edit::Patch(_, bytes) | Edit::Insert(bytes) | Edit::Seal(bytes) => match &mut self.open {
-                Some(open) => {
-                    let name = &self.log.log.files[self.file].name;
-                    open.write_all(bytes).with_context(|| format!("{name}: cannot write its copy"))
+            Edit::Patch(_, bytes) | Edit::Relink(_, bytes) | Edit::Insert(bytes) | Edit::Seal(bytes) => {
+                match &mut self.open {
+                    Some(open) => {
+                        let name = &self.log.log.files[self.file].name;
+                        open.write_all(bytes).with_context(|| format!("{name}: cannot write its copy"))
+                    }
+                    None => Ok(()),
                 }
-                None => Ok(()),
-            },
+            }
         }
     }
 }

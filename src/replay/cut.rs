@@ -93,9 +93,13 @@ pub fn behind_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Re
 /// unless `partial`. `None`: at the very start.
 ///
 /// # Errors
-/// Where records carry no numbers, or none has so high a number.
+/// Where records carry no numbers, or none has so high a number; [`Refused`] where the rest is nothing without its start.
 pub fn from_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Result<Option<Place>> {
     numbered(log)?;
+    if log.linked() {
+        let why = "its database lacks what the first records say; write them into one with replay --until N --into FILE";
+        return Err(Refused(format!("{}: {why}", log.log.path)).into());
+    }
     let (mut transactions, mut cut, mut first) = (Transactions::of(report), None, true);
     walk(log, report, None, &mut |item: &Item<'_>| {
         if cut.is_none() && real(item) && item.seq().is_some_and(|n| n >= seq) {

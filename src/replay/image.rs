@@ -1,4 +1,4 @@
-//! The database file that opening an engine leaves: its hash, without making the file.
+//! The database file that a recovery leaves: its bytes, and its hash without making the file.
 
 use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
@@ -11,7 +11,7 @@ use crate::log::bytes::ReadAt;
 
 /// Longer files are not hashed: one wrong page number makes a sparse file of a tebibyte.
 const MAX_BYTES: u64 = 16 << 30;
-/// Bytes hashed at a time.
+/// Bytes handed on at a time.
 const PIECE: usize = 256 << 10;
 
 /// SHA-256 of a file as it would be, in hexadecimal; `None` where it is too long to be worth it.
@@ -22,34 +22,44 @@ pub fn sha256(log: &OpenLog, image: &Image) -> Result<Option<String>> {
     if image.len > MAX_BYTES {
         return Ok(None);
     }
-    let mut hasher = Hasher { log, hash: Sha256::new(), piece: vec![0; PIECE], at: 0 };
-    for patch in &image.patches {
-        hasher.base(image, patch.at)?;
-        let end = patch.at.saturating_add(patch.len).min(image.len);
-        match &patch.fill {
-            Fill::Part(part) => hasher.file(part.file, part.span.start, part.span.end, end)?,
-            Fill::Bytes(bytes) => {
-                let here =
-                    bytes.len().min(usize::try_from(end.saturating_sub(hasher.at)).unwrap_or(usize::MAX));
-                hasher.hash.update(&bytes[..here]);
-                hasher.at += here as u64;
-            }
-        }
-        hasher.zeros(end)?;
-    }
-    hasher.base(image, image.len)?;
-    Ok(Some(hex::text(&hasher.hash.finalize())))
+    let mut hash = Sha256::new();
+    pieces(log, image, &mut |piece| {
+        hash.update(piece);
+        Ok(())
+    })?;
+    Ok(Some(hex::text(&hash.finalize())))
 }
 
-struct Hasher<'a> {
+/// Hands on the bytes of a file as it would be, from its start to its end.
+///
+/// # Errors
+/// When a file of the log cannot be read, or became shorter; an interruption; what `each` says.
+pub fn pieces(log: &OpenLog, image: &Image, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut maker = Maker { log, each, piece: vec![0; PIECE], at: 0 };
+    for patch in &image.patches {
+        maker.base(image, patch.at)?;
+        let end = patch.at.saturating_add(patch.len).min(image.len);
+        match &patch.fill {
+            Fill::Part(part) => maker.file(part.file, part.span.start, part.span.end, end)?,
+            Fill::Bytes(bytes) => {
+                let room = usize::try_from(end.saturating_sub(maker.at)).unwrap_or(usize::MAX);
+                maker.give(&bytes[..bytes.len().min(room)])?;
+            }
+        }
+        maker.zeros(end)?;
+    }
+    maker.base(image, image.len)
+}
+
+struct Maker<'a> {
     log: &'a OpenLog,
-    hash: Sha256,
+    each: &'a mut dyn FnMut(&[u8]) -> Result<()>,
     piece: Vec<u8>,
-    /// Bytes hashed.
+    /// Bytes handed on.
     at: u64,
 }
 
-impl Hasher<'_> {
+impl Maker<'_> {
     /// Goes on with the old file up to offset `to`.
     fn base(&mut self, image: &Image, to: u64) -> Result<()> {
         if let Some(file) = image.base {
@@ -69,7 +79,7 @@ impl Hasher<'_> {
             if n == 0 {
                 bail!("{}: it became shorter", self.log.log.files[file].name);
             }
-            self.hash.update(&self.piece[..n]);
+            (self.each)(&self.piece[..n])?;
             (from, self.at) = (from + n as u64, self.at + n as u64);
         }
         Ok(())
@@ -82,10 +92,15 @@ impl Hasher<'_> {
         while self.at < to {
             interrupt::check()?;
             let n = (to - self.at).min(PIECE as u64);
-            self.hash.update(&self.piece[..n as usize]);
+            (self.each)(&self.piece[..n as usize])?;
             self.at += n;
         }
         Ok(())
+    }
+
+    fn give(&mut self, bytes: &[u8]) -> Result<()> {
+        self.at += bytes.len() as u64;
+        (self.each)(bytes)
     }
 }
 

@@ -41,13 +41,15 @@ pub enum Target {
     Csv(PathBuf),
     /// The directory of an engine.
     Engine(Engine, PathBuf),
+    /// The database file that a log of pages leaves.
+    Database(PathBuf),
 }
 
 impl Target {
     /// Tells the kind of target by the engine asked for, or else by the ending.
     ///
     /// # Errors
-    /// When the two contradict each other, or neither tells.
+    /// When the two contradict each other.
     pub fn new(path: &Path, engine: Option<Engine>) -> Result<Target> {
         let ending = path.extension().and_then(|e| e.to_str());
         let path = path.to_path_buf();
@@ -58,17 +60,16 @@ impl Target {
             (Some("ndjson"), None) => Target::Ndjson(path),
             (Some("csv"), None) => Target::Csv(path),
             (_, Some(engine)) => Target::Engine(engine, path),
-            (_, None) => bail!(
-                "--into {}: a file must end in .ndjson or .csv, a directory needs --engine wal, btree or lsm",
-                path.display()
-            ),
+            (_, None) => Target::Database(path),
         })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         match self {
-            Target::Ndjson(path) | Target::Csv(path) | Target::Engine(_, path) => path,
+            Target::Ndjson(path) | Target::Csv(path) | Target::Engine(_, path) | Target::Database(path) => {
+                path
+            }
         }
     }
 }

@@ -157,6 +157,20 @@ impl Header {
         Header { shape, version, salts: big(&bytes[16..24]), sums, fault }
     }
 
+    /// A sound header of such frames, and its sum.
+    pub fn bytes(shape: Shape, sequence: [u8; 4], salts: u64) -> ([u8; HEADER as usize], Sum) {
+        let mut bytes = [0; HEADER as usize];
+        bytes[..4].copy_from_slice(&(super::MAGIC | u32::from(shape.big)).to_be_bytes());
+        bytes[4..8].copy_from_slice(&VERSION.to_be_bytes());
+        // No page is longer than 64 KiB.
+        bytes[8..12].copy_from_slice(&(shape.page_bytes as u32).to_be_bytes());
+        bytes[12..16].copy_from_slice(&sequence);
+        bytes[16..24].copy_from_slice(&salts.to_be_bytes());
+        let sum = Sum::default().over(&bytes[..24], shape.big);
+        bytes[24..].copy_from_slice(&sum.number().to_be_bytes());
+        (bytes, sum)
+    }
+
     /// Whether the engine reads on behind it: no fault, and the version it knows.
     pub fn known(&self) -> bool {
         self.fault.is_none() && self.version == VERSION

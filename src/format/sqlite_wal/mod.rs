@@ -16,7 +16,8 @@
 use self::facts::Facts;
 use self::frame::{HEAD, Head};
 use crate::format::{
-    Claim, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision, Role, Take,
+    Claim, Entry, Format, Job, Link, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision, Role,
+    Take,
 };
 use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
@@ -33,6 +34,7 @@ mod engine;
 mod facts;
 mod frame;
 mod inspect;
+mod link;
 mod pages;
 
 #[cfg(test)]
@@ -90,10 +92,6 @@ impl Format for SqliteWal {
         Some((database.to_owned(), Claim { role: Role::Pages, order: 1, exact: false, read: true }))
     }
 
-    fn mends(&self) -> bool {
-        false
-    }
-
     fn recognise(&self, head: &[u8]) -> u64 {
         let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
         let files = [LogFile { name: "", claim, src: &head, memo: None }];
@@ -143,6 +141,11 @@ impl Format for SqliteWal {
 
     fn recover(&self, job: &Job<'_>, salvage: bool, take: Take<'_>) -> Option<Recovered> {
         Some(pages::recover(job, salvage, take))
+    }
+
+    fn link(&self, files: &[LogFile<'_>], file: usize) -> Option<Box<dyn Link>> {
+        let log = files.get(file).is_some_and(|f| f.claim.role == Role::Log);
+        log.then(|| link::Chain::of(files, file)).flatten().map(|chain| Box::new(chain) as Box<dyn Link>)
     }
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {
