@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::format::{Claim, Format, Job, LogFile, Memo, Opened, Outcome, Remark, Role};
+use crate::format::{Claim, Format, Job, LogFile, Memo, Opened, Outcome, Remark, Role, Word};
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
@@ -147,6 +147,31 @@ impl OpenLog {
         self.log.format
     }
 
+    /// From now on reads damaged words as their checksums tell them, where these leave no choice; gives back how many.
+    pub fn put_words_right(&mut self, report: &Report) -> usize {
+        let files = self.files();
+        let located = |(i, f): (usize, &FileReport)| {
+            let words = self.format().words(&files, i, &f.survey);
+            words.into_iter().filter(|w| w.len() == 1).flatten().collect::<Vec<Word>>()
+        };
+        let words: Vec<Vec<Word>> = report.files.iter().enumerate().map(located).collect();
+        let all = words.iter().map(Vec::len).sum();
+        for (source, words) in self.sources.iter_mut().zip(words) {
+            source.put_right(words);
+        }
+        // What was found out about the log may have been read from a word that is another one now.
+        self.memo = Memo::default();
+        all
+    }
+
+    /// The words that are put right, each with the index of its file.
+    pub fn words(&self) -> impl Iterator<Item = (usize, &Word)> {
+        self.sources
+            .iter()
+            .enumerate()
+            .flat_map(|(file, source)| source.words().iter().map(move |w| (file, w)))
+    }
+
     /// Whether records carry sums over those before them: what is cut off in front takes the rest with it.
     pub fn linked(&self) -> bool {
         let files = self.files();
@@ -192,6 +217,7 @@ impl OpenLog {
         let (mut surveys, mut reads) = self.survey(&files, threads);
         // What only the format can see comes first: a record it takes back is missing from the numbers.
         let mut remarks = self.format().inspect(&files, &mut surveys, self.revision);
+        remarks.extend(self.words().map(|(file, word)| inferred(file, word)));
         // Of a stream nobody knows what lies beside it.
         remarks.retain(|r| self.log.path != "-" || r.code != Code::MissingFile);
         let mut members: Vec<Member<'_>> = files
@@ -369,6 +395,15 @@ pub struct Forecast {
     pub intact: u64,
     /// The same in live keys, where somebody has asked for it: both states have to be built.
     pub keys: Option<Keys>,
+}
+
+/// Tells that a word is not read as it stands.
+fn inferred(file: usize, word: &Word) -> Remark {
+    let hex = |bytes: [u8; 4]| u32::from_be_bytes(bytes);
+    let (found, right) = (hex(word.found), hex(word.inferred));
+    let message =
+        format!("read as {right:08x} instead of {found:08x}: inferred from the checksum, not proved");
+    Remark { code: Code::LocatedWord, file, at: word.at, len: 4, message }
 }
 
 /// Live keys, and those that would not be what they are.

@@ -92,6 +92,14 @@ impl Input {
     }
 }
 
+/// How to read what is damaged.
+#[derive(Debug, Args)]
+pub struct Mending {
+    /// Put a single damaged word right where the checksum tells which it is and what it was
+    #[arg(long)]
+    pub repair_words: bool,
+}
+
 /// What the commands that judge a log have in common.
 #[derive(Debug, Args)]
 pub struct Reporting {

@@ -97,6 +97,22 @@ pub fn examine(log: &OpenLog, input: &Input, global: &Global, ask: bool) -> Repo
     progress::watch(global.progress(), log.bytes(), &|| log.progress(), || log.examine(input.threads()))
 }
 
+/// Reads the log as its checksums say that it was. What the engine would do is told of the log as it is.
+///
+/// # Errors
+/// When no word can be put right.
+pub fn put_words_right(log: &mut OpenLog, report: Report, input: &Input, global: &Global) -> Result<Report> {
+    if log.put_words_right(&report) == 0 {
+        complain("--repair-words: no checksum tells a single damaged word; the log is read as it is");
+        return Ok(report);
+    }
+    let mut anew = examine(log, input, global, report.forecast.is_some());
+    if let (Some(anew), Some(before)) = (&mut anew.forecast, report.forecast) {
+        anew.engine = before.engine;
+    }
+    Ok(anew)
+}
+
 /// Analyses logs one after the other, their files in parallel, with progress.
 pub fn analyse_all(logs: &[OpenLog], input: &Input, global: &Global) -> Vec<Report> {
     let total = logs.iter().map(OpenLog::bytes).sum();

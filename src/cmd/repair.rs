@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::analysis::{OpenLog, Report};
-use crate::args::{Format, Global, Input};
+use crate::args::{Format, Global, Input, Mending};
 use crate::cmd::replay::Undecided;
-use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, REFUSED, complain, examine, open_one};
+use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, REFUSED, complain, examine, open_one, put_words_right};
 use crate::judgement::Judgement;
 use crate::refused::Refused;
 use crate::repair::Strategy;
@@ -58,6 +58,8 @@ impl Target {
 pub struct Opts {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    mending: Mending,
     /// What to keep
     #[arg(long, value_name = "STRATEGY", default_value = "salvage")]
     strategy: Strategy,
@@ -76,16 +78,20 @@ pub struct Opts {
 /// # Errors
 /// When there is not exactly one log, or the result cannot be written.
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
-    let log = open_one(&opts.input)?;
+    let mut log = open_one(&opts.input)?;
     may_change(&log)?;
     let ask = opts.target.shows() || opts.strategy == Strategy::Engine;
-    let report = examine(&log, &opts.input, global, ask);
+    let mut report = examine(&log, &opts.input, global, ask);
+    if opts.mending.repair_words {
+        report = put_words_right(&mut log, report, &opts.input, global)?;
+    }
     let undecided = opts.undecided == Undecided::Keep;
     let rule = opts.strategy.rule(&log, &report, undecided, opts.renumber)?;
     let mut typed = opts.input.typed();
     if opts.strategy != Strategy::Salvage {
         typed.push(format!("--strategy {}", opts.strategy.word()));
     }
+    typed.extend(opts.mending.repair_words.then(|| "--repair-words".to_owned()));
     typed.extend(undecided.then(|| "--undecided keep".to_owned()));
     typed.extend(opts.renumber.then(|| "--renumber".to_owned()));
     let deed = Deed {
@@ -93,6 +99,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         typed: typed.join(" "),
         options: serde_json::json!({
             "strategy": opts.strategy.word(), "undecided": undecided, "renumber": opts.renumber,
+            "repair_words": opts.mending.repair_words,
         }),
     };
     carry_out(&log, &report, &rule, &opts.target, &deed, &opts.input.paths[0], global)

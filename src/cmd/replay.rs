@@ -8,8 +8,8 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::analysis::OpenLog;
-use crate::args::{Format, Global, Input};
-use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, analyse_all, complain, open_one};
+use crate::args::{Format, Global, Input, Mending};
+use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, analyse_all, complain, open_one, put_words_right};
 use crate::io::fresh;
 use crate::repair::target::outside;
 use crate::replay::history::{self, Wanted};
@@ -26,6 +26,8 @@ use crate::ui::replay::{Teller, Told, options};
 pub struct Opts {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    mending: Mending,
     /// Which records make up the state [default: committed]
     #[arg(long, value_name = "POLICY", conflicts_with_all = ["diff", "history"])]
     policy: Option<Policy>,
@@ -121,6 +123,9 @@ impl Opts {
         if self.until.is_some() && asks_engine {
             bail!("--until goes with the policies committed and salvage: no engine stops at a number");
         }
+        if self.mending.repair_words && asks_engine {
+            bail!("--repair-words goes with the policies committed and salvage: no engine does that");
+        }
         let target = match (&self.into, engine.flatten()) {
             (Some(path), engine) => Some(Target::new(path, engine)?),
             (None, Some(_)) => bail!("--engine wal, btree and lsm go with --into: they are built there"),
@@ -139,11 +144,14 @@ impl Opts {
 /// When arguments contradict each other, when there is not exactly one log, or the state cannot be kept or written.
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let asked = opts.asked()?;
-    let log = open_one(&opts.input)?;
+    let mut log = open_one(&opts.input)?;
     if let Some(target) = &asked.target {
         may_write(target.path(), &log)?;
     }
-    let report = analyse_all(std::slice::from_ref(&log), &opts.input, global).remove(0);
+    let mut report = analyse_all(std::slice::from_ref(&log), &opts.input, global).remove(0);
+    if opts.mending.repair_words {
+        report = put_words_right(&mut log, report, &opts.input, global)?;
+    }
     let teller = Teller {
         log: &log,
         report: &report,

@@ -19,6 +19,10 @@ pub const NUMBERS: Step = Step {
 pub const AGAIN: Step = Step { say: "Then check again.", run: Some("walmedic verify PATH") };
 pub const OLDER_COPY: Step =
     Step { say: "Look for the lost records in a backup or in a replica of this log.", run: None };
+pub const WORDS: Step = Step {
+    say: "See what comes back with that word put right, then repair with it.",
+    run: Some("walmedic replay PATH --repair-words"),
+};
 pub const OTHER_FORMAT: Step = Step {
     say: "Make sure that the right format was used. Name it if it was only guessed.",
     run: Some("walmedic verify PATH --as FORMAT"),

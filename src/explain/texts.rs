@@ -2,7 +2,7 @@
 //! show, where it usually comes from, what is done with it, what can go wrong, what to do.
 
 use super::steps::{
-    AGAIN, COPY, FORECAST, LOOK, NAME_REVISION, NOTHING, NUMBERS, OLDER_COPY, OTHER_FORMAT, REPAIR,
+    AGAIN, COPY, FORECAST, LOOK, NAME_REVISION, NOTHING, NUMBERS, OLDER_COPY, OTHER_FORMAT, REPAIR, WORDS,
 };
 use super::{Explanation, Step};
 use crate::log::finding::Code;
@@ -195,6 +195,15 @@ pub(super) static ALL: [Explanation; Code::ALL.len()] = [
         risk: "If the format is wrong, none of the findings means anything. If it is right, expect large \
                losses.",
         next: &[OTHER_FORMAT, COPY, OLDER_COPY],
+    },
+    Explanation {
+        code: Code::LocatedWord,
+        meaning: "The checksum says not only that a record is damaged, but which of its 32-bit words must be wrong and \
+                  what it was, if it is one alone.",
+        causes: &["a flipped bit or byte in memory, on the wire or on the medium."],
+        walmedic: "The record counts as damaged. With --repair-words it is read with that word put right, and said to be.",
+        risk: "Damage of another shape looks like this by chance about once in as many times as the finding says.",
+        next: &[COPY, WORDS, OLDER_COPY],
     },
     Explanation {
         code: Code::MissingRange,

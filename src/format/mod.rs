@@ -302,6 +302,19 @@ pub struct Remark {
     pub message: String,
 }
 
+/// A damaged 32-bit word that a checksum locates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// Its offset in the file.
+    pub at: u64,
+    /// Its bytes.
+    pub found: [u8; 4],
+    /// What they would have to be.
+    pub inferred: [u8; 4],
+    /// Words that the checksum covers: of 2^32 pieces of other damage, about so many look like this word's.
+    pub places: u64,
+}
+
 /// Makes what stands behind the records of a file: an index, a footer.
 pub trait Seal {
     /// The next record stands at this offset of the new file.
@@ -389,6 +402,11 @@ pub trait Format: Sync {
     /// What closes a file of this role when its records are written anew.
     fn seal(&self, _role: Role) -> Option<Box<dyn Seal>> {
         None
+    }
+
+    /// For each damaged record of a file that one wrong word explains: the words that it can be.
+    fn words(&self, _files: &[LogFile<'_>], _file: usize, _survey: &Survey) -> Vec<Vec<Word>> {
+        Vec::new()
     }
 
     /// What ties the records of a file together, when they are written anew.

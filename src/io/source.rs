@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 
+use crate::format::Word;
 use crate::log::bytes::ReadAt;
 
 /// Standard input up to this size is kept in memory, more in an unnamed temporary file.
@@ -43,6 +44,8 @@ pub struct Source {
     sparse: bool,
     stamp: Option<Stamp>,
     passed: AtomicU64,
+    /// What is read in place of the file's own bytes.
+    words: Vec<Word>,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,7 @@ impl Source {
         } else {
             Kind::Path(path.clone())
         };
-        Ok(Source { kind, size, sparse, stamp, passed })
+        Ok(Source { kind, size, sparse, stamp, passed, words: Vec::new() })
     }
 
     /// Reads standard input to its end; every command may have to read it twice.
@@ -99,6 +102,7 @@ impl Source {
             sparse: false,
             stamp: None,
             passed: AtomicU64::new(0),
+            words: Vec::new(),
         };
         if (bytes.len() as u64) < SPOOL_IN_MEMORY {
             source.size = bytes.len() as u64;
@@ -116,14 +120,39 @@ impl Source {
     /// Bytes in memory, for tests and small inputs.
     pub fn memory(bytes: Vec<u8>) -> Source {
         let size = bytes.len() as u64;
-        Source { kind: Kind::Memory(bytes), size, sparse: false, stamp: None, passed: AtomicU64::new(0) }
+        let passed = AtomicU64::new(0);
+        Source { kind: Kind::Memory(bytes), size, sparse: false, stamp: None, passed, words: Vec::new() }
     }
 
-    /// The file itself, where it is held open.
+    /// The file itself, where it is held open and read as it is.
     pub fn file(&self) -> Option<&File> {
         match &self.kind {
-            Kind::File(file) => Some(file),
+            Kind::File(file) if self.words.is_empty() => Some(file),
             _ => None,
+        }
+    }
+
+    /// From now on these words, in order of their offsets, are read as they are inferred to have been.
+    pub fn put_right(&mut self, words: Vec<Word>) {
+        self.words = words;
+    }
+
+    /// The words that are put right when they are read.
+    pub fn words(&self) -> &[Word] {
+        &self.words
+    }
+
+    /// Its bytes as they are.
+    pub fn original(&self) -> Original<'_> {
+        Original(self)
+    }
+
+    fn read_original(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        match &self.kind {
+            Kind::File(file) => pread(file, buf, at),
+            Kind::Path(path) => pread(&File::open(path)?, buf, at),
+            Kind::Mapped(map) => map[..].read_at(at, buf),
+            Kind::Memory(bytes) => bytes[..].read_at(at, buf),
         }
     }
 
@@ -156,12 +185,17 @@ impl ReadAt for Source {
     }
 
     fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
-        match &self.kind {
-            Kind::File(file) => pread(file, buf, at),
-            Kind::Path(path) => pread(&File::open(path)?, buf, at),
-            Kind::Mapped(map) => map[..].read_at(at, buf),
-            Kind::Memory(bytes) => bytes[..].read_at(at, buf),
+        let n = self.read_original(at, buf)?;
+        let end = at.saturating_add(n as u64);
+        let first = self.words.partition_point(|word| word.at + 4 <= at);
+        for word in self.words[first..].iter().take_while(|word| word.at < end) {
+            for (place, byte) in (word.at..).zip(word.inferred) {
+                if let Some(here) = place.checked_sub(at).and_then(|i| buf[..n].get_mut(i as usize)) {
+                    *here = byte;
+                }
+            }
         }
+        Ok(n)
     }
 
     fn data_at(&self, from: u64) -> u64 {
@@ -173,6 +207,7 @@ impl ReadAt for Source {
 
     fn whole(&self) -> Option<&[u8]> {
         match &self.kind {
+            _ if !self.words.is_empty() => None,
             Kind::File(_) | Kind::Path(_) => None,
             Kind::Mapped(map) => Some(map),
             Kind::Memory(bytes) => Some(bytes),
@@ -181,6 +216,19 @@ impl ReadAt for Source {
 
     fn passed(&self, at: u64) {
         self.passed.store(at, Ordering::Relaxed);
+    }
+}
+
+/// A file without what is put right when it is read.
+pub struct Original<'a>(&'a Source);
+
+impl ReadAt for Original<'_> {
+    fn size(&self) -> u64 {
+        self.0.size
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read_original(at, buf)
     }
 }
 

@@ -84,6 +84,7 @@ codes! {
     Malformed "WM-207" Corruption "malformed record";
     UnreadableRange "WM-208" Incomplete "unreadable range";
     TooMuchDamage "WM-209" Corruption "more damage than is listed";
+    LocatedWord "WM-210" Note "damage located in a single word";
     MissingRange "WM-301" Gap "missing sequence range";
     MissingFile "WM-302" Gap "missing file";
     RepeatedRange "WM-303" Gap "repeated or overlapping sequence range";
@@ -126,13 +127,14 @@ impl Code {
     /// Whether an engine can be trusted to read a log with such a note as it is.
     pub fn harmless(self) -> bool {
         use Code::{
-            CommitWithoutBegin, FirstFileMissing, MissingNumber, Preallocated, RevisionUndecided,
-            StaleGeneration, StatedGap, StillWritten, UndecidedTail,
+            CommitWithoutBegin, FirstFileMissing, LocatedWord, MissingNumber, Preallocated,
+            RevisionUndecided, StaleGeneration, StatedGap, StillWritten, UndecidedTail,
         };
         matches!(
             self,
             CommitWithoutBegin
                 | FirstFileMissing
+                | LocatedWord
                 | MissingNumber
                 | Preallocated
                 | RevisionUndecided

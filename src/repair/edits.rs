@@ -454,7 +454,15 @@ impl<'a, 's> Editor<'a, 's> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let keep = std::mem::replace(&mut self.keep, 0..0);
-        if keep.is_empty() { Ok(()) } else { self.sink.edit(Edit::Keep(keep)) }
+        let Range { start, end } = std::mem::replace(&mut self.keep, 0..0);
+        let (words, mut from) = (self.log.source(self.file).words(), start);
+        for word in words.iter().filter(|word| start <= word.at && word.at + 4 <= end) {
+            if from < word.at {
+                self.sink.edit(Edit::Keep(from..word.at))?;
+            }
+            self.sink.edit(Edit::Patch(word.at, &word.inferred))?;
+            from = word.at + 4;
+        }
+        if from < end { self.sink.edit(Edit::Keep(from..end)) } else { Ok(()) }
     }
 }

@@ -287,13 +287,13 @@ fn save_tail(log: &OpenLog, (file, plan): (usize, &FilePlan), originals: &Path) 
     let failed = || format!("{}: cannot write the backup", path.display());
     let from = plan.prefix.unwrap_or(0);
     let mut out = File::create_new(&path).with_context(failed)?;
-    write::copy(log.source(file), &plan.name, from..plan.bytes, &mut out)?;
+    write::copy(&log.source(file).original(), &plan.name, from..plan.bytes, &mut out)?;
     if let Some(old) = log.path(file) {
         durable::like(old, &path).with_context(failed)?;
     }
     out.sync_all().with_context(failed)?;
     let copy = Source::open(&path.as_path().into(), false, true)?;
-    if !write::same(log.source(file), from..plan.bytes, &copy)? {
+    if !write::same(&log.source(file).original(), from..plan.bytes, &copy)? {
         bail!("{}: the backup does not read back as it was written", path.display());
     }
     Ok(())
@@ -337,7 +337,7 @@ fn like(old: &Path, new: &Path) -> Result<()> {
 fn changed(log: &OpenLog, file: usize, plan: &FilePlan, how: How, originals: &Path) -> Result<Changed> {
     // What a cut leaves is not touched: its last bytes are enough to know it again, whatever its size.
     let from = if how == How::Cut { plan.new_bytes.saturating_sub(WITNESS) } else { 0 };
-    let before = State { bytes: plan.bytes, from, sha256: sha256(log.source(file), from)? };
+    let before = State { bytes: plan.bytes, from, sha256: sha256(&log.source(file).original(), from)? };
     let after = match (&plan.to, how) {
         (None, _) => None,
         (Some(_), How::Cut) => {

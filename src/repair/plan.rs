@@ -301,7 +301,8 @@ impl Plan {
     pub fn bind(&mut self, log: &OpenLog) -> Result<()> {
         // A file that is only about to come into being has none.
         for (i, file) in self.files.iter_mut().enumerate().take(log.log.files.len()) {
-            let hash = sha256(log.source(i), 0).with_context(|| format!("{}: cannot read", file.name))?;
+            let hash = sha256(&log.source(i).original(), 0)
+                .with_context(|| format!("{}: cannot read", file.name))?;
             file.sha256 = Some(hash);
         }
         Ok(())

@@ -153,7 +153,7 @@ fn by_kernel(from: &File, span: Range<u64>, to: &File) -> Result<u64> {
 ///
 /// # Errors
 /// What the system says; an interruption.
-pub fn copy(source: &Source, name: &str, span: Range<u64>, out: &mut dyn Write) -> Result<()> {
+pub fn copy(source: &dyn ReadAt, name: &str, span: Range<u64>, out: &mut dyn Write) -> Result<()> {
     let mut piece = vec![0; PIECE.min((span.end - span.start) as usize)];
     let mut at = span.start;
     while at < span.end {
@@ -174,7 +174,7 @@ pub fn copy(source: &Source, name: &str, span: Range<u64>, out: &mut dyn Write) 
 ///
 /// # Errors
 /// When one of them cannot be read.
-pub fn same(source: &Source, span: Range<u64>, whole: &Source) -> Result<bool> {
+pub fn same(source: &dyn ReadAt, span: Range<u64>, whole: &Source) -> Result<bool> {
     if span.end - span.start != whole.size() {
         return Ok(false);
     }

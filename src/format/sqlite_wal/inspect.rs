@@ -2,7 +2,8 @@
 
 use super::facts::{Facts, Frames, database_page_bytes};
 use super::frame::{HEADER, Head};
-use crate::format::{LogFile, Remark, Role};
+use super::word;
+use crate::format::{LogFile, Remark, Role, Word};
 use crate::log::bytes::Reader;
 use crate::log::fault::{Behind, Cause};
 use crate::log::finding::Code;
@@ -16,7 +17,9 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     if let (Some(frames), Some(survey)) = (facts.frames, surveys.get_mut(log)) {
         count_behind(&files[log], &frames, survey);
     }
-    let mut remarks = Vec::new();
+    let mut remarks: Vec<Remark> = surveys.get(log).map_or(Vec::new(), |survey| {
+        word::locate(files, log, survey).iter().map(|words| located(log, words)).collect()
+    });
     let size = files[log].src.size();
     let mut say = |code, at, message: String| {
         remarks.push(Remark { code, file: log, at, len: 0, message });
@@ -53,6 +56,23 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
         None => {}
     }
     remarks
+}
+
+/// Offers to put a word right.
+fn located(file: usize, words: &[Word]) -> Remark {
+    let Word { at, found, inferred, places } = words[0];
+    let hex = |bytes: [u8; 4]| u32::from_be_bytes(bytes);
+    let message = match words.len() {
+        1 => format!(
+            "one word explains the damage: {:08x} at offset {at} should be {:08x}; of other damage, 1 in {} looks like \
+             this; replay and repair put it right with --repair-words",
+            hex(found),
+            hex(inferred),
+            (1u64 << 32) / places.max(1)
+        ),
+        n => format!("one word explains the damage, but {n} would do, the first of them at offset {at}"),
+    };
+    Remark { code: Code::LocatedWord, file, at, len: 4, message }
 }
 
 /// Counts the frames behind the live end; those of a transaction that never committed are an orphan.

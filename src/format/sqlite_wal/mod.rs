@@ -17,7 +17,7 @@ use self::facts::Facts;
 use self::frame::{HEAD, Head};
 use crate::format::{
     Claim, Entry, Format, Job, Link, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision, Role,
-    Take,
+    Take, Word,
 };
 use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
@@ -36,6 +36,7 @@ mod frame;
 mod inspect;
 mod link;
 mod pages;
+mod word;
 
 #[cfg(test)]
 mod tests;
@@ -141,6 +142,10 @@ impl Format for SqliteWal {
 
     fn recover(&self, job: &Job<'_>, salvage: bool, take: Take<'_>) -> Option<Recovered> {
         Some(pages::recover(job, salvage, take))
+    }
+
+    fn words(&self, files: &[LogFile<'_>], file: usize, survey: &Survey) -> Vec<Vec<Word>> {
+        word::locate(files, file, survey)
     }
 
     fn link(&self, files: &[LogFile<'_>], file: usize) -> Option<Box<dyn Link>> {

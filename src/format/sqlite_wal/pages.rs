@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 
 use super::SqliteWal;
-use super::facts::Facts;
+use super::facts::{Facts, Frames};
 use super::frame::{HEAD, Head};
-use crate::format::{Fill, Format, Image, Job, Part, Patch, Recovered, Role, Take, Taken};
+use crate::format::{Fill, Format, Image, Job, LogFile, Part, Patch, Recovered, Role, Take, Taken};
 use crate::log::bytes::Reader;
 use crate::log::conclude::Place;
 use crate::log::decoder::Recovery;
@@ -64,6 +64,31 @@ fn taken(log: usize, page_bytes: u64, at: u64) -> Taken {
     Taken { place: Place { file: log, at }, key: part(0, 4), value, given: None }
 }
 
+/// The file and offset of the newest image of a page before the frame at `at`: in the log, or else in the database.
+pub fn newest_before(
+    files: &[LogFile<'_>],
+    log: usize,
+    frames: &Frames,
+    page: u32,
+    at: u64,
+) -> Option<(usize, u64)> {
+    /// So many frames are gone back.
+    const MOST: u64 = 1 << 16;
+    let stride = frames.shape.stride();
+    let mut reader = Reader::with_chunk(files[log].src, HEAD as usize);
+    for back in 1..=MOST {
+        let Some(before) = at.checked_sub(back * stride).filter(|&before| before >= frames.start) else {
+            break;
+        };
+        if Head::at(&mut reader, before).is_ok_and(|head| head.page == page && head.salts == frames.salts) {
+            return Some((log, before + HEAD));
+        }
+    }
+    let database = files.iter().position(|f| f.claim.role == Role::Pages)?;
+    let image = u64::from(page.checked_sub(1)?).checked_mul(frames.shape.page_bytes)?;
+    (image < files[database].src.size()).then_some((database, image))
+}
+
 /// No page is longer than 64 KiB.
 pub fn size_of(page_bytes: u64) -> u32 {
     u32::try_from(page_bytes).unwrap_or(0)
@@ -77,7 +102,7 @@ pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
     let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return recovered };
     let page_bytes = Facts::of(job.files, log).frames.map_or(0, |frames| frames.shape.page_bytes);
     let mut decoder = SqliteWal.open(job.files, log, None).decoder;
-    let mut sink = Frames {
+    let mut sink = Taker {
         salvage,
         newest: Newest::default(),
         to: job.until.filter(|until| until.file == log).map_or(u64::MAX, |until| until.at),
@@ -88,7 +113,7 @@ pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
         full: false,
     };
     scan(&mut Reader::new(job.files[log].src), &mut *decoder, 0, &mut sink);
-    let Frames { newest, incomplete, committed, .. } = sink;
+    let Taker { newest, incomplete, committed, .. } = sink;
     recovered.page_bytes = size_of(page_bytes);
     let open = newest.open.len() as u64;
     newest.give(log, page_bytes, take);
@@ -108,7 +133,7 @@ pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
 }
 
 /// Takes intact and recovered frames, transaction by transaction.
-struct Frames {
+struct Taker {
     salvage: bool,
     newest: Newest,
     /// Frames from here on are not wanted.
@@ -122,7 +147,7 @@ struct Frames {
     full: bool,
 }
 
-impl Frames {
+impl Taker {
     fn record(&mut self, r: &Record, reader: &mut Reader<'_>) {
         self.full |= r.at >= self.to;
         if self.full {
@@ -147,7 +172,7 @@ impl Frames {
     }
 }
 
-impl Sink for Frames {
+impl Sink for Taker {
     fn records(&mut self, batch: &[Record], reader: &mut Reader<'_>) {
         batch.iter().for_each(|r| self.record(r, reader));
     }

@@ -7,8 +7,11 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::{Doc, NAME, Teller, error};
+use crate::analysis::OpenLog;
+use crate::codec::hex;
 use crate::fate::Standing;
 use crate::findings::plural;
+use crate::format::Word;
 use crate::log::conclude::Place;
 use crate::log::region::Kind;
 use crate::replay::state::Sorted;
@@ -52,8 +55,30 @@ pub(super) struct StateDoc<'a> {
     engine: Option<&'a str>,
     left_out: Option<LeftOutDoc>,
     until: Option<UntilDoc<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    inferred: Vec<Inferred<'a>>,
     spilled: bool,
     written: Option<String>,
+}
+
+/// A word that was put right.
+#[derive(Serialize)]
+pub struct Inferred<'a> {
+    file: &'a str,
+    offset: u64,
+    found: String,
+    inferred: String,
+}
+
+/// The words of a log that were put right.
+pub fn inferred(log: &OpenLog) -> Vec<Inferred<'_>> {
+    let of = |(file, word): (usize, &Word)| Inferred {
+        file: &log.log.files[file].name,
+        offset: word.at,
+        found: hex::text(&word.found),
+        inferred: hex::text(&word.inferred),
+    };
+    log.words().map(of).collect()
 }
 
 /// Records with data that do not count, and bytes that are no records.
@@ -130,6 +155,7 @@ impl<'a> Teller<'a> {
             engine: wish.engine.as_deref().filter(|_| by_engine),
             left_out: (!by_engine).then_some(left_out),
             until,
+            inferred: inferred(self.log),
             spilled: replayed.state.spilled(),
             written: told.written.map(|path| path.display().to_string()),
         }
@@ -209,6 +235,20 @@ impl<'a> Teller<'a> {
         }
     }
 
+    /// The words that are not read as they stand.
+    fn inferred(&self) -> Option<String> {
+        let words = inferred(self.log);
+        let few = if self.verbose { words.len() } else { words.len().min(3) };
+        let told =
+            words.iter().take(few).map(|w| format!("{}:{} {} as {}", w.file, w.offset, w.found, w.inferred));
+        let told: Vec<String> = told.collect();
+        let more = if few < words.len() { ", …" } else { "" };
+        let count = plural(words.len() as u64, "word");
+        (few > 0).then(|| {
+            format!("Reads {count} as inferred from the checksum, not proved: {}{more}.", told.join(", "))
+        })
+    }
+
     fn sentences(&self, told: &Told<'_>) -> Vec<String> {
         let replayed = told.replayed;
         let noun = self.report.format.profile().entry;
@@ -251,6 +291,7 @@ impl<'a> Teller<'a> {
             let early = replayed.error.as_ref().filter(|_| replayed.opens);
             lines.extend(early.map(|error| format!("Reading all of it ends before its end: {error}.")));
         } else {
+            lines.extend(self.inferred());
             lines.extend(self.cut(told));
             lines.extend(self.left_out(told));
             lines.extend(self.engine_beside(told));
@@ -405,15 +446,17 @@ impl<'a> Teller<'a> {
                 "key by key what opening the engine would lose",
             ));
         }
+        let words = if self.log.words().next().is_some() { " --repair-words" } else { "" };
         if told.entries > 0 && told.replayed.opens {
             let same = self.same_again(told);
-            steps.push((
-                format!("walmedic replay {log}{same} --into state.ndjson"),
-                "write the live keys to a new file",
-            ));
+            let (target, why) = match &told.replayed.image {
+                Some(_) => ("recovered.db", "write the database file that this makes"),
+                None => ("state.ndjson", "write the live keys to a new file"),
+            };
+            steps.push((format!("walmedic replay {log}{words}{same} --into {target}"), why));
         }
-        if self.report.format.mends() && (at_stake || self.damage(told.wish).0 > 0) {
-            steps.push((format!("walmedic repair {log}"), "the plan of a copy that the engine opens"));
+        if self.report.format.mends() && (at_stake || self.damage(told.wish).0 > 0 || !words.is_empty()) {
+            steps.push((format!("walmedic repair {log}{words}"), "the plan of a copy that the engine opens"));
         }
         if !steps.is_empty() {
             writeln!(out, "\n  {}", self.paint.strong("Next:"))?;
