@@ -169,7 +169,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l engine -d '
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l undecided -d 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch' -r -f -a "keep\t'They count'
 drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, whole transactions only' -r
-complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, or with --engine a new directory' -r -F
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages the database file' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l memory -d 'Memory for a state; what is more goes to a temporary file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l bytes -d 'How to write keys and values' -r -f -a "escape\t'Text as it is, other bytes as \\xNN, a backslash doubled'
 hex\t'Two digits a byte'
@@ -185,6 +185,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l progress -d
 always\t'Always'
 never\t'Never'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l repair-words -d 'Put a single damaged word right where the checksum tells which it is and what it was'
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s v -l verbose -d 'Say more: every file of a long list, every note'
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
@@ -255,6 +256,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l progress -d
 always\t'Always'
 never\t'Never'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l repair-words -d 'Put a single damaged word right where the checksum tells which it is and what it was'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l renumber -d 'Give records new numbers where the numbers fall back'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l apply -d 'Do it; without this only the plan is shown'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l in-place -d 'Change the log itself, after a verified backup'

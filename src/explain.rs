@@ -45,7 +45,7 @@ const _: () = {
 
 /// The explanation of a code.
 pub fn of(code: Code) -> &'static Explanation {
-    &texts::ALL[code as usize]
+    texts::of(code)
 }
 
 /// What engines do at a finding of this kind, by format; formats that say nothing are left out.

@@ -23,6 +23,7 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::ZeroFilled, Fixture("ddia-wal/zero-tail")),
     (Code::NotUtf8, Fixture("ddia-wal/not-utf8")),
     (Code::Malformed, Fixture("ddia-lsm/table-index-wrong")),
+    (Code::LocatedWord, Fixture("sqlite-wal/page-flipped")),
     (Code::MissingRange, Fixture("ddia-wal/record-removed")),
     (Code::MissingFile, Fixture("ddia-wal/middle-file-missing")),
     (Code::RepeatedRange, Fixture("ddia-wal/file-copied")),

@@ -449,9 +449,9 @@ impl<'a> Teller<'a> {
         let words = if self.log.words().next().is_some() { " --repair-words" } else { "" };
         if told.entries > 0 && told.replayed.opens {
             let same = self.same_again(told);
-            let (target, why) = match &told.replayed.image {
-                Some(_) => ("recovered.db", "write the database file that this makes"),
-                None => ("state.ndjson", "write the live keys to a new file"),
+            let (target, why) = match self.report.format.profile().entry {
+                "page" => ("recovered.db", "write the database file that this makes"),
+                _ => ("state.ndjson", "write the live keys to a new file"),
             };
             steps.push((format!("walmedic replay {log}{words}{same} --into {target}"), why));
         }
