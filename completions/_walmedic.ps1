@@ -188,6 +188,7 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('--map', '--map', [CompletionResultType]::ParameterName, 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile')
             [CompletionResult]::new('--repair-words', '--repair-words', [CompletionResultType]::ParameterName, 'Put a single damaged word right where the checksum tells which it is and what it was')
             [CompletionResult]::new('--renumber', '--renumber', [CompletionResultType]::ParameterName, 'Give records new numbers where the numbers fall back')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Go on although the log does not seem to be its database''s')
             [CompletionResult]::new('--apply', '--apply', [CompletionResultType]::ParameterName, 'Do it; without this only the plan is shown')
             [CompletionResult]::new('--in-place', '--in-place', [CompletionResultType]::ParameterName, 'Change the log itself, after a verified backup')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')

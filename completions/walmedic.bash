@@ -477,7 +477,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__repair)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --strategy --undecided --renumber --apply --output --in-place --backup --plan --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --strategy --undecided --renumber --force --apply --output --in-place --backup --plan --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -258,6 +258,7 @@ never\t'Never'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l repair-words -d 'Put a single damaged word right where the checksum tells which it is and what it was'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l renumber -d 'Give records new numbers where the numbers fall back'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l force -d 'Go on although the log does not seem to be its database\'s'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l apply -d 'Do it; without this only the plan is shown'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l in-place -d 'Change the log itself, after a verified backup'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'

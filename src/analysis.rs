@@ -464,6 +464,11 @@ impl Report {
         }
     }
 
+    /// Why the log does not seem to be the one of the files it is about.
+    pub fn foreign(&self) -> Option<&Remark> {
+        self.remarks.iter().find(|r| r.code == Code::ForeignRecords)
+    }
+
     /// Whether part of the log could not be read, or changed while it was.
     pub fn incomplete(&self) -> bool {
         self.files.iter().any(|f| f.failure.is_some() || f.shrunk || !f.unreadable.is_empty())

@@ -13,6 +13,7 @@ use walmedic::analysis::OpenLog;
 use walmedic::format::{Fill, Image};
 use walmedic::io::listing::{self, Wanted};
 use walmedic::log::bytes::ReadAt;
+use walmedic::log::finding::Code;
 use walmedic::log::region::Kind;
 use walmedic::replay::{Policy, Wish, replay};
 
@@ -334,4 +335,63 @@ fn one_wrong_word_is_put_right_on_request() {
         std::fs::remove_dir_all(folder).expect("removed");
     }
     assert!(missing > 0, "every page is healed by a later frame");
+}
+
+/// A short generation in front of a long one that a checkpoint has copied; `seed` makes the rows.
+fn restarted(page_bytes: u32, seed: u8) -> tempfile::TempDir {
+    let work = tempfile::tempdir().expect("a directory");
+    let db = Connection::open(work.path().join("app.db")).expect("a connection");
+    db.execute_batch(&format!(
+        "PRAGMA page_size={page_bytes}; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0;
+         PRAGMA synchronous=OFF; CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT);"
+    ))
+    .expect("a schema");
+    let add = |id: u8| {
+        let body = char::from(b'a' + (seed + id) % 26).to_string().repeat(300);
+        db.execute("INSERT INTO notes VALUES(?1, ?2)", (id, body)).expect("a row");
+    };
+    (0..60).for_each(add);
+    db.execute_batch("PRAGMA wal_checkpoint(FULL)").expect("a checkpoint");
+    add(60);
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in ["app.db", "app.db-wal"] {
+        std::fs::copy(work.path().join(name), dir.path().join(name)).expect("a copy");
+    }
+    dir
+}
+
+/// What a checkpoint copied is in the database, or the log is not the database's.
+#[test]
+fn a_log_is_told_from_another_databases() {
+    let [own, other] = [1, 2].map(|seed| restarted(1024, seed));
+    let codes = |dir: &Path| {
+        let report = at(dir).analyse(1);
+        let mut codes: Vec<Code> = report.remarks.iter().map(|r| r.code).collect();
+        codes.dedup();
+        codes
+    };
+    assert_eq!((codes(own.path()), codes(other.path())), (Vec::new(), Vec::new()));
+    let database = own.path().join("app.db");
+    let sound = std::fs::read(&database).expect("a database");
+    let mut mismatches = 0;
+    for page in 0..sound.len() / 1024 {
+        let mut bytes = sound.clone();
+        bytes[page * 1024 + 700] ^= 0x10;
+        std::fs::write(&database, bytes).expect("a damaged database");
+        mismatches += usize::from(codes(own.path()) == [Code::PageMismatch]);
+    }
+    assert!(mismatches > 10, "only {mismatches} damaged pages of the database were noticed");
+    std::fs::copy(other.path().join("app.db"), &database).expect("a copy");
+    let foreign = codes(own.path());
+    assert!(foreign == [Code::ForeignRecords] || foreign == [Code::PageMismatch], "{foreign:?}");
+    assert_eq!(codes(other.path()), []);
+    // Pages of another size leave no doubt.
+    let wide = restarted(4096, 3);
+    std::fs::copy(wide.path().join("app.db"), &database).expect("a copy");
+    assert_eq!(codes(own.path()), [Code::ForeignRecords]);
+    assert_eq!(walmedic(&["repair"], &[own.path()]).status.code(), Some(4));
+    let anew = own.path().with_extension("anew");
+    let forced = walmedic(&["repair", "--force", "--apply", "--output"], &[&anew, own.path()]);
+    assert_eq!(forced.status.code(), Some(1), "{}", String::from_utf8_lossy(&forced.stderr));
+    std::fs::remove_dir_all(anew).expect("removed");
 }

@@ -69,6 +69,9 @@ pub struct Opts {
     /// Give records new numbers where the numbers fall back
     #[arg(long)]
     renumber: bool,
+    /// Go on although the log does not seem to be its database's
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -85,6 +88,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     if opts.mending.repair_words {
         report = put_words_right(&mut log, report, &opts.input, global)?;
     }
+    own(&report, opts.force)?;
     let undecided = opts.undecided == Undecided::Keep;
     let rule = opts.strategy.rule(&log, &report, undecided, opts.renumber)?;
     let mut typed = opts.input.typed();
@@ -93,6 +97,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     }
     typed.extend(opts.mending.repair_words.then(|| "--repair-words".to_owned()));
     typed.extend(undecided.then(|| "--undecided keep".to_owned()));
+    typed.extend(opts.force.then(|| "--force".to_owned()));
     typed.extend(opts.renumber.then(|| "--renumber".to_owned()));
     let deed = Deed {
         command: "repair",
@@ -103,6 +108,16 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         }),
     };
     carry_out(&log, &report, &rule, &opts.target, &deed, &opts.input.paths[0], global)
+}
+
+/// Refuses a log that is another database's.
+fn own(report: &Report, force: bool) -> Result<()> {
+    match report.foreign().filter(|_| !force) {
+        Some(foreign) => {
+            Err(Refused(format!("{}: {}; --force goes on", report.path, foreign.message)).into())
+        }
+        None => Ok(()),
+    }
 }
 
 /// Refuses logs of a format that nothing writes anew yet.

@@ -111,6 +111,7 @@ codes! {
     PageOverflow "WM-705" Corruption "page image larger than a page";
     UnfinishedOperation "WM-706" Note "operation that the engine finishes when it opens";
     EngineRefuses "WM-707" Corruption "engine refuses to open the log";
+    PageMismatch "WM-708" Corruption "page differs from its image in the log";
     StaleGeneration "WM-801" Note "older generation behind the end";
     Preallocated "WM-802" Note "space written ahead";
     StillWritten "WM-901" Note "the log is still being written";

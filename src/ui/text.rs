@@ -509,8 +509,8 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
     }
     let revision = report.revision.filter(|_| report.revision_named);
     let revision = revision.map_or(String::new(), |r| format!(" --revision {r}"));
-    if let Some(copy) =
-        beside(&report.place, ".repaired").filter(|_| report.path != "-" && report.format.mends())
+    if let Some(copy) = beside(&report.place, ".repaired")
+        .filter(|_| report.path != "-" && report.format.mends() && report.foreign().is_none())
     {
         steps.push((
             format!("walmedic repair {}{revision} --apply --output {}", quote(&report.place), quote(&copy)),

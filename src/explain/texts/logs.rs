@@ -434,6 +434,19 @@ pub(super) const TEXTS: &[Explanation] = &[
         next: &[Step { say: "Move the file out of the way that the notes name.", run: None }, AGAIN],
     },
     Explanation {
+        code: Code::PageMismatch,
+        meaning: "The log still holds a page image that was copied into the database before the log began again, and \
+                  the database holds something else in its place.",
+        causes: &[
+            "The page was damaged in the database file.",
+            "The database file is an older copy, or one that lost writes in a power failure.",
+            "The log is another database's, with pages that happen to agree.",
+        ],
+        walmedic: "The log is judged for itself; the image in it is intact. Nothing is copied from it unasked.",
+        risk: "Everything that later pages say about the damaged one may be wrong, and no engine looks.",
+        next: &[COPY, FORECAST, OLDER_COPY],
+    },
+    Explanation {
         code: Code::StaleGeneration,
         meaning: "Behind the end of the log lie older records, from before the engine began to write this \
                   file again from its start.",

@@ -116,6 +116,7 @@ pub fn at(code: Code) -> Option<&'static str> {
             "Never reads behind the live end. What lies there is written over bit by bit as the log grows again."
         }
         Code::EngineRefuses => "Says \"unable to open database file\", and changes nothing.",
+        Code::PageMismatch => "Never compares the two: the page in the database counts.",
         Code::MissingFile => {
             "With no database, or an empty one, it deletes the WAL when it opens, and begins an empty database."
         }

@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, Frames, database_page_bytes};
 use super::frame::{HEADER, Head};
-use super::word;
+use super::{belongs, word};
 use crate::format::{LogFile, Remark, Role, Word};
 use crate::log::bytes::Reader;
 use crate::log::fault::{Behind, Cause};
@@ -39,18 +39,20 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     if facts.frames.is_some_and(|frames| frames.start == 0) {
         say(Code::Malformed, 0, "the header is missing: the file begins with a frame".into());
     }
-    match files.iter().find(|f| f.claim.role == Role::Pages && f.src.size() > 0) {
+    match files.iter().position(|f| f.claim.role == Role::Pages && f.src.size() > 0) {
         None if size > 0 => say(
             Code::MissingFile,
             0,
             "no database beside it, or an empty one: SQLite would delete this WAL and begin an empty database".into(),
         ),
         Some(database) => {
-            let sizes = facts.frames.map(|f| f.shape.page_bytes).zip(database_page_bytes(database));
+            let sizes = facts.frames.map(|f| f.shape.page_bytes).zip(database_page_bytes(&files[database]));
             if let Some((own, other)) = sizes.filter(|(own, other)| own != other) {
                 let message =
                     format!("pages of {own} bytes, in the database {other}: not this database's WAL");
                 say(Code::ForeignRecords, 0, message);
+            } else if let (Some(frames), Some(survey)) = (facts.frames, surveys.get(log)) {
+                remarks.extend(belongs::compare(files, log, database, &frames, survey));
             }
         }
         None => {}

@@ -29,6 +29,7 @@ use crate::log::record::{Fix, Record, Trust};
 use crate::log::region::Kind;
 use crate::log::survey::{Grouping, Rules, Survey};
 
+mod belongs;
 mod decoder;
 mod engine;
 mod facts;
