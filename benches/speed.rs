@@ -1,6 +1,6 @@
 //! How fast is it, in ratios to `cat` of the same file in the same interleaved run, and in what memory?
 //!
-//! `cargo bench` makes the logs (about 12 GiB, in the target directory, once), runs the release binary as users do, and
+//! `cargo bench` makes the logs (about 13 GiB, in the target directory, once), runs the release binary as users do, and
 //! prints a table. `cargo bench -- NAME…` runs the cases whose name contains one of the words. `WALMEDIC_BENCH_MIB` sets
 //! the size of a log (1024), `WALMEDIC_BENCH_RUNS` the runs of each command (5), of which the median counts.
 
@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use wait4::Wait4;
+use walmedic::codec::fibonacci;
 
 /// A log to make and a command to time on it.
 struct Case {
@@ -61,6 +62,14 @@ const CASES: &[Case] = &[
         make: btree_wal,
         args: VERIFY,
         floor: 0.0,
+    },
+    Case {
+        name: "sqlite-wal",
+        log: "sqlite",
+        files: &["app.db-wal"],
+        make: sqlite_wal,
+        args: VERIFY,
+        floor: 0.50,
     },
     Case {
         name: "damaged-1pc",
@@ -173,9 +182,35 @@ fn main() {
     if words.is_empty() || words.iter().any(|w| "repair truncate".contains(w.as_str())) {
         recovery(&home, binary, runs, mib << 20);
     }
+    if words.is_empty() || words.iter().any(|w| "checkpoint".contains(w.as_str())) {
+        checkpoint(&home, binary, runs, mib << 20);
+    }
     if words.is_empty() || words.iter().any(|w| "start-up".contains(w.as_str())) {
         start_up(&home, binary);
     }
+}
+
+/// A checkpoint of a WAL into a new database beside `cp` and `sync` of the WAL.
+fn checkpoint(home: &Path, binary: &Path, runs: usize, bytes: u64) {
+    let case = CASES.iter().find(|case| case.name == "sqlite-wal").expect("the case");
+    let wal = prepare(home, case, bytes).remove(0);
+    let target = home.join("made.db");
+    let (mut cps, mut walls, mut ratios, mut peak) = (vec![], vec![], vec![], 0);
+    for _ in 0..runs {
+        fs::remove_file(&target).ok();
+        let script = "cp \"$1\" \"$2\" && sync \"$2\"";
+        let cp = run(Command::new("sh").args(["-c", script, "sh"]).arg(&wal).arg(&target));
+        fs::remove_file(&target).ok();
+        let own = run(Command::new(binary).args(["replay", "--into"]).arg(&target).arg(&wal));
+        assert!(target.exists(), "no database was written");
+        ratios.push(own.wall.as_secs_f64() / cp.wall.as_secs_f64());
+        cps.push(cp.wall.as_secs_f64());
+        walls.push(own.wall.as_secs_f64());
+        peak = peak.max(own.peak_kib);
+    }
+    fs::remove_file(&target).ok();
+    let (ratio, cp, wall) = (median(&mut ratios), median(&mut cps), median(&mut walls));
+    println!("checkpoint    {ratio:.2} x cp and sync ({cp:.3} s), {wall:.3} s, peak {peak} KiB");
 }
 
 /// A repair into a copy beside `cp` and `sync` of the same log, and the cut of a torn end where the log lies.
@@ -258,6 +293,10 @@ fn run(command: &mut Command) -> Usage {
 fn prepare(home: &Path, case: &Case, bytes: u64) -> Vec<PathBuf> {
     let folder = home.join(case.log);
     let each = bytes / case.files.len() as u64;
+    if case.log == "sqlite" {
+        fs::create_dir_all(&folder).expect("the folder can be made");
+        fs::write(folder.join("app.db"), first_page()).expect("the database can be written");
+    }
     case.files
         .iter()
         .map(|name| {
@@ -405,6 +444,35 @@ fn lsm_log(out: &mut dyn Write, random: &mut Random, bytes: u64) {
 fn lsm_then_random(out: &mut dyn Write, random: &mut Random, bytes: u64) {
     lsm_log(out, random, 1 << 20);
     noise(out, random, bytes - (1 << 20));
+}
+
+/// Page 1 of a database with pages of 4 KiB in WAL mode.
+fn first_page() -> Vec<u8> {
+    let mut page = b"SQLite format 3\0\x10\0\x02\x02".to_vec();
+    page.resize(4096, 0);
+    page
+}
+
+/// Frames of 4 KiB over 200,000 pages, four in a transaction.
+fn sqlite_wal(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    let words = |words: &[u32]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>();
+    let mut header = words(&[0x377f_0682, 3_007_000, 4096, 0, 7, 11]);
+    let mut sums = fibonacci::update((0, 0), &header, false);
+    header.extend(words(&[sums.0, sums.1]));
+    out.write_all(&header).expect("written");
+    let mut page = Vec::new();
+    for n in 1..=bytes / 4120 {
+        page.clear();
+        random.text(&mut page, 4096);
+        let number = if n == 1 { 1 } else { 1 + random.below(200_000) as u32 };
+        if number == 1 {
+            page[..20].copy_from_slice(&first_page()[..20]);
+        }
+        let covered = words(&[number, if n % 4 == 0 { 200_000 } else { 0 }]);
+        sums = fibonacci::update(fibonacci::update(sums, &covered, false), &page, false);
+        let rest = words(&[7, 11, sums.0, sums.1]);
+        [&covered, &rest, &page].iter().try_for_each(|part| out.write_all(part)).expect("written");
+    }
 }
 
 /// Leaves of 4 KiB, an operation of one page each, with commit entries (r3).

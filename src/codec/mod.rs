@@ -1,7 +1,10 @@
 //! Arithmetic on bytes: bounded reads, checksums.
 
 pub mod ascii;
-// The only vector kernel: two masked loads and the dispatch to them.
+// The only hand-made vector kernel: two masked loads and the dispatch to them.
 #[allow(unsafe_code)]
 pub mod crc32;
+// The dispatch to what is compiled for newer CPUs.
+#[allow(unsafe_code)]
+pub mod fibonacci;
 pub mod hex;

@@ -311,8 +311,8 @@ pub struct Word {
     pub found: [u8; 4],
     /// What they would have to be.
     pub inferred: [u8; 4],
-    /// Words that the checksum covers: of 2^32 pieces of other damage, about so many look like this word's.
-    pub places: u64,
+    /// Of so many pieces of damage to several words, in the same bits as here, about one looks like this word's.
+    pub odds: u64,
 }
 
 /// Makes what stands behind the records of a file: an index, a footer.

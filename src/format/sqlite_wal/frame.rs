@@ -1,6 +1,7 @@
 //! The checksum, the file's header and one frame, as bytes say them; what they mean is told elsewhere.
 
 use super::{FRAME, PAGE_SIZES, VERSION};
+use crate::codec::fibonacci;
 use crate::log::bytes::Bytes;
 use crate::log::fault::{Cause, Fault};
 
@@ -17,16 +18,8 @@ pub struct Sum(pub u32, pub u32);
 impl Sum {
     /// Continues it over `bytes`; every field of the format is a multiple of eight long.
     pub fn over(self, bytes: &[u8], big: bool) -> Sum {
-        if big { self.words(bytes, u32::from_be_bytes) } else { self.words(bytes, u32::from_le_bytes) }
-    }
-
-    #[inline]
-    fn words(self, bytes: &[u8], word: impl Fn([u8; 4]) -> u32) -> Sum {
-        let (pairs, _) = bytes.as_chunks::<8>();
-        pairs.iter().fold(self, |Sum(a, b), &[p, q, r, s, t, u, v, w]| {
-            let a = a.wrapping_add(word([p, q, r, s])).wrapping_add(b);
-            Sum(a, b.wrapping_add(word([t, u, v, w])).wrapping_add(a))
-        })
+        let (a, b) = fibonacci::update((self.0, self.1), bytes, big);
+        Sum(a, b)
     }
 
     /// As the file stores it, in either byte order.

@@ -62,16 +62,23 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
 
 /// Offers to put a word right.
 fn located(file: usize, words: &[Word]) -> Remark {
-    let Word { at, found, inferred, places } = words[0];
+    /// Under these, chance explains it as well.
+    const WEAK: u64 = 1000;
+    let Word { at, found, inferred, odds } = words[0];
     let hex = |bytes: [u8; 4]| u32::from_be_bytes(bytes);
     let message = match words.len() {
-        1 => format!(
-            "one word explains the damage: {:08x} at offset {at} should be {:08x}; of other damage, 1 in {} looks like \
-             this; replay and repair put it right with --repair-words",
-            hex(found),
-            hex(inferred),
-            (1u64 << 32) / places.max(1)
-        ),
+        1 => {
+            let odds = match odds {
+                WEAK.. => format!("of damage to several words, 1 piece in {odds} looks like this"),
+                _ => "damage to the upper bits of several words can look like this, too".into(),
+            };
+            format!(
+                "one word explains the damage: {:08x} at offset {at} should be {:08x}; {odds}; replay and repair put it \
+                 right with --repair-words",
+                hex(found),
+                hex(inferred),
+            )
+        }
         n => format!("one word explains the damage, but {n} would do, the first of them at offset {at}"),
     };
     Remark { code: Code::LocatedWord, file, at, len: 4, message }

@@ -11,9 +11,6 @@ use crate::log::bytes::{Bytes, Reader};
 use crate::log::region::{Kind, Region};
 use crate::log::survey::Survey;
 
-/// More places than these that would do are as good as none.
-const MOST: usize = 64;
-
 /// So many damaged frames are looked into.
 const FRAMES: usize = 1024;
 
@@ -28,7 +25,7 @@ pub fn locate(files: &[LogFile<'_>], file: usize, survey: &Survey) -> Vec<Vec<Wo
 }
 
 /// The words of the frame at `at` one of which is the damaged one; of several, only the one that an older image of the page
-/// has as well, if there is one. Empty: no single word explains it, or too many would.
+/// has as well, if there is one. Empty: no single word explains it.
 fn of_frame(files: &[LogFile<'_>], file: usize, frames: &Frames, at: u64) -> Vec<Word> {
     let mut reader = Reader::new(files[file].src);
     let words = candidates(&mut reader, files, file, frames, at).unwrap_or_default();
@@ -64,7 +61,8 @@ fn candidates(
         return None;
     }
     let bytes = reader.piece(at..at + stride).ok()?;
-    let found = places(shape.sum(seed, bytes), stored, stride - HEAD)?;
+    let computed = shape.sum(seed, bytes);
+    let (found, odds) = (places(computed, stored, stride - HEAD), odds(computed, stored, stride));
     let word = |(offset, error): (u64, u32)| {
         let here: [u8; 4] = *bytes.get(offset as usize..)?.first_chunk()?;
         let right = match shape.big {
@@ -73,19 +71,21 @@ fn candidates(
         };
         // No frame is of page 0.
         let possible = offset != 0 || right != [0; 4];
-        possible.then_some(Word { at: at + offset, found: here, inferred: right, places: places_in(stride) })
+        possible.then_some(Word { at: at + offset, found: here, inferred: right, odds })
     };
     Some(found.into_iter().filter_map(word).collect())
 }
 
-/// Words in a frame that its checksum covers.
-fn places_in(stride: u64) -> u64 {
-    (stride - HEAD + 8) / 4
+/// See [`Word::odds`]. Of errors in the upper bits alone, the sums keep no more than those bits.
+fn odds(computed: Sum, stored: Sum, stride: u64) -> u64 {
+    let off = computed.0.wrapping_sub(stored.0) | computed.1.wrapping_sub(stored.1);
+    let words = (stride - HEAD + 8) / 4;
+    (1u64 << (32 - off.trailing_zeros().min(32))) / words
 }
 
 /// Offsets in a frame with pages of so many bytes, and what has to be added to the word there, for the sum to become
-/// `stored` where it is `computed`; `None`: too many would do.
-fn places(computed: Sum, stored: Sum, page_bytes: u64) -> Option<Vec<(u64, u32)>> {
+/// `stored` where it is `computed`.
+fn places(computed: Sum, stored: Sum, page_bytes: u64) -> Vec<(u64, u32)> {
     let off = (stored.0.wrapping_sub(computed.0), stored.1.wrapping_sub(computed.1));
     let mut found = Vec::new();
     // F(2r) and F(2r + 1), for r pairs behind the word's own.
@@ -98,13 +98,10 @@ fn places(computed: Sum, stored: Sum, page_bytes: u64) -> Option<Vec<(u64, u32)>
                 found.push((offset, error));
             }
         }
-        if found.len() > MOST {
-            return None;
-        }
         (even, odd) = (next, odd.wrapping_add(next));
     }
     found.reverse();
-    Some(found)
+    found
 }
 
 /// The one error that these weights turn into the difference of both halves. One of two neighbours among the Fibonacci numbers
@@ -144,7 +141,7 @@ mod tests {
                     let mut wrong = right.clone();
                     wrong[at + bit / 8] ^= 1 << (bit % 8);
                     let sums = [&wrong, &right].map(|bytes| shape.sum(seed, bytes));
-                    let found = places(sums[0], sums[1], page_bytes).expect("places");
+                    let found = places(sums[0], sums[1], page_bytes);
                     assert!(
                         found.iter().any(|&(offset, _)| offset == at as u64),
                         "{page_bytes}, word at {at}"
@@ -161,9 +158,11 @@ mod tests {
         let (shape, right) = (Shape { page_bytes: 4096, big: false }, frame(4096));
         for i in 0..200 {
             let mut wrong = right.clone();
-            (wrong[24 + i * 7], wrong[2000 + i * 9]) = (wrong[24 + i * 7] ^ 0x35, wrong[2000 + i * 9] ^ 0x53);
+            let (a, b) = (24 + i * 8, 2000 + i * 4 + i % 4);
+            (wrong[a], wrong[b]) = (wrong[a] ^ 0x35, wrong[b] ^ 0x53);
             let sums = [&wrong, &right].map(|bytes| shape.sum(Sum(1, 2), bytes));
-            assert_eq!(places(sums[0], sums[1], 4096), Some(Vec::new()), "round {i}");
+            assert_eq!(places(sums[0], sums[1], 4096), [], "round {i}");
+            assert!(odds(sums[0], sums[1], 4120) > 1 << 16, "round {i}");
         }
     }
 
