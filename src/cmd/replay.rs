@@ -182,8 +182,10 @@ fn answer(opts: &Opts, asked: &Asked, teller: &Teller<'_>) -> Result<u8> {
         .zip(&states)
         .map(|(wish, replayed)| {
             let (entries, hash) = digest(teller.log, &replayed.state)?;
-            let image = replayed.image.as_ref().map(|image| image::sha256(teller.log, image)).transpose()?;
-            let image = image.flatten();
+            // What is written as a file is hashed on the way.
+            let image =
+                replayed.image.as_ref().filter(|_| !matches!(asked.target, Some(Target::Database(_))));
+            let image = image.map(|image| image::sha256(teller.log, image)).transpose()?.flatten();
             Ok(Told { wish, replayed, entries, hash, image, until: opts.until, written: None })
         })
         .collect::<Result<_>>()?;
@@ -244,7 +246,7 @@ fn may_write(target: &Path, log: &OpenLog) -> Result<()> {
     outside(log, target)
 }
 
-fn write(target: &Target, teller: &Teller<'_>, told: &Told<'_>) -> Result<()> {
+fn write(target: &Target, teller: &Teller<'_>, told: &mut Told<'_>) -> Result<()> {
     let (log, report, state) = (teller.log, teller.report, &told.replayed.state);
     match target {
         Target::Ndjson(path) => fresh::file(path, &mut |out| teller.state_ndjson(out, told)),
@@ -260,7 +262,10 @@ fn write(target: &Target, teller: &Teller<'_>, told: &Told<'_>) -> Result<()> {
                     path.display()
                 );
             };
-            fresh::file(path, &mut |out| image::pieces(log, image, &mut |piece| Ok(out.write_all(piece)?)))
+            fresh::file(path, &mut |out| {
+                told.image = Some(image::write(log, image, out)?);
+                Ok(())
+            })
         }
     }
 }

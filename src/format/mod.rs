@@ -134,6 +134,13 @@ pub struct Profile {
     pub numbered: bool,
 }
 
+impl Profile {
+    /// Whether what its records change are pages of a file, and nothing below them.
+    pub fn paged(&self) -> bool {
+        self.entry == "page"
+    }
+}
+
 /// How to read one file of a log.
 pub struct Opened {
     /// Decodes it.

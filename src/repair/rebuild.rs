@@ -54,7 +54,7 @@ pub fn plan(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Rebuilt> {
     let bytes = bytes.load(Ordering::Relaxed);
     Ok(Rebuilt {
         entries: entries - unfit,
-        state_sha256,
+        state_sha256: state_sha256.unwrap_or_default(),
         bytes,
         unfit,
         records: replayed.applied,

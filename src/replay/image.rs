@@ -1,5 +1,7 @@
 //! The database file that a recovery leaves: its bytes, and its hash without making the file.
 
+use std::io::Write;
+
 use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
 
@@ -22,12 +24,20 @@ pub fn sha256(log: &OpenLog, image: &Image) -> Result<Option<String>> {
     if image.len > MAX_BYTES {
         return Ok(None);
     }
+    write(log, image, &mut std::io::sink()).map(Some)
+}
+
+/// Writes the file; gives back its SHA-256.
+///
+/// # Errors
+/// As [`pieces`]; when `out` fails.
+pub fn write(log: &OpenLog, image: &Image, out: &mut dyn Write) -> Result<String> {
     let mut hash = Sha256::new();
     pieces(log, image, &mut |piece| {
         hash.update(piece);
-        Ok(())
+        Ok(out.write_all(piece)?)
     })?;
-    Ok(Some(hex::text(&hash.finalize())))
+    Ok(hex::text(&hash.finalize()))
 }
 
 /// Hands on the bytes of a file as it would be, from its start to its end.

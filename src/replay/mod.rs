@@ -142,7 +142,7 @@ fn ask_engine(log: &OpenLog, report: &Report, engine: Option<&str>, take: Take<'
 }
 
 fn by_engine(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
-    let mut applier = Applier { state: State::new(wish.memory), parts: Parts::new(log), failure: None };
+    let mut applier = Applier::new(log, wish.memory);
     let outcome = ask_engine(log, report, wish.engine.as_deref(), &mut |taken| applier.take(&taken))?;
     applier.failure.map_or(Ok(()), Err)?;
     let state = if outcome.opens { applier.state } else { State::new(wish.memory) };
@@ -164,7 +164,7 @@ fn by_format(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Option<Repla
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
     let until = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
     let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine: None, until };
-    let mut applier = Applier { state: State::new(wish.memory), parts: Parts::new(log), failure: None };
+    let mut applier = Applier::new(log, wish.memory);
     let salvage = wish.policy == Policy::Salvage;
     let Some(mut recovered) = log.format().recover(&job, salvage, &mut |taken| applier.take(&taken)) else {
         return Ok(None);
@@ -201,12 +201,19 @@ fn version(log: &OpenLog, name: &str) -> Result<&'static str> {
 
 /// Applies changes that are told by places.
 struct Applier<'a> {
+    /// What it applies are pages of a file.
+    paged: bool,
     state: State,
     parts: Parts<'a>,
     failure: Option<anyhow::Error>,
 }
 
-impl Applier<'_> {
+impl<'a> Applier<'a> {
+    fn new(log: &'a OpenLog, memory: u64) -> Self {
+        let paged = log.format().profile().paged();
+        Applier { paged, state: State::new(memory), parts: Parts::new(log), failure: None }
+    }
+
     fn take(&mut self, taken: &Taken) {
         if self.failure.is_none() {
             self.failure = self.apply(taken).err();
@@ -220,7 +227,8 @@ impl Applier<'_> {
         let mut key = Vec::new();
         self.parts.key(taken, &mut key)?;
         let Some(part) = &taken.value else { return self.state.delete(&key) };
-        if part.span.end - part.span.start > INLINE {
+        // A page is read where it is wanted: most of a log's pages never are.
+        if self.paged || part.span.end - part.span.start > INLINE {
             return self.state.put(&key, &Value::Placed(part.clone()), taken.place);
         }
         let mut value = Vec::new();
@@ -347,11 +355,14 @@ pub fn seq_at(log: &OpenLog, report: &Report, place: Place) -> Option<u64> {
     None
 }
 
-/// Number of live keys, and the hash of the state as the contract defines it.
+/// Number of live keys, and the hash of the state as the contract defines it; of pages none, the file that they make has one.
 ///
 /// # Errors
 /// When a value cannot be read any more.
-pub fn digest(log: &OpenLog, state: &Sorted) -> Result<(u64, String)> {
+pub fn digest(log: &OpenLog, state: &Sorted) -> Result<(u64, Option<String>)> {
+    if log.format().profile().paged() {
+        return Ok((state.iter()?.count() as u64, None));
+    }
     let (mut keys, mut hash, mut line) = (0, Sha256::new(), Vec::new());
     for live in state.iter()? {
         let Live { key, value, .. } = live?;
@@ -368,7 +379,7 @@ pub fn digest(log: &OpenLog, state: &Sorted) -> Result<(u64, String)> {
         hash.update(b"\n");
         keys += 1;
     }
-    Ok((keys, hex::text(&hash.finalize())))
+    Ok((keys, Some(hex::text(&hash.finalize()))))
 }
 
 /// A change that a record makes.

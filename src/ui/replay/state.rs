@@ -32,8 +32,8 @@ pub struct Told<'a> {
     pub replayed: &'a Replayed,
     /// Live keys.
     pub entries: u64,
-    /// Their hash.
-    pub hash: String,
+    /// Their hash, where they are keys.
+    pub hash: Option<String>,
     /// That of the database file that the engine leaves, in logs of pages over one.
     pub image: Option<String>,
     /// The number asked for by `--until`, whether or not anything lies behind it.
@@ -50,7 +50,7 @@ pub(super) struct StateDoc<'a> {
     engine_error: Option<&'a str>,
     entries: u64,
     records_applied: u64,
-    state_sha256: &'a str,
+    state_sha256: Option<&'a str>,
     image_sha256: Option<&'a str>,
     engine: Option<&'a str>,
     left_out: Option<LeftOutDoc>,
@@ -150,7 +150,7 @@ impl<'a> Teller<'a> {
             engine_error: replayed.error.as_deref(),
             entries: told.entries,
             records_applied: replayed.applied,
-            state_sha256: &told.hash,
+            state_sha256: told.hash.as_deref(),
             image_sha256: told.image.as_deref(),
             engine: wish.engine.as_deref().filter(|_| by_engine),
             left_out: (!by_engine).then_some(left_out),
@@ -228,7 +228,11 @@ impl<'a> Teller<'a> {
         };
         self.title(out, word, hue)?;
         self.paragraph(out, &self.sentences(told))?;
-        writeln!(out, "  state sha256 {}", told.hash)?;
+        match (&told.hash, &told.image) {
+            (Some(hash), _) => writeln!(out, "  state sha256 {hash}")?,
+            (None, Some(hash)) => writeln!(out, "  image sha256 {hash}")?,
+            (None, None) => {}
+        }
         match told.written {
             Some(path) => Ok(writeln!(out, "  Written to {}", printable(&path.display().to_string()))?),
             None => self.next(out, told),
@@ -252,7 +256,7 @@ impl<'a> Teller<'a> {
     fn sentences(&self, told: &Told<'_>) -> Vec<String> {
         let replayed = told.replayed;
         let noun = self.report.format.profile().entry;
-        let paged = noun == "page";
+        let paged = self.report.format.profile().paged();
         let kept = format!("{} applied, {}.", self.record(replayed.applied), plural(told.entries, noun));
         let intact = self.report.forecast.as_ref().map_or(0, |f| f.intact);
         let mut lines = match replayed.policy {
@@ -449,9 +453,9 @@ impl<'a> Teller<'a> {
         let words = if self.log.words().next().is_some() { " --repair-words" } else { "" };
         if told.entries > 0 && told.replayed.opens {
             let same = self.same_again(told);
-            let (target, why) = match self.report.format.profile().entry {
-                "page" => ("recovered.db", "write the database file that this makes"),
-                _ => ("state.ndjson", "write the live keys to a new file"),
+            let (target, why) = match self.report.format.profile().paged() {
+                true => ("recovered.db", "write the database file that this makes"),
+                false => ("state.ndjson", "write the live keys to a new file"),
             };
             steps.push((format!("walmedic replay {log}{words}{same} --into {target}"), why));
         }
