@@ -21,6 +21,7 @@ pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
 pub mod python;
+pub mod sqlite;
 pub mod sqlite_wal;
 
 /// Every format that is understood. A new one is a line here.

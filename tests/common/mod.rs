@@ -7,6 +7,7 @@
 pub mod bitcask;
 pub mod btree;
 pub mod damage;
+pub mod database;
 pub mod liar;
 pub mod log;
 pub mod lsm;
