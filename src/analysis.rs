@@ -164,6 +164,12 @@ impl OpenLog {
         all
     }
 
+    /// Puts no word right any more.
+    pub fn read_as_it_is(&mut self) {
+        self.sources.iter_mut().for_each(|source| source.put_right(Vec::new()));
+        self.memo = Memo::default();
+    }
+
     /// The words that are put right, each with the index of its file.
     pub fn words(&self) -> impl Iterator<Item = (usize, &Word)> {
         self.sources

@@ -15,7 +15,7 @@ use walmedic::io::listing::{self, Wanted};
 use walmedic::log::bytes::ReadAt;
 use walmedic::log::finding::Code;
 use walmedic::log::region::Kind;
-use walmedic::replay::{Policy, Wish, replay};
+use walmedic::replay::{Policy, Wish, candidates, replay};
 
 /// The database file that a policy leaves; `None`: the engine would not open.
 fn image(log: &OpenLog, policy: Policy) -> Option<Vec<u8>> {
@@ -394,4 +394,49 @@ fn a_log_is_told_from_another_databases() {
     let forced = walmedic(&["repair", "--force", "--apply", "--output"], &[&anew, own.path()]);
     assert_eq!(forced.status.code(), Some(1), "{}", String::from_utf8_lossy(&forced.stderr));
     std::fs::remove_dir_all(anew).expect("removed");
+}
+
+/// The best of what can be made of a damaged log is what the engine's own check calls sound, and no worse than the others.
+#[test]
+fn the_best_candidate_passes_the_engines_check() {
+    let watch = Watch::new("sqlite candidates", 200);
+    let mut beaten = 0;
+    for (seed, page_bytes) in [(21, 512), (22, 1024), (23, 1024)] {
+        let mut random = watch.random(seed);
+        let dir = crashed(&mut random, page_bytes, "FULL", false);
+        let wal = dir.path().join("app.db-wal");
+        let sound = std::fs::read(&wal).expect("a log");
+        for round in 0..8 {
+            let mut file = common::log::File::new("app.db-wal", common::log::Promise::Tiled, &[]);
+            file.bytes = sound.clone();
+            let stride = 24 + page_bytes as usize;
+            let frame = random.within(2, (sound.len() - 32) / stride - 2);
+            let at = 32 + frame * stride + 24 + random.below(page_bytes as usize - 40);
+            // One word that the checksum locates, or more than it can.
+            let damage = match round % 2 {
+                0 => Damage::Flip { at, bit: 1 },
+                _ => Damage::Zero(at..at + 30),
+            };
+            damage.apply(&mut file, &mut random);
+            std::fs::write(&wal, &file.bytes).expect("a damaged log");
+            let mut log = self::at(dir.path());
+            let report = log.analyse(1);
+            let found = candidates::all(&mut log, &report, 1, None).expect("candidates");
+            // Damage in the last transaction is no damage, but the end of the log.
+            let Some(best) = found.iter().find(|c| c.best) else {
+                assert!(found.is_empty());
+                continue;
+            };
+            assert!(found.iter().all(|c| c.grade.problems >= best.grade.problems), "round {round}");
+            let by_engine = found.iter().find(|c| c.policy == Policy::Engine).expect("the engine's");
+            assert_eq!(by_engine.grade.problems, 0, "round {round}: {:?}", by_engine.grade.first);
+            beaten += usize::from(best.records > by_engine.records);
+            if best.words {
+                log.put_words_right(&report);
+            }
+            let made = image(&log, best.policy).expect("opens");
+            assert_eq!(contents(&made).0, "ok", "round {round}: {}", best.policy.word());
+        }
+    }
+    assert!(beaten > 10, "only {beaten} were better than what the engine keeps");
 }

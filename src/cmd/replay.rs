@@ -12,6 +12,7 @@ use crate::args::{Format, Global, Input, Mending};
 use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, analyse_all, complain, open_one, put_words_right};
 use crate::io::fresh;
 use crate::repair::target::outside;
+use crate::replay::candidates;
 use crate::replay::history::{self, Wanted};
 use crate::replay::into::{self, Engine, Target};
 use crate::replay::until::{self, Cut};
@@ -51,6 +52,10 @@ pub struct Opts {
     /// the database file
     #[arg(long, value_name = "TARGET")]
     into: Option<PathBuf>,
+    /// Let this program check the files that can be made of a damaged log, too: it is run as PROGRAM FILE "PRAGMA
+    /// integrity_check;" on copies
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["diff", "history", "until"])]
+    grade_with: Option<PathBuf>,
     /// Memory for a state; what is more goes to a temporary file
     #[arg(long, value_name = "SIZE", default_value = "2G", value_parser = size)]
     memory: u64,
@@ -152,6 +157,11 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     if opts.mending.repair_words {
         report = put_words_right(&mut log, report, &opts.input, global)?;
     }
+    let choice = opts.diff.is_none() && opts.history.is_none() && opts.until.is_none();
+    let candidates = match choice && matches!(opts.format, Format::Text | Format::Json) {
+        true => candidates::all(&mut log, &report, opts.input.threads(), opts.grade_with.as_deref())?,
+        false => Vec::new(),
+    };
     let teller = Teller {
         log: &log,
         report: &report,
@@ -160,6 +170,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         verbose: global.verbose,
         quiet: global.quiet,
         options: options(opts.input.as_format.as_deref(), &report),
+        candidates,
     };
     let code = answer(opts, &asked, &teller)?;
     let incomplete = report.files.iter().any(|f| f.failure.is_some() || f.shrunk || !f.unreadable.is_empty());

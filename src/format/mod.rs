@@ -310,6 +310,17 @@ pub struct Remark {
     pub message: String,
 }
 
+/// What a format says of a file that a recovery made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grade {
+    /// Things wrong with its structure; 0: it is sound.
+    pub problems: u64,
+    /// The first of them.
+    pub first: Vec<String>,
+    /// Rows of all tables that can be reached.
+    pub rows: u64,
+}
+
 /// A damaged 32-bit word that a checksum locates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word {
@@ -409,6 +420,16 @@ pub trait Format: Sync {
 
     /// What closes a file of this role when its records are written anew.
     fn seal(&self, _role: Role) -> Option<Box<dyn Seal>> {
+        None
+    }
+
+    /// Whether it can tell good from bad in the files that are made of its logs.
+    fn grades(&self) -> bool {
+        false
+    }
+
+    /// How good such a file is; `None`: it is none at all.
+    fn grade(&self, _file: &dyn ReadAt) -> Option<Grade> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! The database file that a recovery leaves: its bytes, and its hash without making the file.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
@@ -24,7 +24,7 @@ pub fn sha256(log: &OpenLog, image: &Image) -> Result<Option<String>> {
     if image.len > MAX_BYTES {
         return Ok(None);
     }
-    write(log, image, &mut std::io::sink()).map(Some)
+    write(log, image, &mut io::sink()).map(Some)
 }
 
 /// Writes the file; gives back its SHA-256.
@@ -59,6 +59,77 @@ pub fn pieces(log: &OpenLog, image: &Image, each: &mut dyn FnMut(&[u8]) -> Resul
         maker.zeros(end)?;
     }
     maker.base(image, image.len)
+}
+
+/// The file, to be read anywhere in it.
+pub struct File<'a> {
+    log: &'a OpenLog,
+    image: &'a Image,
+}
+
+impl<'a> File<'a> {
+    /// Of this log.
+    pub fn new(log: &'a OpenLog, image: &'a Image) -> Self {
+        File { log, image }
+    }
+
+    /// Reads bytes of one origin at `at`, as many as there are up to the length of `buf`; nothing behind the end.
+    fn some(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let room = self.image.len.saturating_sub(at).min(buf.len() as u64);
+        let next = self.image.patches.partition_point(|patch| patch.at <= at);
+        let patch = next.checked_sub(1).and_then(|i| self.image.patches.get(i));
+        let (source, from, end, to) = match patch.filter(|patch| at - patch.at < patch.len) {
+            Some(patch) => {
+                let to = patch.at.saturating_add(patch.len);
+                match &patch.fill {
+                    Fill::Part(part) => {
+                        (Some(part.file), part.span.start.saturating_add(at - patch.at), part.span.end, to)
+                    }
+                    Fill::Bytes(bytes) => {
+                        let rest = bytes.get((at - patch.at) as usize..).unwrap_or_default();
+                        let n = rest.len().min(room as usize);
+                        buf[..n].copy_from_slice(&rest[..n]);
+                        if n > 0 || room == 0 {
+                            return Ok(n);
+                        }
+                        (None, 0, 0, to)
+                    }
+                }
+            }
+            None => {
+                let to = self.image.patches.get(next).map_or(u64::MAX, |patch| patch.at);
+                (self.image.base, at, self.image.base.map_or(0, |file| self.log.source(file).size()), to)
+            }
+        };
+        let room = room.min(to - at) as usize;
+        match source.filter(|_| from < end) {
+            Some(file) => {
+                let n = room.min(usize::try_from(end - from).unwrap_or(usize::MAX));
+                self.log.source(file).read_at(from, &mut buf[..n])
+            }
+            None => {
+                buf[..room].fill(0);
+                Ok(room)
+            }
+        }
+    }
+}
+
+impl ReadAt for File<'_> {
+    fn size(&self) -> u64 {
+        self.image.len
+    }
+
+    fn read_at(&self, at: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            match self.some(at.saturating_add(done as u64), &mut buf[done..])? {
+                0 => break,
+                n => done += n,
+            }
+        }
+        Ok(done)
+    }
 }
 
 struct Maker<'a> {
@@ -124,7 +195,21 @@ mod tests {
         let files = vec![("btree.wal".into(), b"0123456789".to_vec()), ("btree.dat".into(), vec![b'd'; 20])];
         let format = *ALL.iter().find(|f| f.profile().name == "ddia-btree").unwrap();
         let log = OpenLog::memory(format, files, None);
-        let sum = |image: &Image| sha256(&log, image).unwrap();
+        // Read in pieces of any size it is the same file.
+        let sum = |image: &Image| {
+            for piece in [1, 3, 64] {
+                let (mut whole, mut read, file) = (Vec::new(), Vec::new(), File::new(&log, image));
+                write(&log, image, &mut whole).unwrap();
+                while (read.len() as u64) < image.len.min(1 << 10) {
+                    let mut buf = vec![0; piece];
+                    let n = file.read_at(read.len() as u64, &mut buf).unwrap();
+                    assert!(n > 0, "ends at {}", read.len());
+                    read.extend(&buf[..n]);
+                }
+                assert_eq!(read, whole[..read.len()]);
+            }
+            sha256(&log, image).unwrap()
+        };
         let hash = |bytes: &[u8]| Some(hex::text(&Sha256::digest(bytes)));
         let part = Fill::Part(Part { file: 0, span: 2..5 });
         let patches = vec![
@@ -137,6 +222,6 @@ mod tests {
         image.base = None;
         assert_eq!(sum(&image), hash(b"\0\0xy\0\0\0\0\0\x00234\0\0\0\0\0\0\0\0\0\0\x0023"));
         image.len = MAX_BYTES + 1;
-        assert_eq!(sum(&image), None);
+        assert_eq!(sha256(&log, &image).unwrap(), None);
     }
 }

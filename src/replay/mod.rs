@@ -3,6 +3,7 @@
 //! `engine` is the engine's own reading, told by its format. The other two apply the records of the shared reader in log
 //! order, each by its [`Standing`]; so batches, repeats and wrong numbers are judged in one place, where `verify` judges them.
 
+pub mod candidates;
 pub mod cut;
 pub mod diff;
 pub mod history;

@@ -30,6 +30,8 @@ pub mod twins;
 #[cfg(test)]
 mod tests;
 
+use crate::log::bytes::ReadAt;
+
 /// The pages of a database at one moment.
 pub trait Pages {
     /// Bytes of a page.
@@ -66,6 +68,38 @@ impl Pages for Whole<'_> {
     fn page(&mut self, number: u32) -> Option<&[u8]> {
         let from = (number.checked_sub(1)? as usize).checked_mul(self.page_bytes as usize)?;
         self.bytes.get(from..)?.get(..self.page_bytes as usize)
+    }
+}
+
+/// The pages of a file that is read where it is asked for.
+pub struct PagesOf<'a> {
+    file: &'a dyn ReadAt,
+    page: Vec<u8>,
+}
+
+impl<'a> PagesOf<'a> {
+    /// `None` where the header names no page size, or cannot be read.
+    pub fn new(file: &'a dyn ReadAt) -> Option<Self> {
+        let mut head = [0; 100];
+        let n = file.read_at(0, &mut head).ok()?;
+        Some(PagesOf { file, page: vec![0; header::page_bytes(&head[..n])? as usize] })
+    }
+}
+
+impl Pages for PagesOf<'_> {
+    fn page_bytes(&self) -> u32 {
+        // No page is longer than 64 KiB.
+        self.page.len() as u32
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.file.size() / self.page.len() as u64).unwrap_or(u32::MAX)
+    }
+
+    fn page(&mut self, number: u32) -> Option<&[u8]> {
+        let at = u64::from(number.checked_sub(1)?) * self.page.len() as u64;
+        let n = self.file.read_at(at, &mut self.page).ok()?;
+        (n == self.page.len()).then_some(&self.page)
     }
 }
 

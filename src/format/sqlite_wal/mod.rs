@@ -15,11 +15,15 @@
 
 use self::facts::Facts;
 use self::frame::{HEAD, Head};
-use crate::format::{
-    Claim, Entry, Format, Job, Link, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision, Role,
-    Take, Word,
+use crate::format::sqlite::{
+    PagesOf,
+    check::{Checked, check},
 };
-use crate::log::bytes::{Bytes, Reader, Window};
+use crate::format::{
+    Claim, Entry, Format, Grade, Job, Link, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision,
+    Role, Take, Word,
+};
+use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
 use crate::log::finding::Code;
@@ -143,6 +147,16 @@ impl Format for SqliteWal {
 
     fn recover(&self, job: &Job<'_>, salvage: bool, take: Take<'_>) -> Option<Recovered> {
         Some(pages::recover(job, salvage, take))
+    }
+
+    fn grades(&self) -> bool {
+        true
+    }
+
+    fn grade(&self, file: &dyn ReadAt) -> Option<Grade> {
+        let mut pages = PagesOf::new(file)?;
+        let Checked { problems, first, rows, .. } = check(&mut pages);
+        Some(Grade { problems, first, rows })
     }
 
     fn words(&self, files: &[LogFile<'_>], file: usize, survey: &Survey) -> Vec<Vec<Word>> {

@@ -1,6 +1,7 @@
 //! What `replay` says: the verdict on a state first, its keys as rows; two states compared; the history of a key. Rows are
 //! written as they come, so that no answer is ever held as a whole.
 
+mod candidates;
 mod diff;
 mod history;
 mod state;
@@ -14,6 +15,7 @@ use crate::analysis::{OpenLog, Report};
 use crate::findings::plural;
 use crate::format::Part;
 use crate::log::conclude::Place;
+use crate::replay::candidates::Candidate;
 use crate::replay::state::{Live, Value};
 use crate::replay::{Replayed, seq_at, value_bytes};
 use crate::ui::bytes::{Notation, printable, write};
@@ -69,6 +71,8 @@ pub struct Teller<'a> {
     pub quiet: bool,
     /// The options that the log was named with, for the commands to run next.
     pub options: String,
+    /// What can be made of a damaged log of pages.
+    pub candidates: Vec<Candidate>,
 }
 
 impl<'a> Teller<'a> {

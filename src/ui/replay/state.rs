@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::Serialize;
 
+use super::candidates::CandidateDoc;
 use super::{Doc, NAME, Teller, error};
 use crate::analysis::OpenLog;
 use crate::codec::hex;
@@ -57,6 +58,8 @@ pub(super) struct StateDoc<'a> {
     until: Option<UntilDoc<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     inferred: Vec<Inferred<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates: Vec<CandidateDoc>,
     spilled: bool,
     written: Option<String>,
 }
@@ -156,6 +159,7 @@ impl<'a> Teller<'a> {
             left_out: (!by_engine).then_some(left_out),
             until,
             inferred: inferred(self.log),
+            candidates: self.candidate_docs(),
             spilled: replayed.state.spilled(),
             written: told.written.map(|path| path.display().to_string()),
         }
@@ -233,6 +237,7 @@ impl<'a> Teller<'a> {
             (None, Some(hash)) => writeln!(out, "  image sha256 {hash}")?,
             (None, None) => {}
         }
+        self.candidates(out)?;
         match told.written {
             Some(path) => Ok(writeln!(out, "  Written to {}", printable(&path.display().to_string()))?),
             None => self.next(out, told),
@@ -443,13 +448,14 @@ impl<'a> Teller<'a> {
         }
         let log = format!("{}{}", quote(&self.report.place), self.options);
         let at_stake = self.at_stake(told).is_some_and(|(_, lost)| lost > 0);
-        let mut steps = Vec::new();
+        let mut steps: Vec<(String, &str)> = Vec::new();
         if at_stake {
             steps.push((
                 format!("walmedic replay {log} --diff engine,committed"),
                 "key by key what opening the engine would lose",
             ));
         }
+        steps.extend(self.better(told.replayed.policy));
         let words = if self.log.words().next().is_some() { " --repair-words" } else { "" };
         if told.entries > 0 && told.replayed.opens {
             let same = self.same_again(told);
