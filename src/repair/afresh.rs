@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use anyhow::Result;
 
-use crate::analysis::{OpenLog, Report};
+use crate::analysis::{Forecast, OpenLog, Report};
 use crate::fate::Standing;
 use crate::format::{Entry, Fresh, Role};
 use crate::refused::Refused;
@@ -38,16 +38,19 @@ pub fn engine(log: &OpenLog, report: &Report) -> Result<Replayed> {
     Ok(replayed)
 }
 
-/// Whether the records that a rule keeps leave another state than the engine's.
+/// Whether the records that a rule keeps cannot stand for what the engine holds: they leave another state, or become
+/// neighbours across what was between them and carry no numbers to show that they belong together.
 ///
 /// # Errors
 /// As [`engine`].
 pub fn differs(log: &OpenLog, report: &Report, rule: &Rule) -> Result<bool> {
     let engine = engine(log, report)?;
-    let mut kept = Kept { log, report, state: State::new(MEMORY) };
+    let state = State::new(MEMORY);
+    let mut kept = Kept { log, report, state, dropped: false, joined: false };
     edits(log, report, rule, &mut kept)?;
+    let joined = kept.joined && !log.format().profile().numbered;
     let counts = compare(log, &engine.state, &kept.state.finish()?, &mut |_| Ok(()))?;
-    Ok(counts.differing() > 0)
+    Ok(joined || counts.differing() > 0)
 }
 
 /// The file that takes the new records: the last in which the engine would read any.
@@ -63,9 +66,10 @@ pub fn records(log: &OpenLog, report: &Report, out: &mut dyn FnMut(&[u8]) -> Res
     let replayed = engine(log, report)?;
     let (entries, state_sha256) = digest(log, &replayed.state)?;
     let bytes = write(log, report, &replayed.state, entries, out)?;
-    let lost = report.files.iter().any(|f| f.role.counts() && f.end() == "corrupt")
-        || report.forecast.as_ref().is_some_and(|f| f.at_stake() > 0);
-    Ok(Rebuilt { entries, state_sha256, bytes, unfit: 0, records: entries, left_out: 0, lost })
+    let left_out = report.forecast.as_ref().map_or(0, Forecast::at_stake);
+    let corrupt = report.files.iter().any(|f| f.role.counts() && f.end() == "corrupt");
+    let lost = corrupt || left_out > 0;
+    Ok(Rebuilt { entries, state_sha256, bytes, unfit: 0, records: entries, left_out, lost })
 }
 
 fn write(
@@ -137,14 +141,24 @@ struct Kept<'a> {
     log: &'a OpenLog,
     report: &'a Report,
     state: State,
+    /// Something of the file at hand is left out.
+    dropped: bool,
+    /// Something behind that is kept, in any file.
+    joined: bool,
 }
 
 impl Sink for Kept<'_> {
     fn file(&mut self, _: usize) -> Result<()> {
+        self.dropped = false;
         Ok(())
     }
 
-    fn edit(&mut self, _: Edit<'_>) -> Result<()> {
+    fn edit(&mut self, edit: Edit<'_>) -> Result<()> {
+        match edit {
+            Edit::Drop(..) => self.dropped = true,
+            Edit::Keep(_) | Edit::Patch(..) => self.joined |= self.dropped,
+            Edit::Insert(_) | Edit::Seal(_) => {}
+        }
         Ok(())
     }
 

@@ -55,7 +55,9 @@ pub struct Plan {
     pub keys: Option<u64>,
     /// What comes of pages that are made anew.
     pub rebuilt: Option<Rebuilt>,
-    /// Writes that the engine will keep; `None`: damage stays, and nobody has asked it.
+    /// Nothing is wrong in what is left.
+    pub sound: bool,
+    /// Writes that the engine will keep; `None`: nobody knows without writing.
     pub after: Option<u64>,
 }
 
@@ -193,6 +195,7 @@ impl Plan {
             falls_back: false,
             keys: Some(0),
             rebuilt: None,
+            sound: true,
             after: None,
         };
         if rule.afresh {
@@ -211,8 +214,9 @@ impl Plan {
             planner.count(log, report, rule)?;
         }
         plan.falls_back = !rule.verbatim && !rule.renumber && falls_back(report);
-        let sound = if rule.verbatim { cut_is_sound(report, rule) } else { !plan.falls_back };
-        plan.after = sound.then_some(plan.kept.data);
+        plan.sound = if rule.verbatim { cut_is_sound(report, rule) } else { !plan.falls_back };
+        // A log of pages is judged beside its pages, and those are not what they were when it was written.
+        plan.after = (plan.sound && !log.format().rebuilds()).then_some(plan.kept.data);
         plan.leave_out(report, rule);
         plan.hints(report);
         Ok(plan)

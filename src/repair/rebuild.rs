@@ -34,7 +34,8 @@ pub struct Rebuilt {
     pub unfit: u64,
     /// Records that are part of it.
     pub records: u64,
-    /// Intact records that no commit closes, or whose batch lost another member.
+    /// Intact records that no commit closes, or whose batch lost another member; of the engine's state those that it does
+    /// not see.
     pub left_out: u64,
     /// Something was there that cannot be brought back.
     pub lost: bool,

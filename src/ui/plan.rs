@@ -146,7 +146,8 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
             ),
         });
         if rebuilt.left_out > 0 {
-            said.push(format!("Leaves out {} that do not count.", plural(rebuilt.left_out, record)));
+            let why = if report.format.rebuilds() { "do not count" } else { "the engine would not see" };
+            said.push(format!("Leaves out {} that {why}.", plural(rebuilt.left_out, record)));
         }
         if rebuilt.unfit > 0 {
             let pairs = plural(rebuilt.unfit, "pair");
