@@ -45,6 +45,10 @@ pub fn engine(log: &OpenLog, report: &Report) -> Result<Replayed> {
 /// As [`engine`].
 pub fn differs(log: &OpenLog, report: &Report, rule: &Rule) -> Result<bool> {
     let engine = engine(log, report)?;
+    // Records of pages hold no keys: a log of them is cut, or makes its pages anew as it is.
+    if engine.image.is_some() {
+        return Ok(false);
+    }
     let state = State::new(MEMORY);
     let mut kept = Kept { log, report, state, dropped: false, joined: false };
     edits(log, report, rule, &mut kept)?;
@@ -156,7 +160,7 @@ impl Sink for Kept<'_> {
     fn edit(&mut self, edit: Edit<'_>) -> Result<()> {
         match edit {
             Edit::Drop(..) => self.dropped = true,
-            Edit::Keep(_) | Edit::Patch(..) => self.joined |= self.dropped,
+            Edit::Keep(_) | Edit::Patch(..) | Edit::Relink(..) => self.joined |= self.dropped,
             Edit::Insert(_) | Edit::Seal(_) => {}
         }
         Ok(())

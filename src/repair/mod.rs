@@ -56,8 +56,7 @@ impl Strategy {
             Strategy::Engine => {
                 let (halts, applied) = (halts(log, report)?, applied(log, report));
                 let kept = Rule { undecided: true, halts, applied, by_engine: true, ..salvage };
-                let afresh = !log.format().rebuilds() && afresh::differs(log, report, &kept)?;
-                Rule { afresh, ..kept }
+                Rule { afresh: afresh::differs(log, report, &kept)?, ..kept }
             }
             Strategy::Tail => Rule { to: torn(report), ..Rule::verbatim() },
         })
