@@ -230,6 +230,10 @@ fn the_engine_recovers_from_its_own_repair_what_it_did_before() {
     let [written, afresh] = [0; 2].map(AtomicUsize::new);
     on_damaged("repairs by the engine", ROUNDS, |log, path| {
         let read = Read::at(path, log);
+        // Another database's log is refused before a rule is asked for.
+        if read.report.foreign().is_some() {
+            return;
+        }
         let (before, out) = (read.state(Policy::Engine, false), path.with_file_name("out"));
         let done = Strategy::Engine.rule(&read.open, &read.report, false, false).and_then(|rule| {
             let (plan, left) = target::copy(&read.open, &read.report, &rule, path, &out)?;

@@ -21,15 +21,21 @@ pub fn record(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
 /// Why no record can say that.
 pub fn put(fresh: &Fresh<'_>, summed: bool, out: &mut Vec<u8>) -> Put {
     let Fresh { key, value, .. } = *fresh;
-    match () {
-        () if value.is_empty() => Err("an empty value deletes it"),
-        () if key.len().saturating_add(value.len()) > PAYLOAD_MAX => {
-            Err("it and its value are too long for one record")
-        }
-        () if std::str::from_utf8(key).is_err() => Err("it has to be UTF-8"),
-        () if summed => Ok(record(out, key, value)),
-        () => Ok(entry(out, key, value)),
+    if value.is_empty() {
+        return Err("an empty value deletes it");
     }
+    if key.len().saturating_add(value.len()) > PAYLOAD_MAX {
+        return Err("it and its value are too long for one record");
+    }
+    if std::str::from_utf8(key).is_err() {
+        return Err("it has to be UTF-8");
+    }
+    if summed {
+        record(out, key, value);
+    } else {
+        entry(out, key, value);
+    }
+    Ok(())
 }
 
 /// Appends one entry of a table to `out`.
