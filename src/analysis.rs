@@ -16,7 +16,7 @@ use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
 use crate::log::region::{Kind, MANY_REGIONS, MAX_REGIONS, Region};
 use crate::log::scan::scan;
-use crate::log::survey::{BatchState, Survey};
+use crate::log::survey::{BatchState, Grouping, Survey};
 use crate::log::surveyor::Surveyor;
 
 /// A log opened for reading: what every command starts from.
@@ -275,7 +275,9 @@ impl OpenLog {
             && report.conclusions.numbers.is_none_or(|n| n.0 > 0)
             && report.findings().all(|f| f.class == Class::Note && f.code.harmless());
         let engine = if sound {
-            Outcome { opens: true, error: None, records: intact, halts: Vec::new(), image: None }
+            let transactions = report.conclusions.transactions;
+            let halts = Vec::new();
+            Outcome { opens: true, error: None, records: intact, transactions, halts, image: None }
         } else {
             let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
             let files = self.files();
@@ -283,7 +285,14 @@ impl OpenLog {
                 Job { files: &files, surveys: &surveys, revision: self.revision, engine: None, until: None };
             self.format().engine(&job, None)
         };
-        Forecast { engine, intact, keys: None }
+        let mut counted = report.files.iter().filter(|f| f.role.counts());
+        let grouped = counted.any(|f| f.survey.rules.grouping != Grouping::None);
+        let transactions = grouped.then(|| {
+            let intact = report.conclusions.transactions;
+            let kept = if engine.opens { engine.transactions } else { 0 };
+            Shares { engine: kept, intact, at_stake: intact.saturating_sub(kept) }
+        });
+        Forecast { engine, intact, transactions, keys: None }
     }
 
     fn file_report(&self, file: usize, survey: Survey, read: Read) -> FileReport {
@@ -399,8 +408,10 @@ pub struct Forecast {
     pub engine: Outcome,
     /// Intact and committed, past damage too.
     pub intact: u64,
+    /// The same in committed transactions, where the format has any.
+    pub transactions: Option<Shares>,
     /// The same in live keys, where somebody has asked for it: both states have to be built.
-    pub keys: Option<Keys>,
+    pub keys: Option<Shares>,
 }
 
 /// Tells that a word is not read as it stands.
@@ -412,14 +423,14 @@ fn inferred(file: usize, word: &Word) -> Remark {
     Remark { code: Code::LocatedWord, file, at: word.at, len: 4, message }
 }
 
-/// Live keys, and those that would not be what they are.
+/// What the engine would hold, what is intact, and how far they differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keys {
+pub struct Shares {
     /// That the engine would hold.
     pub engine: u64,
     /// By all that is intact and committed.
     pub intact: u64,
-    /// Missing, stale or come back from the dead after the engine has opened the log.
+    /// Missing after the engine has opened the log; of keys also those that are stale or come back from the dead.
     pub at_stake: u64,
 }
 

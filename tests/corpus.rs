@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use walmedic::analysis::{OpenLog, Report};
 use walmedic::io::listing::{Wanted, find};
+use walmedic::repair::{Strategy, target};
 use walmedic::replay::{Policy, Wish, digest, replay};
 
 /// Files of which the truth knows what was done to them and the bytes do not tell it: case, file, reason.
@@ -113,6 +114,27 @@ impl Checks {
         self.gaps(&report, &truth);
         self.engine(&report, &truth, system);
         self.states(&log, &report, &truth, system);
+        self.repair_by_engine(&log, &report, &input);
+    }
+
+    /// The engine recovers from its own repair what it did before, and nothing is found in it.
+    fn repair_by_engine(&mut self, log: &OpenLog, report: &Report, input: &Path) {
+        if !log.format().mends() {
+            return;
+        }
+        let before = state(log, report, Policy::Engine, None);
+        let folder = tempfile::tempdir().expect("a folder");
+        let out = folder.path().join("out");
+        let rule = Strategy::Engine.rule(log, report, false, false);
+        let Ok((_, left)) = rule.and_then(|rule| target::copy(log, report, &rule, input, &out)) else {
+            return self.same("engine opens what is not repaired", &before.0, &false);
+        };
+        let format = Some(log.format().profile().name.to_owned());
+        let wanted = Wanted { format, revision: log.revision.map(str::to_owned), ..Wanted::default() };
+        let new = OpenLog::new(find(&out, &wanted).expect("a log").remove(0), &wanted).expect("opened");
+        self.same("findings after a repair by the engine", &left, &false);
+        let after = state(&new, &new.analyse(1), Policy::Engine, None);
+        self.same("engine state after a repair by it", &after, &before);
     }
 
     /// The state by every policy, and what other versions of the engine made of the same bytes.

@@ -143,31 +143,6 @@ fn numbers_that_start_again_go_on_once_renumbered() {
     assert!(case.is_clean(&renumbered));
 }
 
-/// Where the engine stops, `engine` cuts; it keeps nothing that the engine makes up out of damage.
-#[test]
-fn the_engine_strategy_keeps_what_the_engine_would() {
-    for case in all() {
-        let name = &case.name;
-        let (dir, log) = case.copied();
-        let out = dir.path().join("out");
-        let how = format!("--strategy engine --undecided keep --apply --output {}", out.display());
-        let answer = case.run("repair", &log, &how);
-        assert!(matches!(answer.code, 0 | 1), "{name}: {answer:?}");
-        if *name != RESET {
-            case.run("verify", &out, "").exits(0);
-        }
-        let forecast = case.run("verify", &log, "--format json").json()["logs"][0]["forecast"].clone();
-        let (engine, intact) = (&forecast["engine"], &forecast["intact"]);
-        if engine["opens"] == true
-            && *name != "bitcask-log/hint-on-the-active-segment"
-            && case.format == "ddia-wal"
-        {
-            assert!(intact["records"].as_u64() >= engine["records"].as_u64(), "{name}");
-            assert_eq!(case.state(&out, "engine"), case.state(&log, "engine"), "{name}");
-        }
-    }
-}
-
 #[test]
 fn the_tail_strategy_only_cuts_a_torn_end() {
     for case in all() {

@@ -174,10 +174,20 @@ pub struct Outcome {
     pub error: Option<String>,
     /// Records that change something and that it applies.
     pub records: u64,
+    /// Commits that it goes by, in formats with transactions.
+    pub transactions: u64,
     /// Places from which on it does not take over records any more, for the fates in `dump`.
     pub halts: Vec<Halt>,
     /// The database file that opening leaves, in logs of pages over one; told only with the changes.
     pub image: Option<Image>,
+}
+
+impl Outcome {
+    /// The engine does not open, so nothing is taken over.
+    pub fn refused(error: String) -> Outcome {
+        let halts = vec![Halt { file: 0, at: 0, for_good: true }];
+        Outcome { opens: false, error: Some(error), records: 0, transactions: 0, halts, image: None }
+    }
 }
 
 /// A file as it would be: an old one, cut or filled with zeros to a length, with patches over it.
@@ -334,6 +344,24 @@ pub struct Word {
     pub odds: u64,
 }
 
+/// A key and its value that are to be written as a new record.
+#[derive(Clone, Copy, Debug)]
+pub struct Fresh<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+    /// The record's number, in formats that have one.
+    pub seq: u64,
+    /// Bits of its timestamp, in formats that have one.
+    pub time: u64,
+    /// No other record is written.
+    pub alone: bool,
+}
+
+/// That a record was written, or why none can say that.
+pub type Put = Result<(), &'static str>;
+
 /// Makes what stands behind the records of a file: an index, a footer.
 pub trait Seal {
     /// The next record stands at this offset of the new file.
@@ -416,6 +444,14 @@ pub trait Format: Sync {
     /// The record that states that these numbers are missing, so that their gap is none any more; `None`: there is no such.
     fn gap(&self, _first: u64, _last: u64) -> Option<Vec<u8>> {
         None
+    }
+
+    /// Appends to `out` the record that sets a key in a file of this role.
+    ///
+    /// # Errors
+    /// Why no record can say that.
+    fn put(&self, _: Role, _revision: Option<&str>, _: &Fresh<'_>, _out: &mut Vec<u8>) -> Put {
+        Err("records of this format set no keys")
     }
 
     /// What closes a file of this role when its records are written anew.

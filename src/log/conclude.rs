@@ -129,6 +129,8 @@ pub struct Conclusions {
     pub committed: u64,
     /// Of these, what lies behind the last commit where nothing tells whether it belongs to a batch.
     pub undecided: u64,
+    /// Commits whose batch is whole.
+    pub transactions: u64,
     /// Breaks in the numbers and batches not listed, for there are too many.
     pub unlisted: u64,
 }
@@ -402,7 +404,7 @@ fn restarts(survey: &Survey) -> bool {
 fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
     for (file, f) in files.iter().enumerate().filter(|(_, f)| f.counts) {
         let survey = &*f.survey;
-        let mut lost = 0;
+        let (mut lost, mut unwhole) = (0, 0);
         let single = survey.rules.grouping == Grouping::BeginCommit;
         for &batch in survey.batches.iter().chain(&survey.open) {
             let why = match batch.state {
@@ -432,10 +434,13 @@ fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
                 BatchState::Orphan(Ended::Torn) => "its write was torn before the COMMIT",
             };
             lost += if batch.state == (BatchState::NoBegin { hole: false }) { 0 } else { batch.data };
+            let short = matches!(batch.state, BatchState::LostMember | BatchState::NoBegin { hole: true });
+            unwhole += u64::from(short);
             out.batches.push(Unwhole { file, batch, why });
         }
         let all = survey.data + survey.recovered_data;
         out.committed += all.saturating_sub(lost);
+        out.transactions += survey.commits.saturating_sub(unwhole);
         if survey.rules.grouping == Grouping::Undecided {
             out.undecided += all;
             if survey.commits > 0 {

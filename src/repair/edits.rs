@@ -60,11 +60,21 @@ pub trait Sink {
     /// What keeps it from taking it.
     fn edit(&mut self, edit: Edit<'_>) -> Result<()>;
     /// Nothing in this file has to be looked at: all its records are kept.
-    fn untouched(&mut self, _file: usize) {}
+    ///
+    /// # Errors
+    /// What keeps it from looking for itself.
+    fn untouched(&mut self, _file: usize) -> Result<()> {
+        Ok(())
+    }
     /// These numbers are stated as missing; `lost`: not just because their records were left out.
     fn missing(&mut self, _first: u64, _last: u64, _lost: bool) {}
     /// A record was looked at: what becomes of it.
-    fn record(&mut self, _item: &Item<'_>, _kept: bool) {}
+    ///
+    /// # Errors
+    /// What keeps it from taking note.
+    fn record(&mut self, _item: &Item<'_>, _kept: bool) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// Which records are kept.
@@ -86,6 +96,8 @@ pub struct Rule {
     pub renumber: bool,
     /// What is made anew holds what the engine would.
     pub by_engine: bool,
+    /// No choice among the records leaves that: they are made anew, too.
+    pub afresh: bool,
 }
 
 impl Rule {
@@ -100,6 +112,7 @@ impl Rule {
             verbatim: true,
             renumber: false,
             by_engine: false,
+            afresh: false,
         }
     }
 
@@ -144,7 +157,7 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
         let mut editor = Editor::new(log, report, file, sink, &mut numbers, from..to.min(halt).min(size));
         if rule.verbatim || !editor.needs_a_look() {
             editor.whole()?;
-            sink.untouched(file);
+            sink.untouched(file)?;
         } else {
             walk_file(log, report, file, u64::MAX, &mut |item| editor.item(item, rule.counts(item)))?;
             editor.finish(highest.filter(|_| nth + 1 == order.len()))?;
@@ -263,7 +276,7 @@ impl<'a, 's> Editor<'a, 's> {
         let (at, end) = (item.record.at, item.record.end());
         self.between(at)?;
         let inside = self.span.start <= at && end <= self.span.end;
-        self.sink.record(item, counts && inside);
+        self.sink.record(item, counts && inside)?;
         self.at = end;
         if !inside {
             return self.drop(at..end, Why::Cut);

@@ -1,6 +1,7 @@
 //! Bringing a log back: what to keep ([`edits`]), the plan of it ([`plan`]) as data ([`bound`]), and carrying it out ([`mod@write`]): into a copy
 //! ([`target`]) or where the log lies ([`place`]), with a record of it ([`record`]) that takes it back ([`undo`]).
 
+pub mod afresh;
 pub mod bound;
 pub mod edits;
 pub mod held;
@@ -47,14 +48,15 @@ impl Strategy {
     /// The rule by which edits are made.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Those of reading; [`Refused`](crate::refused::Refused) where the engine does not open the log that it is to decide on.
     pub fn rule(self, log: &OpenLog, report: &Report, undecided: bool, renumber: bool) -> Result<Rule> {
         let salvage = Rule { undecided, renumber, verbatim: false, ..Rule::verbatim() };
         Ok(match self {
             Strategy::Salvage => salvage,
             Strategy::Engine => {
                 let (halts, applied) = (halts(log, report)?, applied(log, report));
-                Rule { undecided: true, halts, applied, by_engine: true, ..salvage }
+                let kept = Rule { undecided: true, halts, applied, by_engine: true, ..salvage };
+                Rule { afresh: afresh::differs(log, report, &kept)?, ..kept }
             }
             Strategy::Tail => Rule { to: torn(report), ..Rule::verbatim() },
         })

@@ -411,7 +411,7 @@ fn settle(log: &OpenLog, plan: &Plan, made: &Made, dir: &Path, path: &Path, fold
         if now != made.cut {
             bail!("{name}: has {now} bytes and should have {}", made.cut);
         }
-        return Ok(plan.after.is_none());
+        return Ok(!plan.sound);
     }
     for name in &made.linked {
         fs::remove_file(folder.join(ORIGINALS).join(name))?;

@@ -18,9 +18,10 @@ use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::RepeatKind;
 use crate::log::finding::{Class, Code};
 use crate::log::region::{Kind, MAX_REGIONS};
+use crate::repair::afresh;
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
 use crate::repair::rebuild::{self, Rebuilt};
-use crate::replay::walk::{Item, walk, written_order};
+use crate::replay::walk::{Item, walk, walk_file, written_order};
 
 /// Edits of one file that the plan lists one by one; the others are counted.
 const LISTED: usize = 4096;
@@ -50,11 +51,13 @@ pub struct Plan {
     pub missing: Vec<(u64, u64)>,
     /// Numbers fall back somewhere, which an engine may not go beyond, and are left as they are.
     pub falls_back: bool,
-    /// Keys that records left out are about; `None`: more than are counted.
+    /// Keys of which the last write is left out, whatever it changed; `None`: more than are counted.
     pub keys: Option<u64>,
     /// What comes of pages that are made anew.
     pub rebuilt: Option<Rebuilt>,
-    /// Writes that the engine will keep; `None`: damage stays, and nobody has asked it.
+    /// Nothing is wrong in what is left.
+    pub sound: bool,
+    /// Writes that the engine will keep; `None`: nobody knows without writing.
     pub after: Option<u64>,
 }
 
@@ -192,21 +195,28 @@ impl Plan {
             falls_back: false,
             keys: Some(0),
             rebuilt: None,
+            sound: true,
             after: None,
         };
+        if rule.afresh {
+            plan.afresh(log, report)?;
+            return Ok(plan);
+        }
         if log.format().rebuilds() && !rule.verbatim {
             plan.rebuild(log, report, rule)?;
             return Ok(plan);
         }
         let (verbatim, keys) = (rule.verbatim, HashSet::new());
-        let mut planner = Planner { plan: &mut plan, report, verbatim, file: 0, keys, also };
+        let counts = Some(log).filter(|_| count);
+        let mut planner = Planner { plan: &mut plan, log: counts, report, verbatim, file: 0, keys, also };
         edits(log, report, rule, &mut planner)?;
         if rule.verbatim && count {
             planner.count(log, report, rule)?;
         }
         plan.falls_back = !rule.verbatim && !rule.renumber && falls_back(report);
-        let sound = if rule.verbatim { cut_is_sound(report, rule) } else { !plan.falls_back };
-        plan.after = sound.then_some(plan.kept.data);
+        plan.sound = if rule.verbatim { cut_is_sound(report, rule) } else { !plan.falls_back };
+        // A log of pages is judged beside its pages, and those are not what they were when it was written.
+        plan.after = (plan.sound && !log.format().rebuilds()).then_some(plan.kept.data);
         plan.leave_out(report, rule);
         plan.hints(report);
         Ok(plan)
@@ -221,10 +231,7 @@ impl Plan {
         }
         let rebuilt = rebuild::plan(log, report, rule)?;
         self.kept = Tally { records: rebuilt.records, data: rebuilt.records, commits: 0 };
-        self.damaged = logs()
-            .flat_map(|f| f.survey.regions.as_slice())
-            .filter(|r| !r.kind.sound())
-            .fold(0, |sum, r| sum + if r.kind == Kind::Recovered { 0 } else { r.len });
+        self.damaged = damaged(report);
         self.lost = rebuilt.lost;
         for (plan, file) in self.files.iter_mut().zip(&report.files) {
             if file.role.counts() {
@@ -246,6 +253,27 @@ impl Plan {
             });
         }
         self.rebuilt = Some(rebuilt);
+        Ok(())
+    }
+
+    /// One file takes the records of the state that the engine holds, and nothing else is left.
+    fn afresh(&mut self, log: &OpenLog, report: &Report) -> Result<()> {
+        let made = afresh::records(log, report, &mut |_| Ok(()))?;
+        self.kept = Tally { records: made.records, data: made.records, commits: 0 };
+        self.after = Some(made.records);
+        self.damaged = damaged(report);
+        self.lost = made.lost;
+        // A table without entries is one that its engine cannot scan.
+        let taken = |file: usize| made.entries > 0 || report.files[file].role == Role::Log;
+        let target = afresh::target(report).filter(|&file| taken(file));
+        for (i, plan) in self.files.iter_mut().enumerate() {
+            if Some(i) == target {
+                (plan.rebuilt, plan.changed, plan.new_bytes) = (true, true, made.bytes);
+            } else {
+                plan.to = None;
+            }
+        }
+        self.rebuilt = Some(made);
         Ok(())
     }
 
@@ -345,6 +373,13 @@ impl Plan {
     }
 }
 
+/// Damaged bytes of which nothing was recovered.
+fn damaged(report: &Report) -> u64 {
+    let logs = report.files.iter().filter(|f| f.role.counts());
+    let regions = logs.flat_map(|f| f.survey.regions.as_slice());
+    regions.filter(|r| !r.kind.sound() && r.kind != Kind::Recovered).map(|r| r.len).sum()
+}
+
 /// Whether a file is mostly zeros that one wrong page number left, up to a tebibyte: no copy is made of those.
 fn hollow(file: &FileReport) -> bool {
     const MUCH: u64 = 16 << 20;
@@ -394,10 +429,12 @@ pub fn sha256(src: &dyn ReadAt, from: u64) -> Result<String> {
 /// Counts edits, and lists as many as the bound allows.
 struct Planner<'p, 's> {
     plan: &'p mut Plan,
+    /// What to go through for the keys; `None`: they are not counted.
+    log: Option<&'p OpenLog>,
     report: &'p Report,
     verbatim: bool,
     file: usize,
-    /// Hashes of the keys of records that are left out.
+    /// Hashes of the keys of which the last write so far is left out.
     keys: HashSet<u64>,
     /// Gets the edits, too.
     also: Option<&'s mut (dyn Sink + 's)>,
@@ -413,19 +450,24 @@ impl Planner<'_, '_> {
         walk(log, report, None, &mut |item: &Item<'_>| {
             let (begins, ends) = ((nth(item.file), item.record.at), (nth(item.file), item.record.end()));
             let kept = from.is_none_or(|from| begins >= from) && to.is_none_or(|to| ends <= to);
-            self.record(item, kept);
-            Ok(())
+            self.record(item, kept)
         })
     }
 
-    fn left_out(&mut self, item: &Item<'_>) {
-        self.plan.dropped.count(item);
-        let Some(key) = item.entry().key.filter(|_| item.is_data() && self.plan.keys.is_some()) else {
+    /// The next write of a key: one that is kept makes up for what was left out before.
+    fn written(&mut self, item: &Item<'_>, kept: bool) {
+        if self.plan.keys.is_none() || !item.is_data() || kept && self.keys.is_empty() {
             return;
-        };
+        }
+        let Some(key) = item.entry().key else { return };
         let mut hash = DefaultHasher::new();
         key.hash(&mut hash);
-        self.keys.insert(hash.finish());
+        let hash = hash.finish();
+        if kept {
+            self.keys.remove(&hash);
+        } else {
+            self.keys.insert(hash);
+        }
         self.plan.keys = Some(self.keys.len() as u64).filter(|&n| n < KEYS);
     }
 }
@@ -497,14 +539,22 @@ impl Sink for Planner<'_, '_> {
         Ok(())
     }
 
-    fn untouched(&mut self, file: usize) {
+    fn untouched(&mut self, file: usize) -> Result<()> {
         // A cut counts by itself, record by record.
-        if !self.verbatim {
-            let survey = &self.report.files[file].survey;
-            let (before, after, recovered) = survey.counts();
-            self.plan.kept.records += before + after + recovered;
-            self.plan.kept.data += survey.data + survey.recovered_data;
-            self.plan.kept.commits += survey.commits;
+        if self.verbatim {
+            return Ok(());
+        }
+        let survey = &self.report.files[file].survey;
+        let (before, after, recovered) = survey.counts();
+        self.plan.kept.records += before + after + recovered;
+        self.plan.kept.data += survey.data + survey.recovered_data;
+        self.plan.kept.commits += survey.commits;
+        match self.log.filter(|_| !self.keys.is_empty()) {
+            Some(log) => walk_file(log, self.report, file, u64::MAX, &mut |item| {
+                self.written(item, true);
+                Ok(())
+            }),
+            None => Ok(()),
         }
     }
 
@@ -515,11 +565,10 @@ impl Sink for Planner<'_, '_> {
         }
     }
 
-    fn record(&mut self, item: &Item<'_>, kept: bool) {
-        if kept {
-            self.plan.kept.count(item);
-        } else {
-            self.left_out(item);
-        }
+    fn record(&mut self, item: &Item<'_>, kept: bool) -> Result<()> {
+        let tally = if kept { &mut self.plan.kept } else { &mut self.plan.dropped };
+        tally.count(item);
+        self.written(item, kept);
+        Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::analysis::{OpenLog, Report};
 use crate::io::interrupt;
 use crate::io::source::Source;
 use crate::log::bytes::ReadAt;
+use crate::repair::afresh;
 use crate::repair::edits::{Edit, Rule, Sink, edits};
 use crate::repair::plan::{FilePlan, Plan};
 use crate::repair::rebuild;
@@ -77,13 +78,18 @@ fn rest(
 ) -> Result<()> {
     for (i, file) in plan.files.iter().enumerate() {
         let Some(to) = name(i).filter(|to| !dir.join(to).exists()) else { continue };
-        if file.rebuilt && file.changed {
+        let made = file.rebuilt && file.changed;
+        if made && !rule.afresh {
             rebuild::write(log, report, rule, &dir.join(to))?;
             continue;
         }
         let mut writer = Writer { log, dir, name, file: i, open: None };
         writer.create(i, &to)?;
-        writer.copy(0..file.prefix.filter(|_| file.changed).unwrap_or(file.bytes))?;
+        if made {
+            afresh::records(log, report, &mut |bytes| writer.add(bytes))?;
+        } else {
+            writer.copy(0..file.prefix.filter(|_| file.changed).unwrap_or(file.bytes))?;
+        }
         writer.close()?;
     }
     Ok(())
@@ -119,6 +125,12 @@ impl Writer<'_> {
         let failed = || format!("{name}: cannot write its copy");
         let file = open.into_inner().map_err(|e| e.into_error()).with_context(failed)?;
         file.sync_all().with_context(failed)
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let name = &self.log.log.files[self.file].name;
+        open.write_all(bytes).with_context(|| format!("{name}: cannot write its copy"))
     }
 
     fn copy(&mut self, span: Range<u64>) -> Result<()> {
@@ -213,13 +225,7 @@ impl Sink for Writer<'_> {
             Edit::Keep(span) => self.copy(span),
             Edit::Drop(..) => Ok(()),
             Edit::Patch(_, bytes) | Edit::Relink(_, bytes) | Edit::Insert(bytes) | Edit::Seal(bytes) => {
-                match &mut self.open {
-                    Some(open) => {
-                        let name = &self.log.log.files[self.file].name;
-                        open.write_all(bytes).with_context(|| format!("{name}: cannot write its copy"))
-                    }
-                    None => Ok(()),
-                }
+                self.add(bytes)
             }
         }
     }

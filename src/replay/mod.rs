@@ -276,16 +276,12 @@ fn by_records(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
     let (mut applied, mut left_out) = (0, LeftOut::default());
     let until = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
     walk(log, report, until, &mut |item: &Item<'_>| {
-        let Some(change) = item.change() else { return Ok(()) };
-        if !wish.policy.takes(item.standing, wish.undecided) {
+        if wish.policy.takes(item.standing, wish.undecided) {
+            applied += u64::from(item.apply(&mut state)?);
+        } else if item.change().is_some() {
             left_out.add(item.standing);
-            return Ok(());
         }
-        applied += 1;
-        match &change.value {
-            Some(value) => state.put(change.key, value, item.place()),
-            None => state.delete(change.key),
-        }
+        Ok(())
     })?;
     let state = state.finish()?;
     Ok(Replayed {
@@ -392,6 +388,19 @@ pub struct Change<'a> {
 }
 
 impl Item<'_> {
+    /// Changes the state as the record says; `false` where it is only a mark.
+    ///
+    /// # Errors
+    /// When the state cannot be kept.
+    pub fn apply(&self, state: &mut State) -> Result<bool> {
+        let Some(change) = self.change() else { return Ok(false) };
+        match &change.value {
+            Some(value) => state.put(change.key, value, self.place())?,
+            None => state.delete(change.key)?,
+        }
+        Ok(true)
+    }
+
     /// What the record does to the state; `None` where it is only a mark.
     pub fn change(&self) -> Option<Change<'_>> {
         if !self.is_data() {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::analysis::{Keys, OpenLog, Report};
+use crate::analysis::{OpenLog, Report, Shares};
 use crate::replay::diff::compare;
 use crate::replay::{Policy, Wish, replay};
 
@@ -13,7 +13,7 @@ const MEMORY: u64 = 64 << 20;
 ///
 /// # Errors
 /// When a state cannot be kept.
-pub fn keys(log: &OpenLog, report: &Report) -> Result<Keys> {
+pub fn keys(log: &OpenLog, report: &Report) -> Result<Shares> {
     let state = |policy| {
         let wish = Wish { policy, engine: None, undecided: false, until: None, memory: MEMORY };
         replay(log, report, &wish)
@@ -21,5 +21,9 @@ pub fn keys(log: &OpenLog, report: &Report) -> Result<Keys> {
     let (engine, intact) = (state(Policy::Engine)?, state(Policy::Committed)?);
     let counts = compare(log, &engine.state, &intact.state, &mut |_| Ok(()))?;
     let shared = counts.changed + counts.same;
-    Ok(Keys { engine: counts.missing + shared, intact: counts.added + shared, at_stake: counts.differing() })
+    Ok(Shares {
+        engine: counts.missing + shared,
+        intact: counts.added + shared,
+        at_stake: counts.differing(),
+    })
 }

@@ -146,13 +146,19 @@ struct LogDoc<'a, F: Serialize, O: Serialize, G: Serialize, N: Serialize> {
 /// One log of a `verify` document.
 pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl Serialize + 'a {
     let forecast = report.forecast.as_ref().map(|f| {
+        let (transactions, keys) = (f.transactions, f.keys);
         json!({
             "engine": {
                 "opens": f.engine.opens, "records": f.engine.records, "error": f.engine.error,
-                "keys": f.keys.map(|k| k.engine),
+                "transactions": transactions.map(|t| t.engine), "keys": keys.map(|k| k.engine),
             },
-            "intact": { "records": f.intact, "keys": f.keys.map(|k| k.intact) },
-            "at_stake": { "records": f.at_stake(), "keys": f.keys.map(|k| k.at_stake) },
+            "intact": {
+                "records": f.intact, "transactions": transactions.map(|t| t.intact), "keys": keys.map(|k| k.intact),
+            },
+            "at_stake": {
+                "records": f.at_stake(), "transactions": transactions.map(|t| t.at_stake),
+                "keys": keys.map(|k| k.at_stake),
+            },
         })
     });
     LogDoc {

@@ -138,9 +138,16 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(rebuilt) = &plan.rebuilt {
         let keys = plural(rebuilt.entries, "key");
-        said.push(format!("The tree is built anew from all that can be had: {keys}. Its log is emptied."));
+        said.push(match report.format.rebuilds() {
+            true => format!("The tree is built anew from all that can be had: {keys}. Its log is emptied."),
+            false => format!(
+                "No choice among the records leaves what the engine holds, so that is written anew: {keys}, \
+                 one record each."
+            ),
+        });
         if rebuilt.left_out > 0 {
-            said.push(format!("Leaves out {} that do not count.", plural(rebuilt.left_out, record)));
+            let why = if report.format.rebuilds() { "do not count" } else { "the engine would not see" };
+            said.push(format!("Leaves out {} that {why}.", plural(rebuilt.left_out, record)));
         }
         if rebuilt.unfit > 0 {
             let pairs = plural(rebuilt.unfit, "pair");
@@ -160,12 +167,16 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     if plan.dropped.records > 0 {
         let keys = plan.keys.map_or("more keys than are counted".into(), |n| plural(n, "key"));
         let (records, writes) = (plural(plan.dropped.records, record), plural(plan.dropped.data, "write"));
+        let transactions = match plan.dropped.commits {
+            0 => String::new(),
+            n => format!(", {}", plural(n, "committed transaction")),
+        };
         let what = match (cut, plan.dropped.records) {
             (true, _) => format!("Cuts off {records}"),
             (false, 1) => format!("Leaves out {records} that is intact but does not count"),
             (false, _) => format!("Leaves out {records} that are intact but do not count"),
         };
-        said.push(format!("{what}: {writes}, about {keys}."));
+        said.push(format!("{what}: {writes}{transactions}; the last write of {keys}."));
     }
     if plan.damaged > 0 {
         said.push(format!("Leaves out {} of damage.", size(plan.damaged)));

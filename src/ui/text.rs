@@ -424,7 +424,13 @@ impl Tally {
             }
         });
         lines.extend(self.forecast(report));
-        let keys = report.forecast.as_ref().and_then(|f| f.keys).filter(|keys| keys.at_stake > 0);
+        let forecast = report.forecast.as_ref();
+        let transactions = forecast.and_then(|f| f.transactions).filter(|t| t.at_stake > 0);
+        lines
+            .extend(transactions.map(|t| {
+                format!("In committed transactions: {} of {} would be lost.", t.at_stake, t.intact)
+            }));
+        let keys = forecast.and_then(|f| f.keys).filter(|keys| keys.at_stake > 0);
         lines.extend(keys.map(|keys| {
             let of = if keys.at_stake > keys.intact { String::new() } else { format!(" of {}", keys.intact) };
             let noun = report.format.profile().entry;

@@ -159,12 +159,12 @@ pub fn outcome(
     surveys: &[&Survey],
     unseen: &dyn Fn(usize) -> Option<(u64, u64)>,
 ) -> Outcome {
-    if opening.error.is_some() {
-        let halts = vec![Halt { file: 0, at: 0, for_good: true }];
-        return Outcome { opens: false, error: opening.error, records: 0, halts, image: None };
+    if let Some(error) = opening.error {
+        return Outcome::refused(error);
     }
-    let mut outcome = Outcome { opens: true, error: None, records: 0, halts: opening.halts, image: None };
-    outcome.records = opening.scanned.iter().map(|s| s.1).sum();
+    let records = opening.scanned.iter().map(|s| s.1).sum();
+    let halts = opening.halts;
+    let mut outcome = Outcome { opens: true, error: None, records, transactions: 0, halts, image: None };
     for file in opening.hinted {
         let all = surveys.get(file).map_or(0, |s| s.data + s.recovered_data);
         let (hidden, at) = unseen(file).unwrap_or((0, 0));

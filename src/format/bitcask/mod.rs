@@ -13,8 +13,8 @@ use std::ops::Range;
 
 use crate::codec::crc32;
 use crate::format::chain::{Budget, Framing, Lane};
-use crate::format::{LogFile, Remark};
-use crate::log::bytes::Bytes;
+use crate::format::{Fresh, LogFile, Put, Remark};
+use crate::log::bytes::{Bytes, Window};
 use crate::log::fault::{Cause, Fault};
 use crate::log::finding::Code;
 use crate::log::layout::Layout;
@@ -368,6 +368,35 @@ impl<D: Data> Framing for Records<D> {
             |size: u64, other: u64| n.checked_sub(other).is_some_and(|t| (size ^ t).is_power_of_two());
         (one_bit(v, k) || one_bit(k, v)) && b.utf8(payload..next) == Ok(true)
     }
+}
+
+/// Appends the record that sets a key to `out`.
+///
+/// # Errors
+/// Why no record can say that.
+pub fn put<D: Data>(fresh: &Fresh<'_>, out: &mut Vec<u8>) -> Put {
+    let Fresh { key, value, time, alone, .. } = *fresh;
+    let (Ok(key_size), Ok(value_size)) = (u32::try_from(key.len()), u32::try_from(value.len())) else {
+        return Err("it or its value is too long for one record");
+    };
+    if D::deletes(&mut Window::whole(value), 0..u64::from(value_size)) != Ok(false) {
+        return Err("its value is the one that deletes it");
+    }
+    if D::TIME.is_none() && alone && key.is_empty() && value.is_empty() {
+        return Err("with an empty value and no other key its record is no different from zeros");
+    }
+    let word = |n: u32| if D::LAYOUT.big_endian { n.to_be_bytes() } else { n.to_le_bytes() };
+    if Records::<D>::PROVED {
+        out.extend(word(crc32::update2(0, key, value)));
+    }
+    if D::TIME.is_some() {
+        out.extend(time.to_le_bytes());
+    }
+    out.extend(word(key_size));
+    out.extend(word(value_size));
+    out.extend(key);
+    out.extend(value);
+    Ok(())
 }
 
 /// Whether a clock can have shown this time.

@@ -17,7 +17,8 @@ use crate::format::bitcask::hint::{Comparison, Entries, Hints, Target, records};
 use crate::format::bitcask::{self, Data, Records, TIME_TOP};
 use crate::format::chain::{Chain, Framing, Lane, proved_bytes};
 use crate::format::{
-    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+    Claim, DDIA_COMMITS, Entry, Format, Fresh, Job, LogFile, Opened, Outcome, Profile, Put, Remark, Revision,
+    Role, Take,
 };
 use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::fault::Fault;
@@ -259,6 +260,10 @@ impl Format for BitcaskHash {
             reinstate::<R2>(files, surveys, &spans_years);
         }
         remarks
+    }
+
+    fn put(&self, _: Role, revision: Option<&str>, fresh: &Fresh<'_>, out: &mut Vec<u8>) -> Put {
+        if is_r1(revision) { bitcask::put::<R1>(fresh, out) } else { bitcask::put::<R2>(fresh, out) }
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {

@@ -15,7 +15,8 @@ use crate::format::bitcask::hint::{Comparison, Entries, Hints, Target};
 use crate::format::bitcask::{self, Data, Records};
 use crate::format::chain::{Chain, Lane, proved_bytes};
 use crate::format::{
-    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+    Claim, DDIA_COMMITS, Entry, Format, Fresh, Job, LogFile, Opened, Outcome, Profile, Put, Remark, Revision,
+    Role, Take,
 };
 use crate::log::bytes::Bytes;
 use crate::log::fault::Fault;
@@ -182,6 +183,10 @@ impl Format for BitcaskLog {
         let views: Vec<&Survey> = surveys.iter().collect();
         remarks.extend(Comparison::of::<Segment, SegmentHint>(files, &views, number).remarks);
         remarks
+    }
+
+    fn put(&self, _: Role, _: Option<&str>, fresh: &Fresh<'_>, out: &mut Vec<u8>) -> Put {
+        bitcask::put::<Segment>(fresh, out)
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {

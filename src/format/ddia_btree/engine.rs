@@ -68,19 +68,19 @@ pub fn outcome(job: &Job<'_>, facts: &Facts, take: Option<Take<'_>>) -> Outcome 
     let field = field.map_or(0, u32::from_be_bytes);
     let size = page_size(facts, field);
     if manners.stamps && field != 0 && u64::from(field) != size {
-        return dead(format!(
+        return Outcome::refused(format!(
             "ValueError: Page size mismatch: file was created with {field}, but opened with {size}"
         ));
     }
     let mut read = Read::default();
     if let Some(wal) = wal {
         read = match sound(job, facts, manners, wal).filter(|_| take.is_none()) {
-            Some(applied) => Read { applied, ..read },
+            Some((applied, transactions)) => Read { applied, transactions, ..read },
             None => recover(job.files[wal].src, manners),
         };
     }
     if read.pages.saturating_mul(size) > MAX_FILE {
-        return dead("OSError: [Errno 27] File too large".into());
+        return Outcome::refused("OSError: [Errno 27] File too large".into());
     }
     let halts = read.halt.zip(wal).map(|(at, file)| Halt { file, at, for_good: true });
     let (mut error, mut image) = (None, None);
@@ -89,22 +89,17 @@ pub fn outcome(job: &Job<'_>, facts: &Facts, take: Option<Take<'_>>) -> Outcome 
         error = opened.iterate(manners.types, take).err();
         image = Some(opened.image());
     }
-    Outcome { opens: true, error, records: read.applied, halts: halts.into_iter().collect(), image }
+    let (records, transactions) = (read.applied, read.transactions);
+    Outcome { opens: true, error, records, transactions, halts: halts.into_iter().collect(), image }
 }
 
-/// It does not open; the WAL is left as it is.
-fn dead(error: String) -> Outcome {
-    let halts = vec![Halt { file: 0, at: 0, for_good: true }];
-    Outcome { opens: false, error: Some(error), records: 0, halts, image: None }
-}
-
-/// The entries that are redone of a WAL in which nothing is wrong: it need not be read again for them.
-fn sound(job: &Job<'_>, facts: &Facts, manners: Manners, wal: usize) -> Option<u64> {
+/// The entries and commits that are redone of a WAL in which nothing is wrong: it need not be read again for them.
+fn sound(job: &Job<'_>, facts: &Facts, manners: Manners, wal: usize) -> Option<(u64, u64)> {
     let survey: &Survey = job.surveys.get(wal).filter(|_| job.engine.is_none())?;
     let sound = survey.regions.as_slice().iter().all(|r| r.kind == Kind::Records);
     let commits = survey.rules.grouping == Grouping::CommitOnly;
     let may = sound && !manners.mark && facts.checksum == Some(Sum::Crc32);
-    may.then_some(if commits { survey.data_to_last_commit } else { survey.data })
+    may.then_some(if commits { (survey.data_to_last_commit, survey.commits) } else { (survey.data, 0) })
 }
 
 /// The engine whose behaviour is told: the one named, or else the newest that reads such entries.
@@ -122,6 +117,7 @@ const EMPTY: u64 = DATA + 4;
 #[derive(Default)]
 struct Read {
     applied: u64,
+    transactions: u64,
     halt: Option<u64>,
     /// The last image of each page.
     images: HashMap<u32, Image>,
@@ -161,6 +157,7 @@ fn recover(wal: &dyn ReadAt, manners: Manners) -> Read {
             (true, false) => break,
             (true, true) if head.page == COMMIT => {
                 (read.applied, waiting, committed) = (read.applied + waiting, 0, end);
+                read.transactions += 1;
                 pending.drain(..).for_each(|(page, image)| read.apply(page, image));
             }
             (true, true) => {

@@ -1,7 +1,7 @@
 //! Writes the files of the LSM tree: records of the log (r2), and tables with their index and footer.
 
 use crate::codec::crc32;
-use crate::format::{Entry, Seal};
+use crate::format::{Entry, Fresh, Put, Seal};
 
 /// Key and value have at most so many bytes together: far more than any reader keeps in memory, and all lengths fit.
 pub const PAYLOAD_MAX: usize = i32::MAX as usize;
@@ -13,6 +13,29 @@ pub fn record(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     entry(out, key, value);
     let crc = crc32::update(0, &out[at + 4..]);
     out[at..at + 4].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// Appends the record that sets a key to `out`, `summed`: with a checksum, as in the log of r2 and nowhere else.
+///
+/// # Errors
+/// Why no record can say that.
+pub fn put(fresh: &Fresh<'_>, summed: bool, out: &mut Vec<u8>) -> Put {
+    let Fresh { key, value, .. } = *fresh;
+    if value.is_empty() {
+        return Err("an empty value deletes it");
+    }
+    if key.len().saturating_add(value.len()) > PAYLOAD_MAX {
+        return Err("it and its value are too long for one record");
+    }
+    if std::str::from_utf8(key).is_err() {
+        return Err("it has to be UTF-8");
+    }
+    if summed {
+        record(out, key, value);
+    } else {
+        entry(out, key, value);
+    }
+    Ok(())
 }
 
 /// Appends one entry of a table to `out`.

@@ -27,7 +27,7 @@ pub fn outcome(job: &Job<'_>, mut take: Option<Take<'_>>) -> Outcome {
             .and_then(|number| Ok((number, file, load_index(&mut Reader::new(files[file].src))?)));
         match opened {
             Ok(table) => loaded.push(table),
-            Err(error) => return dead(error),
+            Err(error) => return Outcome::refused(error),
         }
     }
     // Only then are they put in the order of their numbers.
@@ -48,14 +48,14 @@ pub fn outcome(job: &Job<'_>, mut take: Option<Take<'_>>) -> Outcome {
         let mut each = sink(&mut take, file);
         let replay = replay(&mut reader, sum, &mut each);
         if let Some(error) = replay.error {
-            return dead(error);
+            return Outcome::refused(error);
         }
         records += replay.records;
         if replay.at < reader.end() {
             halts.push(Halt { file, at: replay.at, for_good: false });
         }
     }
-    Outcome { opens: true, error: None, records, halts, image: None }
+    Outcome { opens: true, error: None, records, transactions: 0, halts, image: None }
 }
 
 /// Hands an entry's place, key and value on; an empty value deletes.
@@ -67,12 +67,6 @@ fn sink<'a>(take: &'a mut Option<Take<'_>>, file: usize) -> impl FnMut(u64, Rang
             take(Taken { place: Place { file, at }, key: part(key), value, given: None });
         }
     }
-}
-
-/// It does not open, so nothing is taken over.
-fn dead(error: String) -> Outcome {
-    let halts = vec![Halt { file: 0, at: 0, for_good: true }];
-    Outcome { opens: false, error: Some(error), records: 0, halts, image: None }
 }
 
 /// How far the log is replayed.

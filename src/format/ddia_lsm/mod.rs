@@ -17,8 +17,8 @@ use std::cell::Cell;
 use crate::codec::crc32;
 use crate::format::chain::{Budget, Chain, Framing, Lane, begins_as_text, proved_bytes};
 use crate::format::{
-    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Seal,
-    Take,
+    Claim, DDIA_COMMITS, Entry, Format, Fresh, Job, LogFile, Opened, Outcome, Profile, Put, Remark, Revision,
+    Role, Seal, Take,
 };
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Decoder;
@@ -559,6 +559,10 @@ impl Format for DdiaLsm {
             }
         }
         remarks
+    }
+
+    fn put(&self, role: Role, revision: Option<&str>, fresh: &Fresh<'_>, out: &mut Vec<u8>) -> Put {
+        encode::put(fresh, role == Role::Log && revision != Some("r1"), out)
     }
 
     fn seal(&self, role: Role) -> Option<Box<dyn Seal>> {

@@ -1,7 +1,8 @@
 //! Writes records of the standalone WAL: what the engine appends and what a repair puts down anew.
 
-use super::{FIXED, OP_CRC};
+use super::{FIXED, OP_CRC, PUT};
 use crate::codec::crc32;
+use crate::format::{Fresh, Put};
 
 /// Key and value of one record have at most so many bytes together: both lengths are signed, and the whole must fit, too.
 pub const PAYLOAD_MAX: usize = i32::MAX as usize - FIXED as usize;
@@ -20,6 +21,22 @@ pub fn record(out: &mut Vec<u8>, seq: u64, op: u8, key: &[u8], value: &[u8]) {
     out.extend(key);
     out.extend((value.len() as u32).to_le_bytes());
     out.extend(value);
+}
+
+/// Appends the record that sets a key to `out`.
+///
+/// # Errors
+/// Why no record can say that.
+pub fn put(fresh: &Fresh<'_>, out: &mut Vec<u8>) -> Put {
+    let Fresh { key, value, seq, .. } = *fresh;
+    if key.len().saturating_add(value.len()) > PAYLOAD_MAX {
+        return Err("it and its value are too long for one record");
+    }
+    if std::str::from_utf8(key).is_err() || std::str::from_utf8(value).is_err() {
+        return Err("it and its value have to be UTF-8");
+    }
+    record(out, seq, PUT, key, value);
+    Ok(())
 }
 
 #[cfg(test)]

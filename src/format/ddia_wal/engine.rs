@@ -61,10 +61,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
             match read(&mut reader, at) {
                 Step::Record(Found { end, .. }) => at = end,
                 Step::FileEnds | Step::Bad => break,
-                Step::Dies(error) => {
-                    let halts = vec![Halt { file, at: 0, for_good: true }];
-                    return Outcome { opens: false, error: Some(error), records: 0, halts, image: None };
-                }
+                Step::Dies(error) => return Outcome::refused(error),
             }
         }
     }
@@ -88,7 +85,7 @@ struct Pending {
 
 impl Replay<'_, '_> {
     fn run(mut self) -> Outcome {
-        let (mut records, mut last_seq) = (0u64, 0u64);
+        let (mut records, mut transactions, mut last_seq) = (0u64, 0u64, 0u64);
         let mut pending: Option<Pending> = None;
         let mut halts = Vec::new();
         'log: for (nth, &file) in self.order.iter().enumerate() {
@@ -111,7 +108,7 @@ impl Replay<'_, '_> {
                             (5, _) if self.behaviour.batches => pending = Some(Pending::default()),
                             (3, _) => {
                                 let waiting = pending.take().unwrap_or_default();
-                                records += waiting.records;
+                                (records, transactions) = (records + waiting.records, transactions + 1);
                                 self.commit(&waiting, (nth, at));
                             }
                             (1 | 2, Some(waiting)) => {
@@ -139,7 +136,7 @@ impl Replay<'_, '_> {
                 }
             }
         }
-        Outcome { opens: true, error: None, records, halts, image: None }
+        Outcome { opens: true, error: None, records, transactions, halts, image: None }
     }
 
     fn apply(&mut self, file: usize, at: u64, found: &Found) {

@@ -11,7 +11,8 @@
 use crate::codec::{ascii, crc32};
 use crate::format::chain::{Budget, Chain, Framing, Lane, begins_as_text, proved_bytes};
 use crate::format::{
-    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+    Claim, DDIA_COMMITS, Entry, Format, Fresh, Job, LogFile, Opened, Outcome, Profile, Put, Remark, Revision,
+    Role, Take,
 };
 use crate::log::bytes::{Bytes, Prefix, Reader};
 use crate::log::decoder::{Decoder, Stop};
@@ -441,6 +442,10 @@ impl Format for DdiaWal {
             }
         }
         remarks
+    }
+
+    fn put(&self, _: Role, _: Option<&str>, fresh: &Fresh<'_>, out: &mut Vec<u8>) -> Put {
+        encode::put(fresh, out)
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {

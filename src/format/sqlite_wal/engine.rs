@@ -17,7 +17,9 @@ const SLACK: u64 = 65536;
 
 /// See the top of this file.
 pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
-    let mut outcome = Outcome { opens: true, error: None, records: 0, halts: Vec::new(), image: None };
+    let (records, transactions) = (0, 0);
+    let mut outcome =
+        Outcome { opens: true, error: None, records, transactions, halts: Vec::new(), image: None };
     let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return outcome };
     let database = job.files.iter().position(|f| f.claim.role == Role::Pages);
     let size = database.map_or(0, |file| job.files[file].src.size());
@@ -33,7 +35,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     if let (Some(header), Some(frames)) = (header, facts.frames) {
         kept.read(&mut reader, &frames, header.sums[0], take.is_some());
     }
-    outcome.records = kept.records;
+    (outcome.records, outcome.transactions) = (kept.records, kept.commits);
     outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true });
     let Some(take) = take else { return outcome };
     let page_bytes = facts.frames.map_or(0, |frames| frames.shape.page_bytes);
@@ -65,6 +67,7 @@ struct Kept {
     /// Frames that it reads, and those of them up to the last commit.
     seen: u64,
     records: u64,
+    commits: u64,
     /// Offset behind the last commit.
     end: u64,
     newest: Newest,
@@ -89,6 +92,7 @@ impl Kept {
             at += stride;
             if head.commit != 0 {
                 (self.records, self.end) = (self.seen, at);
+                self.commits += 1;
                 self.newest.commit(head.commit);
             }
         }
