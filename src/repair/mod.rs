@@ -19,7 +19,6 @@ use anyhow::Result;
 use crate::analysis::{OpenLog, Report};
 use crate::format::Role;
 use crate::format::{Job, Taken};
-use crate::io::interrupt::Writing;
 use crate::log::conclude::Place;
 use crate::log::region::Kind;
 use crate::log::survey::Survey;
@@ -45,8 +44,6 @@ pub struct Done {
     pub left: bool,
     /// Processes that may have the log open and could not be looked at.
     pub unseen: usize,
-    /// Until this is told an interruption waits: it was done, whatever comes.
-    pub writing: Writing,
 }
 
 /// What a repair keeps.

@@ -54,9 +54,10 @@ pub fn change(task: &Task<'_>, plan: &Plan, backup: Option<&Path>, command: &str
     // From here on the log is the new one, and the folder holds what it was.
     let folder = folder.keep();
     let record = folder.join(record::NAME);
+    writing.done();
     let left = step.hold(&dir, &folder).and_then(|()| settle(task, plan, &step, &dir, &folder));
     let left = left.with_context(|| format!("the change was made; {} takes it back", record.display()))?;
-    Ok((record, Done { left, unseen, writing }))
+    Ok((record, Done { left, unseen }))
 }
 
 /// The directory in which all files of the log lie, as an absolute path without links.

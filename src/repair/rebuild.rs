@@ -2,8 +2,9 @@
 //! through it without writing, so that it knows what comes of it.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,14 +78,15 @@ pub fn write(
     permit: &dyn Fn(&File) -> io::Result<()>,
 ) -> Result<()> {
     let failed = || format!("{}: cannot be written", path.display());
-    let parent = path.parent().unwrap_or(Path::new("."));
-    // The engine makes a whole store: its empty log belongs to the plan of another file.
-    let dir = tempfile::Builder::new().prefix(".walmedic-").tempdir_in(parent).with_context(failed)?;
-    let storage = Directory::open(dir.path()).with_context(failed)?;
+    // The engine makes a whole store: its empty log belongs to the plan of another file. What fails goes with the folder
+    // around it.
+    let dir = path.with_extension("new");
+    DirBuilder::new().mode(0o700).create(&dir).with_context(failed)?;
+    let storage = Directory::open(&dir).with_context(failed)?;
     fill(task.log, &state(task.log, task.report, task.rule)?, anew, storage)?;
-    let made = dir.path().join(anew.file);
+    let made = dir.join(anew.file);
     File::open(&made).and_then(|made| permit(&made)).with_context(failed)?;
-    std::fs::rename(made, path).with_context(failed)
+    fs::rename(made, path).and_then(|()| fs::remove_dir_all(dir)).with_context(failed)
 }
 
 fn state(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Replayed> {

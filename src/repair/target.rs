@@ -51,7 +51,8 @@ pub fn copy(task: &Task<'_>, output: &Path) -> Result<(Plan, Done)> {
     }
     let unsure = || format!("{}: is written, but may not last", output.display());
     durable::sync_dir(parent).with_context(unsure)?;
-    Ok((plan, Done { left, unseen, writing }))
+    writing.done();
+    Ok((plan, Done { left, unseen }))
 }
 
 /// What lies in the directory of the log and is no file of it, by name: a copy does not have it.

@@ -31,8 +31,6 @@ pub struct Undone {
     pub already: bool,
     /// Processes that may have the log open and could not be looked at.
     pub unseen: usize,
-    /// Until this is told an interruption waits: it was done, whatever comes.
-    pub writing: Writing,
 }
 
 /// Takes the change back that the record at `path` tells; `place`: where the directory of the log is now.
@@ -44,7 +42,7 @@ pub fn undo(path: &Path, place: Option<&Path>) -> Result<Undone> {
     let dir = home(&record, place)?;
     let writing = Writing::begin();
     if all(&record, |f| is(&dir.join(&f.name), Some(&f.before)))? && nothing_new(&record, &dir)? {
-        return Ok(Undone { record, dir, already: true, unseen: 0, writing });
+        return Ok(Undone { record, dir, already: true, unseen: 0 });
     }
     saved(&record, &folder)?;
     let files: Vec<_> = record.files.iter().filter_map(|f| Some(dir.join(f.to.as_ref()?))).collect();
@@ -63,12 +61,13 @@ pub fn undo(path: &Path, place: Option<&Path>) -> Result<Undone> {
         }
         _ => bail!("{}: the record contradicts itself", path.display()),
     }
+    writing.done();
     for file in &record.files {
         if !is(&dir.join(&file.name), Some(&file.before))? {
             bail!("{}: is not what it was; the backup is still in {}", file.name, folder.display());
         }
     }
-    Ok(Undone { record, dir, already: false, unseen, writing })
+    Ok(Undone { record, dir, already: false, unseen })
 }
 
 /// The directory of the log: where the record says, unless it is elsewhere now.
