@@ -61,7 +61,9 @@ fn in_the_lsm_log(log: &Path) {
 }
 
 fn in_two_data_files(log: &Path) {
-    ["0.data", "1.data"].map(|name| flip(&log.join(name), 24));
+    for name in ["0.data", "1.data"] {
+        flip(&log.join(name), 24);
+    }
 }
 
 /// Two files of 40 records, 1.3 MiB each.
