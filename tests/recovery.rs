@@ -25,8 +25,8 @@ use walmedic::io::listing::{Wanted, find};
 use walmedic::log::finding::{Class, Code};
 use walmedic::repair::edits::Rule;
 use walmedic::repair::plan::Plan;
-use walmedic::repair::undo::{Undone, undo};
-use walmedic::repair::{Strategy, place, target};
+use walmedic::repair::undo::undo;
+use walmedic::repair::{Strategy, Task, place, target};
 use walmedic::replay::{Policy, Wish, cut, replay, value_bytes};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -79,11 +79,12 @@ impl Read {
     /// Repairs it into `out`, and reads that; tells whether findings are said to be left.
     fn mended(&self, log: &Log, path: &Path, out: &Path) -> (Read, bool) {
         let rule = self.salvage(false);
-        let (done, left) = target::copy(&self.open, &self.report, &rule, path, out).expect("written");
+        let task = Task { log: &self.open, report: &self.report, rule: &rule, path };
+        let (plan, done) = target::copy(&task, out).expect("written");
         let planned = self.plan(&rule);
         let told = |plan: &Plan| (format!("{:?}", plan.files), plan.kept, plan.dropped);
-        assert_eq!(told(&done), told(&planned), "not what was planned");
-        (Read::at(out, log), left)
+        assert_eq!(told(&plan), told(&planned), "not what was planned");
+        (Read::at(out, log), done.left)
     }
 
     fn plan(&self, rule: &Rule) -> Plan {
@@ -252,13 +253,14 @@ fn there_and_back(read: &Read, rule: &Rule, path: &Path, command: &str) -> Optio
         return None;
     }
     plan.bind(&read.open).expect("hashed");
-    let done = place::change(&read.open, &read.report, rule, &plan, path, None, command).expect("changed");
+    let task = Task { log: &read.open, report: &read.report, rule, path };
+    let (record, _) = place::change(&task, &plan, None, command).expect("changed");
     let after = contents(path);
     assert_ne!(after, before, "nothing changed");
-    let (record, undone) = undo(&done.record).expect("undone");
-    assert_eq!((record.command.as_str(), undone), (command, Undone::Now));
+    let undone = undo(&record, None).expect("undone");
+    assert_eq!((undone.record.command.as_str(), undone.already), (command, false));
     assert_eq!(contents(path), before, "not what it was");
-    assert_eq!(undo(&done.record).expect("undone").1, Undone::Already);
+    assert!(undo(&record, None).expect("undone").already);
     assert_eq!(contents(path), before, "not what it was, the second time");
     Some(after)
 }
@@ -283,7 +285,8 @@ fn what_is_cut_at_its_damage_is_whole_and_comes_back() {
         let to = cut::at_damage(&read.open, &read.report, false).expect("read");
         let rule = Rule { to, ..Rule::verbatim() };
         let out = path.with_file_name("out");
-        target::copy(&read.open, &read.report, &rule, path, &out).expect("written");
+        let task = Task { log: &read.open, report: &read.report, rule: &rule, path };
+        target::copy(&task, &out).expect("written");
         let left = Read::at(&out, log);
         let logs = || left.report.files.iter().filter(|f| f.role == Role::Log);
         assert!(logs().all(|f| f.survey.regions.first_bad().is_none()), "{:?}", left.findings());
