@@ -200,6 +200,7 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             break
         }
         'walmedic;undo' {
+            [CompletionResult]::new('--log', '--log', [CompletionResultType]::ParameterName, 'The directory of the log, where it has been moved since')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress on standard error')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')

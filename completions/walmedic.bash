@@ -699,12 +699,16 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__undo)
-            opts="-q -v -h --quiet --verbose --color --progress --help"
+            opts="-q -v -h --log --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --log)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

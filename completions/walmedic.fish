@@ -264,6 +264,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l in-place -d
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s v -l verbose -d 'Say more: every file of a long list, every note'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c walmedic -n "__fish_walmedic_using_subcommand undo" -l log -d 'The directory of the log, where it has been moved since' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand undo" -l color -d 'Colour' -r -f -a "auto\t'On a terminal, unless the environment says otherwise'
 always\t'Always'
 never\t'Never'"

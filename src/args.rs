@@ -1,12 +1,13 @@
 //! The arguments that commands share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::io::listing::Wanted;
 use crate::judgement::Judgement;
 pub use crate::ui::Format;
+use crate::ui::shell::quote;
 use crate::ui::{paint, progress};
 
 /// Options of every command.
@@ -82,6 +83,9 @@ impl Input {
         let mut typed = Vec::new();
         typed.extend(self.as_format.as_ref().map(|name| format!("--as {name}")));
         typed.extend(self.revision.as_ref().map(|name| format!("--revision {name}")));
+        let stdin = self.paths.iter().any(|path| path.as_os_str() == "-");
+        let named = self.stdin_name.as_ref().filter(|_| stdin);
+        typed.extend(named.map(|name| format!("--stdin-name {}", quote(Path::new(name)))));
         typed
     }
 

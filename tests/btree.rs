@@ -16,7 +16,7 @@ use walmedic::analysis::{OpenLog, Report};
 use walmedic::io::listing::{Wanted, find};
 use walmedic::judgement::Judgement;
 use walmedic::repair::plan::Plan;
-use walmedic::repair::{Strategy, target};
+use walmedic::repair::{Strategy, Task, target};
 use walmedic::replay::{Policy, Replayed, Wish, digest, image, replay};
 
 /// Where the truth takes less than there is: case and reason.
@@ -68,7 +68,8 @@ impl Opened {
     /// Repairs a copy; whether findings are left in it.
     fn repair(&self, path: &Path, output: &Path) -> bool {
         let rule = Strategy::Salvage.rule(&self.log, &self.report, false, false).expect("a rule");
-        target::copy(&self.log, &self.report, &rule, path, output).expect("repaired").1
+        let task = Task { log: &self.log, report: &self.report, rule: &rule, path };
+        target::copy(&task, output).expect("repaired").1.left
     }
 }
 

@@ -113,6 +113,19 @@ fn an_empty_directory_is_an_error_unless_it_is_said_to_be_a_log() {
 }
 
 #[test]
+fn one_of_several_logs_has_to_be_named() {
+    let (dir, path) = stored(&small_log());
+    std::fs::write(path.join("wal.log"), b"").expect("written");
+    for command in ["repair", "replay"] {
+        let answer = run([command.as_ref(), path.as_os_str()]);
+        let (wal, lsm) = (path.join("000001.wal"), path.join("wal.log"));
+        let both = format!("(ddia-wal {} and ddia-lsm {})", wal.display(), lsm.display());
+        assert!(answer.code == 2 && answer.stderr.contains(&both), "{}", answer.stderr);
+    }
+    drop(dir);
+}
+
+#[test]
 fn a_directory_without_a_log_is_told_what_was_looked_for() {
     let dir = temp();
     std::fs::write(dir.path().join("README"), "no log").expect("a file");

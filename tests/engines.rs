@@ -22,7 +22,7 @@ use walmedic::engine::wal::{self, WalStore};
 use walmedic::engine::{Op, Result};
 use walmedic::io::listing::{Wanted, find};
 use walmedic::log::finding::{Class, Code};
-use walmedic::repair::{Strategy, target};
+use walmedic::repair::{Strategy, Task, target};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -272,8 +272,9 @@ fn assert_repairs<S: Subject>(image: &Image, allowed: &[State]) {
     let report = open.analyse(1);
     let rule = Strategy::Salvage.rule(&open, &report, true, false).expect("a rule");
 
-    let (_, left) = target::copy(&open, &report, &rule, &log, &output).expect("repaired");
-    assert!(!left, "findings are left");
+    let task = Task { log: &open, report: &report, rule: &rule, path: &log };
+    let (_, done) = target::copy(&task, &output).expect("repaired");
+    assert!(!done.left, "findings are left");
     let disk = CrashDisk::of(image_of(&output));
     let files = disk.files();
     let state = S::open(disk.clone()).and_then(|engine| engine.state()).expect("opens once repaired");

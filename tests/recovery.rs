@@ -26,8 +26,8 @@ use walmedic::log::finding::{Class, Code};
 use walmedic::refused::Refused;
 use walmedic::repair::edits::Rule;
 use walmedic::repair::plan::Plan;
-use walmedic::repair::undo::{Undone, undo};
-use walmedic::repair::{Strategy, place, target};
+use walmedic::repair::undo::undo;
+use walmedic::repair::{Strategy, Task, place, target};
 use walmedic::replay::{Policy, Wish, cut, replay, value_bytes};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -84,15 +84,16 @@ impl Read {
     /// Repairs it into `out`, and reads that; tells whether findings are said to be left.
     fn mended(&self, log: &Log, path: &Path, out: &Path) -> (Read, bool) {
         let rule = self.salvage(false);
-        let (done, left) = target::copy(&self.open, &self.report, &rule, path, out).expect("written");
+        let task = Task { log: &self.open, report: &self.report, rule: &rule, path };
+        let (plan, done) = target::copy(&task, out).expect("written");
         let planned = self.plan(&rule);
         let told = |plan: &Plan| (format!("{:?}", plan.files), plan.kept, plan.dropped);
-        assert_eq!(told(&done), told(&planned), "not what was planned");
+        assert_eq!(told(&plan), told(&planned), "not what was planned");
         let mended = Read::at(out, log);
         if let Some(after) = planned.after.filter(|_| mended.findings().is_empty()) {
             assert_eq!(mended.engine_records(), after, "writes that the engine keeps afterwards");
         }
-        (mended, left)
+        (mended, done.left)
     }
 
     fn plan(&self, rule: &Rule) -> Plan {
@@ -236,8 +237,9 @@ fn the_engine_recovers_from_its_own_repair_what_it_did_before() {
         }
         let (before, out) = (read.state(Policy::Engine, false), path.with_file_name("out"));
         let done = Strategy::Engine.rule(&read.open, &read.report, false, false).and_then(|rule| {
-            let (plan, left) = target::copy(&read.open, &read.report, &rule, path, &out)?;
-            Ok((rule, plan, left))
+            let task = Task { log: &read.open, report: &read.report, rule: &rule, path };
+            let (plan, done) = target::copy(&task, &out)?;
+            Ok((rule, plan, done.left))
         });
         if let Some(refused) = done.as_ref().err().and_then(|e| e.downcast_ref::<Refused>()) {
             // A hint may lead the engine to a tombstone, which it serves for a value, and no record can hold that.
@@ -302,13 +304,14 @@ fn there_and_back(read: &Read, rule: &Rule, path: &Path, command: &str) -> Optio
         return None;
     }
     plan.bind(&read.open).expect("hashed");
-    let done = place::change(&read.open, &read.report, rule, &plan, path, None, command).expect("changed");
+    let task = Task { log: &read.open, report: &read.report, rule, path };
+    let (record, _) = place::change(&task, &plan, None, command).expect("changed");
     let after = contents(path);
     assert_ne!(after, before, "nothing changed");
-    let (record, undone) = undo(&done.record).expect("undone");
-    assert_eq!((record.command.as_str(), undone), (command, Undone::Now));
+    let undone = undo(&record, None).expect("undone");
+    assert_eq!((undone.record.command.as_str(), undone.already), (command, false));
     assert_eq!(contents(path), before, "not what it was");
-    assert_eq!(undo(&done.record).expect("undone").1, Undone::Already);
+    assert!(undo(&record, None).expect("undone").already);
     assert_eq!(contents(path), before, "not what it was, the second time");
     Some(after)
 }
@@ -333,7 +336,8 @@ fn what_is_cut_at_its_damage_is_whole_and_comes_back() {
         let to = cut::at_damage(&read.open, &read.report, false).expect("read");
         let rule = Rule { to, ..Rule::verbatim() };
         let out = path.with_file_name("out");
-        target::copy(&read.open, &read.report, &rule, path, &out).expect("written");
+        let task = Task { log: &read.open, report: &read.report, rule: &rule, path };
+        target::copy(&task, &out).expect("written");
         let left = Read::at(&out, log);
         if let Some(after) = read.plan(&rule).after {
             assert_eq!(left.engine_records(), after, "writes that the engine keeps afterwards");

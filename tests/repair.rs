@@ -693,9 +693,75 @@ fn standard_input_is_repaired_to_a_file() {
         command.args(["repair", "-", "--stdin-name", "000001.wal"]).args(args).stdin(input);
         Answer::of(command.output().expect("it runs"))
     };
-    piped(&[]).exits(4);
+    let plan = piped(&[]).exits(4).stdout;
+    let next = "    walmedic repair - --stdin-name 000001.wal --apply --output 000001.wal.repaired\n";
+    assert!(plan.contains(next) && !plan.contains("--in-place"), "{plan}");
     let out = dir.path().join("out.wal");
     piped(&["--apply", "--output", out.to_str().expect("text")]).exits(1);
     assert!(out.is_file() && case.is_clean(&out));
     piped(&["--apply", "--in-place"]).declines(2, "standard input cannot be changed in place");
+}
+
+/// A file that cannot be opened is not taken for one that is not there.
+#[test]
+fn nothing_is_planned_around_a_file_that_cannot_be_opened() {
+    let case = Case::named(SEVERAL);
+    let (dir, log) = case.copied();
+    let file = log.join("000002.wal");
+    fs::remove_file(&file).expect("removed");
+    std::os::unix::fs::symlink("nowhere", &file).expect("a link");
+    let before = contents(dir.path());
+    let out = format!("--apply --output {}", dir.path().join("out").display());
+    for how in ["", "--format json", "--in-place --apply", &out] {
+        let why = "without that file nothing can be planned";
+        case.run("repair", &log, how).declines(4, why);
+        case.run("truncate", &log, &format!("--at-damage {how}")).declines(4, why);
+    }
+    assert_eq!(contents(dir.path()), before);
+}
+
+#[test]
+fn a_copy_says_what_else_lies_in_the_directory() {
+    let case = Case::named(ONE);
+    let (dir, log) = case.copied();
+    let out = dir.path().join("out");
+    let copy = |more: &str| {
+        fs::remove_dir_all(&out).ok();
+        case.run("repair", &log, &format!("--apply --output {} {more}", out.display())).exits(1)
+    };
+    assert!(!copy("").stdout.contains("not the") && copy("--format json").json()["not_copied"].is_null());
+    for name in ["LOCK", "a.txt", "b.txt", "c.txt"] {
+        fs::write(log.join(name), name).expect("written");
+    }
+    fs::create_dir(log.join("archive")).expect("made");
+    let told = "not the 5 other entries in its directory: LOCK, a.txt, archive, …";
+    assert!(copy("").stdout.contains(told));
+    let plan = case.run("repair", &log, "").stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(plan.contains(told), "{plan}");
+    let all = serde_json::json!(["LOCK", "a.txt", "archive", "b.txt", "c.txt"]);
+    assert_eq!(copy("--format json").json()["not_copied"], all);
+    assert_eq!(case.run("repair", &log, "--format json").json()["not_copied"], all);
+    let changed = case.run("repair", &log, "--in-place --apply").stdout;
+    assert!(!changed.contains("not the"), "{changed}");
+}
+
+/// Pages that are made anew are no less private than those before them, nor than the log where there were none.
+#[test]
+fn a_tree_made_anew_is_as_private_as_the_old_one() {
+    use std::os::unix::fs::PermissionsExt;
+    let case = Case::named("ddia-btree/image-flipped-r3");
+    for missing in [false, true] {
+        let (dir, log) = case.copied();
+        for (name, _) in contents(&log) {
+            fs::set_permissions(log.join(name), fs::Permissions::from_mode(0o600)).expect("a mode");
+        }
+        if missing {
+            fs::remove_file(log.join("btree.dat")).expect("removed");
+        }
+        let out = dir.path().join("out");
+        let answer = case.run("repair", &log, &format!("--apply --output {}", out.display()));
+        let made = fs::metadata(out.join("btree.dat")).unwrap_or_else(|e| panic!("{e}: {answer:?}"));
+        assert_eq!(made.permissions().mode() & 0o777, 0o600, "missing: {missing}");
+        assert_eq!(contents(&out).len(), 2);
+    }
 }

@@ -313,8 +313,7 @@ impl Forward<'_, '_, '_> {
         let len = usize::try_from(record.len).unwrap_or(usize::MAX);
         let Ok(bytes) = reader.window(record.at, len).slice(record.at..record.end()) else { return };
         let entry = report.format.entry(role, report.revision, bytes, fix);
-        let number =
-            fix.filter(|f| f.field == "seq" && f.inferred != u64::MAX).map_or(record.seq, |f| f.inferred);
+        let number = fix.filter(|f| f.field == "seq").and_then(|f| f.known()).unwrap_or(record.seq);
         let numbered = record.next > record.seq;
         if !self.printer.wants_number(numbered.then_some(number)) || !self.printer.wants_entry(&entry) {
             return;

@@ -82,10 +82,19 @@ pub fn open_one(input: &Input) -> Result<OpenLog> {
         }
         (Some(a), Some(b)) => anyhow::bail!(
             "more than one log ({} and {}): name one of them, or --as with its format",
-            b.log.path,
-            a.log.path
+            in_short(&b),
+            in_short(&a)
         ),
         _ => anyhow::bail!("no log to replay"),
+    }
+}
+
+/// A log by its format and its first file: several may lie in one directory.
+fn in_short(log: &OpenLog) -> String {
+    let name = log.format().profile().name;
+    match log.path(0) {
+        Some(first) => format!("{name} {}", first.display()),
+        None => format!("{name} {}", log.log.path),
     }
 }
 

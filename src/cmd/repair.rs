@@ -1,7 +1,7 @@
 //! `repair`: a copy that verifies clean and from which the engine recovers everything intact and committed.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -10,17 +10,16 @@ use crate::analysis::{OpenLog, Report};
 use crate::args::{Format, Global, Input, Mending};
 use crate::cmd::replay::Undecided;
 use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, REFUSED, complain, examine, open_one, put_words_right};
+use crate::findings::plural;
 use crate::judgement::Judgement;
 use crate::refused::Refused;
-use crate::repair::Strategy;
 use crate::repair::bound::{self, Deed};
-use crate::repair::edits::Rule;
 use crate::repair::plan::Plan;
-use crate::repair::{place, target};
+use crate::repair::{Done, Strategy, Task, place, target};
 use crate::ui::json::line;
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
-use crate::ui::plan::View;
+use crate::ui::plan::{View, not_copied};
 use crate::ui::shell;
 
 /// Where the result goes; the same for `repair` and `truncate`.
@@ -107,7 +106,8 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
             "repair_words": opts.mending.repair_words,
         }),
     };
-    carry_out(&log, &report, &rule, &opts.target, &deed, &opts.input.paths[0], global)
+    let task = Task { log: &log, report: &report, rule: &rule, path: &opts.input.paths[0] };
+    carry_out(&task, &opts.target, &deed, global)
 }
 
 /// Refuses a log that is another database's.
@@ -138,18 +138,11 @@ pub fn may_change(log: &OpenLog) -> Result<()> {
 ///
 /// # Errors
 /// See [`run`].
-pub fn carry_out(
-    log: &OpenLog,
-    report: &Report,
-    rule: &Rule,
-    wanted: &Target,
-    deed: &Deed,
-    path: &Path,
-    global: &Global,
-) -> Result<u8> {
+pub fn carry_out(task: &Task<'_>, wanted: &Target, deed: &Deed, global: &Global) -> Result<u8> {
+    let Task { log, report, rule, .. } = *task;
     readable(report, wanted)?;
     let data = wanted.format != Format::Text;
-    if !wanted.apply || wanted.plan.is_some() {
+    if wanted.shows() {
         let mut plan = Plan::of(log, report, rule)?;
         if data || wanted.plan.is_some() {
             plan.bind(log)?;
@@ -157,7 +150,7 @@ pub fn carry_out(
         if let Some(file) = &wanted.plan {
             bound::compare(file, report, &plan, deed)?;
         } else {
-            show(report, &plan, deed, data, global)?;
+            show(task, &plan, deed, data, global)?;
             return Ok(match plan.acts() {
                 _ if report.incomplete() => INCOMPLETE,
                 true => REFUSED,
@@ -165,14 +158,15 @@ pub fn carry_out(
             });
         }
     }
-    let (plan, left) = match (&wanted.output, wanted.in_place) {
-        (Some(output), _) => target::copy(log, report, rule, path, output)?,
-        (None, true) => in_place(log, report, rule, wanted, deed, path, global)?,
+    let (plan, done) = match (&wanted.output, wanted.in_place) {
+        (Some(output), _) => target::copy(task, output).map(|(plan, done)| (plan, Some(done)))?,
+        (None, true) => in_place(task, wanted, deed, global)?,
         (None, false) => bail!("--apply needs --output DIR (a new copy) or --in-place (with a backup)"),
     };
+    let left = done.as_ref().map_or(remaining(report) != CLEAN, |done| done.left);
     let code = if left || plan.lost { FINDINGS } else { CLEAN };
     if !global.quiet {
-        told(&plan, wanted, left)?;
+        told(&plan, wanted, left, &target::strangers(log))?;
     }
     Ok(if report.incomplete() { INCOMPLETE } else { code })
 }
@@ -199,52 +193,69 @@ fn remaining(report: &Report) -> u8 {
 }
 
 /// What was done, in one line.
-fn told(plan: &Plan, wanted: &Target, left: bool) -> Result<()> {
+fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Result<()> {
     let mut out = Out::default();
+    let strangers = if wanted.output.is_some() { strangers } else { &[] };
     if wanted.format == Format::Text {
         let what = if plan.acts() { "Done" } else { "Nothing to do" };
         let lost = if plan.lost { "; something is lost for good" } else { "" };
         let found = if left { "findings are left, see walmedic verify" } else { "it reads back clean" };
         writeln!(out, "{what}: {} records kept, {found}{lost}.", plan.kept.records)?;
+        if let Some(sentence) = not_copied(strangers) {
+            writeln!(out, "{sentence}")?;
+        }
     } else {
         let written = wanted.output.as_ref().map(|path| path.display().to_string());
-        let done = serde_json::json!({
+        let mut done = serde_json::json!({
             "schema": "walmedic.done/1", "applied": plan.acts() || written.is_some(), "output": written,
             "records": plan.kept.records, "lost": plan.lost, "findings_left": left,
         });
+        if !strangers.is_empty() {
+            done["not_copied"] = strangers.into();
+        }
         line(&mut out, &done)?;
     }
     Ok(out.flush()?)
 }
 
-fn show(report: &Report, plan: &Plan, deed: &Deed, data: bool, global: &Global) -> Result<()> {
+fn show(task: &Task<'_>, plan: &Plan, deed: &Deed, data: bool, global: &Global) -> Result<()> {
     let mut out = Out::default();
+    let strangers = target::strangers(task.log);
     if data {
-        line(&mut out, &bound::document(report, plan, deed))?;
+        let mut document = bound::document(task.report, plan, deed);
+        if !strangers.is_empty() {
+            document["not_copied"] = strangers.into();
+        }
+        line(&mut out, &document)?;
     } else {
         let again = (deed.command, deed.typed.as_str());
-        let view = View { paint: Paint::stdout(global.color), verbose: global.verbose, again };
-        view.print(&mut out, report, plan)?;
+        let paint = Paint::stdout(global.color);
+        let view = View { paint, verbose: global.verbose, again, strangers: &strangers };
+        view.print(&mut out, task.report, plan)?;
     }
     Ok(out.flush()?)
 }
 
-fn in_place(
-    log: &OpenLog,
-    report: &Report,
-    rule: &Rule,
-    wanted: &Target,
-    deed: &Deed,
-    path: &Path,
-    global: &Global,
-) -> Result<(Plan, bool)> {
-    let plan = Plan::with(log, report, rule, false, None)?;
+/// Gives back the plan, and what was done unless it was nothing.
+fn in_place(task: &Task<'_>, wanted: &Target, deed: &Deed, global: &Global) -> Result<(Plan, Option<Done>)> {
+    let plan = Plan::with(task.log, task.report, task.rule, false, None)?;
     if !plan.acts() {
-        return Ok((plan, remaining(report) != CLEAN));
+        return Ok((plan, None));
     }
-    let done = place::change(log, report, rule, &plan, path, wanted.backup.as_deref(), deed.command)?;
+    let (record, done) = place::change(task, &plan, wanted.backup.as_deref(), deed.command)?;
     if !global.quiet {
-        complain(&format!("done; to take it back: walmedic undo {}", shell::quote(&done.record)));
+        tell_unseen(done.unseen);
+        complain(&format!("done; to take it back: walmedic undo {}", shell::quote(&record)));
     }
-    Ok((plan, done.left))
+    Ok((plan, Some(done)))
+}
+
+/// Says that a writer may have been overlooked.
+pub fn tell_unseen(processes: usize) {
+    if processes > 0 {
+        let processes = plural(processes as u64, "other process");
+        complain(&format!(
+            "{processes} may not be looked at: whether one of them writes the log is not known"
+        ));
+    }
 }

@@ -9,6 +9,7 @@ use crate::args::{Global, Input};
 use crate::cmd::dump::offset;
 use crate::cmd::repair::{Target, carry_out, may_change};
 use crate::cmd::{examine, open_one};
+use crate::repair::Task;
 use crate::repair::bound::Deed;
 use crate::repair::edits::Rule;
 use crate::replay::cut;
@@ -85,5 +86,6 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     typed.extend(opts.file.as_ref().map(|name| format!("--file {}", quote(Path::new(name)))));
     typed.extend(partial.then(|| "--force-partial".to_owned()));
     let deed = Deed { command: "truncate", options, typed: typed.join(" ") };
-    carry_out(&log, &report, &rule, &opts.target, &deed, &opts.input.paths[0], global)
+    let task = Task { log: &log, report: &report, rule: &rule, path: &opts.input.paths[0] };
+    carry_out(&task, &opts.target, &deed, global)
 }

@@ -362,6 +362,22 @@ pub struct Fresh<'a> {
 /// That a record was written, or why none can say that.
 pub type Put = Result<(), &'static str>;
 
+/// Files that a repair makes anew: the pages from the recovered state, and an empty log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Anew {
+    /// The file of the pages.
+    pub file: &'static str,
+    /// What they make up.
+    pub store: Store,
+}
+
+/// What pages make up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// The tree of the teaching engine, which `engine::btree` fills.
+    BTree,
+}
+
 /// Makes what stands behind the records of a file: an index, a footer.
 pub trait Seal {
     /// The next record stands at this offset of the new file.
@@ -479,9 +495,10 @@ pub trait Format: Sync {
         None
     }
 
-    /// Whether a repair makes the files anew from the recovered state, as for pages, of which no record can be left out.
-    fn rebuilds(&self) -> bool {
-        false
+    /// How a repair makes the files anew from the recovered state, as for pages, of which no record can be left out; `None`:
+    /// the records are kept or left out one by one.
+    fn anew(&self) -> Option<Anew> {
+        None
     }
 
     /// The names under which the engine reads files of these names, given in log order, as it should.

@@ -62,6 +62,15 @@ pub fn like(old: &Path, new: &Path) -> io::Result<()> {
     std::fs::set_permissions(new, meta.permissions())
 }
 
+/// Whether a name can be moved from one place to the other.
+///
+/// # Errors
+/// What the system says.
+pub fn same_file_system(a: &Path, b: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(std::fs::metadata(a)?.dev() == std::fs::metadata(b)?.dev())
+}
+
 /// Bytes that a user may still write where `path` lies.
 ///
 /// # Errors

@@ -21,6 +21,11 @@ impl Writing {
         WRITERS.fetch_add(1, Ordering::SeqCst);
         Writing(())
     }
+
+    /// It is done, and can no longer be stopped: an interruption comes too late, and the exit code tells what was done.
+    pub fn done(self) {
+        std::mem::forget(self);
+    }
 }
 
 impl Drop for Writing {

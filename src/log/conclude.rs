@@ -177,9 +177,9 @@ fn demote_wrong_numbers(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) 
             if run.records == 1 { lone_number(files, before, (file, run), &runs[i + 1..]) } else { None };
         match verdict {
             Some(truth) => {
-                let expected = truth.unwrap_or(u64::MAX);
-                let fix = Fix { field: "seq", found: run.first, inferred: expected };
-                let cause = Cause::Number { found: run.first, expected };
+                let inferred = truth.unwrap_or(Fix::UNKNOWN);
+                let fix = Fix { field: "seq", found: run.first, inferred };
+                let cause = Cause::Number { found: run.first, expected: inferred };
                 files[file].survey.regions.reclass(run.at, run.end, Kind::Recovered, cause, Some(fix));
                 if let Some(truth) = truth {
                     renumber_batches(files[file].survey, &run, truth);

@@ -68,8 +68,20 @@ pub struct Fix {
     pub field: &'static str,
     /// The value in the bytes.
     pub found: u64,
-    /// The value inferred.
+    /// The value inferred; [`Fix::UNKNOWN`] where the others do not tell it.
     pub inferred: u64,
+}
+
+impl Fix {
+    /// Stands for a value that nothing tells: nothing could follow a number so high. An `Option` would make every region
+    /// larger.
+    pub const UNKNOWN: u64 = u64::MAX;
+
+    /// The value inferred, if the others tell it.
+    #[inline]
+    pub fn known(&self) -> Option<u64> {
+        (self.inferred != Fix::UNKNOWN).then_some(self.inferred)
+    }
 }
 
 /// The grounds on which a record is believed.

@@ -251,8 +251,7 @@ impl Surveyor {
     }
 
     fn wrong_number(&mut self, r: Record, truth: Option<u64>) {
-        let unknown = u64::MAX;
-        let fix = Fix { field: "seq", found: r.seq, inferred: truth.unwrap_or(unknown) };
+        let fix = Fix { field: "seq", found: r.seq, inferred: truth.unwrap_or(Fix::UNKNOWN) };
         let cause = Cause::Number { found: r.seq, expected: fix.inferred };
         self.recovered(&r, cause, fix, self.trust);
         // Its batch has not lost it.
@@ -446,8 +445,8 @@ impl Surveyor {
 
     fn judged(&mut self, r: Record, wrong: bool) {
         if wrong {
-            let fix = Fix { field: "timestamp", found: r.seq, inferred: u64::MAX };
-            self.recovered(&r, Cause::Number { found: r.seq, expected: u64::MAX }, fix, self.trust);
+            let fix = Fix { field: "timestamp", found: r.seq, inferred: Fix::UNKNOWN };
+            self.recovered(&r, Cause::Number { found: r.seq, expected: fix.inferred }, fix, self.trust);
         } else {
             self.times = [self.times[1], f64::from_bits(r.seq)];
             self.accept(r);

@@ -304,7 +304,7 @@ impl<'a, 's> Editor<'a, 's> {
     /// States a gap in front of the record; gives back what its number or time is to be, if that has to be chosen.
     fn number(&mut self, item: &Item<'_>) -> Result<Option<Fix>> {
         let chosen = |field, found, inferred| Some(Fix { field, found, inferred });
-        let unknown = item.fix.filter(|f| f.inferred == u64::MAX);
+        let unknown = item.fix.filter(|f| f.known().is_none());
         let timed = self.report.files[self.file].survey.rules.numbering == Numbering::Time;
         let time = if timed { item.entry().time } else { None };
         if unknown.is_some_and(|f| f.field == "timestamp") {
@@ -360,11 +360,10 @@ impl<'a, 's> Editor<'a, 's> {
     /// The record with fields put right; of two for the same field the first counts.
     fn patched(&mut self, item: &Item<'_>, fixes: [Option<Fix>; 4]) -> Result<()> {
         let (at, layout) = (item.record.at, self.layout);
-        let known = |f: &Fix| f.inferred != u64::MAX;
-        let length = item.fix.filter(known).map(|f| (f.field, f.inferred));
+        let length = item.fix.and_then(|f| Some((f.field, f.known()?)));
         let mut from = at;
         for (field, span, _) in layout.spans(item.bytes, length).filter(|(_, span, _)| span.len() <= 8) {
-            let mut fitting = fixes.iter().flatten().filter(|f| f.field == field.name && known(f));
+            let mut fitting = fixes.iter().flatten().filter(|f| f.field == field.name && f.known().is_some());
             let Some(fix) = fitting.next() else { continue };
             let bytes = match layout.big_endian {
                 true => fix.inferred.to_be_bytes()[8 - span.len()..].to_vec(),

@@ -1,6 +1,6 @@
 //! A log that its engine still writes is left alone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -8,14 +8,22 @@ use crate::analysis::OpenLog;
 use crate::io::holders;
 use crate::refused::Refused;
 
-/// No other process has the log open for writing.
+/// No other process has the log open for writing. Gives back how many could not be looked at.
 ///
 /// # Errors
 /// [`Refused`] with its number and name.
-pub fn unheld(log: &OpenLog) -> Result<()> {
-    let files: Vec<PathBuf> =
-        (0..log.log.files.len()).filter_map(|i| Some(log.path(i)?.to_path_buf())).collect();
-    match holders::writer(&files) {
+pub fn unheld(log: &OpenLog) -> Result<usize> {
+    let paths = (0..log.log.files.len()).filter_map(|i| log.path(i));
+    files_unheld(&paths.map(Path::to_path_buf).collect::<Vec<_>>())
+}
+
+/// The same for files.
+///
+/// # Errors
+/// [`Refused`] with its number and name.
+pub fn files_unheld(files: &[PathBuf]) -> Result<usize> {
+    let seen = holders::writer(files);
+    match seen.holder {
         Some(h) => Err(Refused(format!(
             "{}: process {} ({}) has it open for writing; stop it first",
             h.file.display(),
@@ -23,7 +31,7 @@ pub fn unheld(log: &OpenLog) -> Result<()> {
             h.name
         ))
         .into()),
-        None => Ok(()),
+        None => Ok(seen.unseen),
     }
 }
 

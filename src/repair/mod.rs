@@ -13,6 +13,8 @@ pub mod target;
 pub mod undo;
 pub mod write;
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
@@ -23,6 +25,27 @@ use crate::log::region::Kind;
 use crate::log::survey::Survey;
 use crate::repair::edits::Rule;
 use crate::replay::cut;
+
+/// What is to be done to which log, and all that is known of it.
+#[derive(Clone, Copy)]
+pub struct Task<'a> {
+    /// The log.
+    pub log: &'a OpenLog,
+    /// What was found in it.
+    pub report: &'a Report,
+    /// What is kept of it.
+    pub rule: &'a Rule,
+    /// Where it lies, in the user's words.
+    pub path: &'a Path,
+}
+
+/// What was done.
+pub struct Done {
+    /// Something is still to be found in the log.
+    pub left: bool,
+    /// Processes that may have the log open and could not be looked at.
+    pub unseen: usize,
+}
 
 /// What a repair keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -8,41 +8,26 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::analysis::{OpenLog, Report};
+use crate::analysis::OpenLog;
+use crate::format::Role;
 use crate::io::interrupt::{self, Writing};
 use crate::io::source::Source;
 use crate::io::{durable, holders};
 use crate::log::bytes::{Prefix, ReadAt};
 use crate::refused::Refused;
-use crate::repair::edits::Rule;
-use crate::repair::plan::{FilePlan, Plan, sha256};
-use crate::repair::record::{self, Changed, How, ORIGINALS, Record, State};
-use crate::repair::{held, target, write};
+use crate::repair::plan::{Action, FilePlan, Plan, sha256};
+use crate::repair::record::{self, Changed, How, ORIGINALS, Other, Record, State};
+use crate::repair::{Done, Task, held, target, write};
 
 /// Bytes before a cut by which the file is known again.
 const WITNESS: u64 = 1 << 20;
 
-/// What was done.
-pub struct Done {
-    /// The undo record.
-    pub record: PathBuf,
-    /// Something is still to be found in the log.
-    pub left: bool,
-}
-
-/// Carries the plan out on the log itself.
+/// Carries the plan out on the log itself. Gives back the undo record, too.
 ///
 /// # Errors
 /// [`Refused`] where it might do harm; what the system says, and then nothing has changed, unless the message says so.
-pub fn change(
-    log: &OpenLog,
-    report: &Report,
-    rule: &Rule,
-    plan: &Plan,
-    path: &Path,
-    backup: Option<&Path>,
-    command: &str,
-) -> Result<Done> {
+pub fn change(task: &Task<'_>, plan: &Plan, backup: Option<&Path>, command: &str) -> Result<(PathBuf, Done)> {
+    let log = task.log;
     let dir = directory(log)?;
     if let Some(new) = plan.files.get(log.log.files.len()) {
         return Err(Refused(format!(
@@ -59,20 +44,20 @@ pub fn change(
         target::outside(log, backup)?;
     }
     held::unheld(log)?;
-    let _writing = Writing::begin();
+    let writing = Writing::begin();
     let folder = Folder::create(&dir, backup)?;
-    let made = prepare(log, report, rule, plan, &dir, &folder, command)?;
+    let step = prepare(task, plan, &dir, &folder, command)?;
     interrupt::check()?;
-    held::unheld(log)?;
+    let unseen = held::unheld(log)?;
     held::unchanged(log)?;
-    switch(&made, &dir, folder.path()).with_context(|| format!("{}: nothing was changed", dir.display()))?;
+    step.take(&dir, folder.path()).with_context(|| format!("{}: nothing was changed", dir.display()))?;
     // From here on the log is the new one, and the folder holds what it was.
-    let record = folder.keep();
-    let left = hold(&made, &dir, &record).and_then(|()| settle(log, plan, &made, &dir, path, &record));
-    let left = left.with_context(|| {
-        format!("the change was made; {} takes it back", record.join("undo.json").display())
-    })?;
-    Ok(Done { record: record.join("undo.json"), left })
+    let folder = folder.keep();
+    let record = folder.join(record::NAME);
+    writing.done();
+    let left = step.hold(&dir, &folder).and_then(|()| settle(task, plan, &step, &dir, &folder));
+    let left = left.with_context(|| format!("the change was made; {} takes it back", record.display()))?;
+    Ok((record, Done { left, unseen }))
 }
 
 /// The directory in which all files of the log lie, as an absolute path without links.
@@ -170,46 +155,87 @@ impl Drop for Folder {
     }
 }
 
-/// What the switch does.
-struct Made {
-    how: How,
-    /// The file, where it is one.
-    file: Option<(String, Option<String>, &'static str)>,
-    /// Where it is cut.
-    cut: u64,
-    /// Names in the directory that do not change, where it is swapped whole.
-    linked: Vec<OsString>,
+/// The one step that makes what is new the log.
+enum Step {
+    /// The file of this name is cut to so many bytes.
+    Cut(String, u64),
+    /// It changes places with its successor in the backup.
+    Swap(String),
+    /// It goes into the backup.
+    Remove(String),
+    /// It gets the other name.
+    Rename(String, String),
+    /// The directory changes places with the one in the backup, which shares these files with it.
+    Directory(Vec<OsString>),
+}
+
+impl Step {
+    /// The smallest that does all of it at once.
+    fn of(acting: &[(usize, &FilePlan)], dir: &Path) -> Result<Step> {
+        let [(_, file)] = acting else { return Ok(Step::Directory(Vec::new())) };
+        let name = file.name.clone();
+        let stays = file.to.as_ref() == Some(&name);
+        Ok(match (file.action(), &file.to) {
+            (Action::Cut, _) if stays && sole(&dir.join(&name))? => Step::Cut(name, file.new_bytes),
+            (Action::Remove, _) => Step::Remove(name),
+            (Action::Rename, Some(to)) => Step::Rename(name, to.clone()),
+            _ if stays => Step::Swap(name),
+            _ => Step::Directory(Vec::new()),
+        })
+    }
+
+    fn how(&self) -> How {
+        match self {
+            Step::Cut(..) => How::Cut,
+            Step::Swap(_) | Step::Remove(_) | Step::Rename(..) => How::File,
+            Step::Directory(_) => How::Directory,
+        }
+    }
+
+    fn take(&self, dir: &Path, folder: &Path) -> Result<()> {
+        let originals = folder.join(ORIGINALS);
+        match self {
+            Step::Cut(name, to) => Ok(OpenOptions::new().write(true).open(dir.join(name))?.set_len(*to)?),
+            Step::Swap(name) => swap(&dir.join(name), &originals.join(name)),
+            Step::Remove(name) => Ok(durable::rename_new(&dir.join(name), &originals.join(name))?),
+            Step::Rename(name, to) => Ok(durable::rename_new(&dir.join(name), &dir.join(to))?),
+            Step::Directory(_) => swap(dir, &originals),
+        }
+    }
+
+    /// Makes it last.
+    fn hold(&self, dir: &Path, folder: &Path) -> Result<()> {
+        match self {
+            Step::Cut(name, _) => File::open(dir.join(name))?.sync_all()?,
+            Step::Swap(_) | Step::Remove(_) | Step::Rename(..) => {
+                durable::sync_dir(dir)?;
+                durable::sync_dir(&folder.join(ORIGINALS))?;
+            }
+            Step::Directory(_) => {
+                durable::sync_dir(durable::parent(dir))?;
+                durable::sync_dir(folder)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Writes everything that is new into the folder, and the record.
-fn prepare(
-    log: &OpenLog,
-    report: &Report,
-    rule: &Rule,
-    plan: &Plan,
-    dir: &Path,
-    folder: &Folder,
-    command: &str,
-) -> Result<Made> {
+fn prepare(task: &Task<'_>, plan: &Plan, dir: &Path, folder: &Folder, command: &str) -> Result<Step> {
+    let log = task.log;
     same_file_system(dir, folder.path())?;
     let acting: Vec<(usize, &FilePlan)> = plan.files.iter().enumerate().filter(|(_, f)| f.acts()).collect();
-    let how = match acting.as_slice() {
-        [(_, f)] if f.action() == "cut" && f.to.as_deref() == Some(&f.name) && sole(&dir.join(&f.name))? => {
-            How::Cut
-        }
-        [(_, f)] if !f.changed || f.to.as_deref().is_none_or(|to| to == f.name) => How::File,
-        _ => How::Directory,
-    };
+    let mut step = Step::of(&acting, dir)?;
+    let how = step.how();
     enough_room(&acting, how, folder.path())?;
     let originals = folder.originals();
-    let mut linked = Vec::new();
-    match how {
-        How::Cut => save_tail(log, acting[0], &originals)?,
-        How::File => write_changed(log, report, rule, plan, &originals)?,
-        How::Directory => {
+    match &mut step {
+        Step::Cut(..) => save_tail(log, acting[0], &originals)?,
+        Step::Swap(_) | Step::Remove(_) | Step::Rename(..) => write_changed(task, plan, &originals)?,
+        Step::Directory(linked) => {
             nobody_inside(dir)?;
-            write_changed(log, report, rule, plan, &originals)?;
-            linked = link_rest(dir, &originals, plan)?;
+            write_changed(task, plan, &originals)?;
+            *linked = link_rest(dir, &originals, plan)?;
             like(dir, &originals)?;
             // All of the new log is there: it is judged before it takes the old one's place.
             target::findings(log, &originals)?;
@@ -218,16 +244,34 @@ fn prepare(
     durable::sync_dir(&originals).with_context(|| format!("{}: cannot sync", originals.display()))?;
     let files =
         acting.iter().map(|&(i, f)| changed(log, i, f, how, &originals)).collect::<Result<Vec<_>>>()?;
-    Record::new(command, dir, how, files).write(folder.path())?;
-    let file = acting.first().map(|(_, f)| (f.name.clone(), f.to.clone(), f.action()));
-    let cut = acting.first().and_then(|(_, f)| f.prefix).unwrap_or(0);
-    Ok(Made { how, file, cut, linked })
+    let others = others(log, plan, dir).with_context(|| format!("{}: cannot be listed", dir.display()))?;
+    let format = log.format().profile().name;
+    Record::new(command, dir, how, files, format, others).write(folder.path())?;
+    Ok(step)
 }
 
-fn write_changed(log: &OpenLog, report: &Report, rule: &Rule, plan: &Plan, originals: &Path) -> Result<()> {
-    write::files(log, report, rule, plan, originals, &|f| f.acts() && f.changed)?;
+/// What lies beside the files that change and belongs to this log, or to one of the same format.
+fn others(log: &OpenLog, plan: &Plan, dir: &Path) -> Result<Vec<Other>> {
+    let mut others = Vec::new();
+    for (i, file) in log.log.files.iter().enumerate().filter(|(i, _)| !plan.files[*i].acts()) {
+        let source = log.source(i).original();
+        let sha256 = (file.claim.role == Role::Pages).then(|| sha256(&source, 0)).transpose()?;
+        others.push(Other { name: file.name.to_string(), bytes: Some(source.size()), sha256 });
+    }
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if record::belongs(log.format(), &name) && log.log.files.iter().all(|file| *file.name != *name) {
+            others.push(Other { name, bytes: None, sha256: None });
+        }
+    }
+    others.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(others)
+}
+
+fn write_changed(task: &Task<'_>, plan: &Plan, originals: &Path) -> Result<()> {
+    write::files(task, plan, originals, &|f| f.acts() && f.changed)?;
     for (i, file) in plan.files.iter().enumerate().filter(|(_, f)| f.acts() && f.changed) {
-        if let (Some(to), Some(old)) = (&file.to, log.path(i)) {
+        if let (Some(to), Some(old)) = (&file.to, task.log.path(i)) {
             like(old, &originals.join(to))?;
         }
     }
@@ -256,8 +300,7 @@ fn nobody_inside(dir: &Path) -> Result<()> {
 }
 
 fn same_file_system(dir: &Path, folder: &Path) -> Result<()> {
-    use std::os::unix::fs::MetadataExt;
-    if fs::metadata(dir)?.dev() != fs::metadata(folder)?.dev() {
+    if !durable::same_file_system(dir, folder)? {
         let folder = folder.display();
         return Err(Refused(format!(
             "{folder}: lies on another file system than the log, so nothing can be swapped"
@@ -359,40 +402,6 @@ fn changed(log: &OpenLog, file: usize, plan: &FilePlan, how: How, originals: &Pa
     Ok(Changed { name, to, before, after, backup, saved })
 }
 
-/// The one step.
-fn switch(made: &Made, dir: &Path, folder: &Path) -> Result<()> {
-    let originals = folder.join(ORIGINALS);
-    match (made.how, &made.file) {
-        (How::Cut, Some((name, ..))) => {
-            Ok(OpenOptions::new().write(true).open(dir.join(name))?.set_len(made.cut)?)
-        }
-        (How::File, Some((name, None, _))) => {
-            Ok(durable::rename_new(&dir.join(name), &originals.join(name))?)
-        }
-        (How::File, Some((name, Some(to), "rename"))) => {
-            Ok(durable::rename_new(&dir.join(name), &dir.join(to))?)
-        }
-        (How::File, Some((name, Some(_), _))) => swap(&dir.join(name), &originals.join(name)),
-        _ => swap(dir, &originals),
-    }
-}
-
-/// Makes the step last.
-fn hold(made: &Made, dir: &Path, folder: &Path) -> Result<()> {
-    match (made.how, &made.file) {
-        (How::Cut, Some((name, ..))) => File::open(dir.join(name))?.sync_all()?,
-        (How::File, _) => {
-            durable::sync_dir(dir)?;
-            durable::sync_dir(&folder.join(ORIGINALS))?;
-        }
-        _ => {
-            durable::sync_dir(durable::parent(dir))?;
-            durable::sync_dir(folder)?;
-        }
-    }
-    Ok(())
-}
-
 /// Two names change places.
 fn swap(a: &Path, b: &Path) -> Result<()> {
     match durable::exchange(a, b) {
@@ -405,19 +414,22 @@ fn swap(a: &Path, b: &Path) -> Result<()> {
 
 /// Leaves in the backup only what is not in the log any more, and reads the log again: whether anything is still to be
 /// found. Of a file that was only cut everything left has been read already.
-fn settle(log: &OpenLog, plan: &Plan, made: &Made, dir: &Path, path: &Path, folder: &Path) -> Result<bool> {
-    if let (How::Cut, Some((name, ..))) = (made.how, &made.file) {
-        let now = fs::metadata(dir.join(name))?.len();
-        if now != made.cut {
-            bail!("{name}: has {now} bytes and should have {}", made.cut);
+fn settle(task: &Task<'_>, plan: &Plan, step: &Step, dir: &Path, folder: &Path) -> Result<bool> {
+    match step {
+        Step::Cut(name, to) => {
+            let now = fs::metadata(dir.join(name))?.len();
+            if now != *to {
+                bail!("{name}: has {now} bytes and should have {to}");
+            }
+            Ok(!plan.sound)
         }
-        return Ok(!plan.sound);
+        Step::Swap(_) | Step::Remove(_) | Step::Rename(..) => target::findings(task.log, task.path),
+        Step::Directory(linked) => {
+            for name in linked {
+                fs::remove_file(folder.join(ORIGINALS).join(name))?;
+            }
+            durable::sync_dir(&folder.join(ORIGINALS))?;
+            target::findings(task.log, dir)
+        }
     }
-    for name in &made.linked {
-        fs::remove_file(folder.join(ORIGINALS).join(name))?;
-    }
-    if !made.linked.is_empty() {
-        durable::sync_dir(&folder.join(ORIGINALS))?;
-    }
-    target::findings(log, if made.how == How::Directory { dir } else { path })
 }

@@ -10,10 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::analysis::{FileReport, OpenLog, Report};
 use crate::codec::hex;
-use crate::engine::btree::DATA;
 use crate::fate::Standing;
 use crate::findings::Finding;
-use crate::format::Role;
+use crate::format::{Anew, Role};
 use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::RepeatKind;
 use crate::log::finding::{Class, Code};
@@ -87,29 +86,60 @@ pub struct FilePlan {
 }
 
 impl FilePlan {
-    /// The word for what happens to it.
-    pub fn action(&self) -> &'static str {
+    /// What happens to it.
+    pub fn action(&self) -> Action {
         match (&self.to, self.changed) {
-            (None, _) => "remove",
-            (Some(_), true) if self.rebuilt => "rebuild",
-            (Some(_), true) if self.prefix.is_some() => "cut",
-            (Some(_), true) => "rewrite",
-            (Some(to), false) if *to != self.name => "rename",
-            (Some(_), false) => "keep",
+            (None, _) => Action::Remove,
+            (Some(_), true) if self.rebuilt => Action::Rebuild,
+            (Some(_), true) if self.prefix.is_some() => Action::Cut,
+            (Some(_), true) => Action::Rewrite,
+            (Some(to), false) if *to != self.name => Action::Rename,
+            (Some(_), false) => Action::Keep,
         }
     }
 
     /// Whether anything happens to it.
     pub fn acts(&self) -> bool {
-        self.action() != "keep"
+        self.action() != Action::Keep
+    }
+}
+
+/// What happens to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    Keep,
+    /// Only its beginning is left.
+    Cut,
+    /// Its contents are changed by edits.
+    Rewrite,
+    /// Its contents are made anew.
+    Rebuild,
+    /// Only its name changes.
+    Rename,
+    /// It is left out.
+    Remove,
+}
+
+impl Action {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Action::Keep => "keep",
+            Action::Cut => "cut",
+            Action::Rewrite => "rewrite",
+            Action::Rebuild => "rebuild",
+            Action::Rename => "rename",
+            Action::Remove => "remove",
+        }
     }
 }
 
 /// An edit as the plan tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// `keep`, `drop`, `patch`, `insert`.
-    pub what: &'static str,
+    /// What becomes of the bytes.
+    pub what: Verb,
     /// Bytes of the old file.
     pub span: Range<u64>,
     /// Bytes of the new file that are not in the old one; left out where they are many.
@@ -118,6 +148,31 @@ pub struct Listed {
     pub added: u64,
     /// Why they are left out.
     pub why: Option<String>,
+}
+
+/// What becomes of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// They are copied.
+    Keep,
+    /// They are left out.
+    Drop,
+    /// Others take their place.
+    Patch,
+    /// They are new.
+    Insert,
+}
+
+impl Verb {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verb::Keep => "keep",
+            Verb::Drop => "drop",
+            Verb::Patch => "patch",
+            Verb::Insert => "insert",
+        }
+    }
 }
 
 /// A number of records.
@@ -202,8 +257,8 @@ impl Plan {
             plan.afresh(log, report)?;
             return Ok(plan);
         }
-        if log.format().rebuilds() && !rule.verbatim {
-            plan.rebuild(log, report, rule)?;
+        if let Some(anew) = log.format().anew().filter(|_| !rule.verbatim) {
+            plan.rebuild(log, report, rule, &anew)?;
             return Ok(plan);
         }
         let (verbatim, keys) = (rule.verbatim, HashSet::new());
@@ -216,20 +271,20 @@ impl Plan {
         plan.falls_back = !rule.verbatim && !rule.renumber && falls_back(report);
         plan.sound = if rule.verbatim { cut_is_sound(report, rule) } else { !plan.falls_back };
         // A log of pages is judged beside its pages, and those are not what they were when it was written.
-        plan.after = (plan.sound && !log.format().rebuilds()).then_some(plan.kept.data);
+        plan.after = (plan.sound && !log.format().anew().is_some()).then_some(plan.kept.data);
         plan.leave_out(report, rule);
         plan.hints(report);
         Ok(plan)
     }
 
     /// Pages are made anew from the state, and their log is emptied; a sound store without a log stays as it is.
-    fn rebuild(&mut self, log: &OpenLog, report: &Report, rule: &Rule) -> Result<()> {
+    fn rebuild(&mut self, log: &OpenLog, report: &Report, rule: &Rule, anew: &Anew) -> Result<()> {
         let sound = report.findings().all(|f| f.class == Class::Note && f.code.harmless());
         let logs = || report.files.iter().filter(|f| f.role.counts());
         if sound && logs().all(|f| f.bytes == 0) && !report.files.iter().any(hollow) {
             return Ok(());
         }
-        let rebuilt = rebuild::plan(log, report, rule)?;
+        let rebuilt = rebuild::plan(log, report, rule, anew)?;
         self.kept = Tally { records: rebuilt.records, data: rebuilt.records, commits: 0 };
         self.damaged = damaged(report);
         self.lost = rebuilt.lost;
@@ -241,7 +296,7 @@ impl Plan {
             }
         }
         if !self.files.iter().any(|plan| plan.rebuilt) {
-            let (name, to) = (DATA.to_owned(), Some(DATA.to_owned()));
+            let (name, to) = (anew.file.to_owned(), Some(anew.file.to_owned()));
             let new_bytes = rebuilt.bytes;
             self.files.push(FilePlan {
                 name,
@@ -290,9 +345,11 @@ impl Plan {
                 .any(|(n, &f)| Some(n) > to && Some(n) < from && report.files[f].bytes > 0)
         };
         for (i, plan) in self.files.iter_mut().enumerate().filter(|(i, _)| report.files[*i].role.counts()) {
-            let none_kept = plan.changed && plan.edits.iter().all(|e| e.what == "drop") && plan.unlisted == 0;
+            let none_kept =
+                plan.changed && plan.edits.iter().all(|e| e.what == Verb::Drop) && plan.unlisted == 0;
             let renamed = plan.to.as_ref() != Some(&plan.name);
-            let remade = report.files[i].role == Role::Table && plan.edits.iter().all(|e| e.what != "keep");
+            let remade =
+                report.files[i].role == Role::Table && plan.edits.iter().all(|e| e.what != Verb::Keep);
             let behind = rule.to.is_some_and(|to| nth(i) > nth(to.file) && (plan.bytes > 0 || rest(nth(i))));
             let before = rule.from.is_some_and(|from| nth(i) < nth(from.file));
             if behind || before || plan.changed && remade || renamed && (none_kept || plan.bytes == 0) {
@@ -339,7 +396,8 @@ impl Plan {
     /// The files as data.
     pub fn json(&self) -> Value {
         let edit = |e: &Listed| {
-            let mut v = json!({ "what": e.what, "offset": e.span.start, "len": e.span.end - e.span.start });
+            let mut v =
+                json!({ "what": e.what.word(), "offset": e.span.start, "len": e.span.end - e.span.start });
             if let Some(why) = &e.why {
                 v["why"] = why.as_str().into();
             }
@@ -353,7 +411,7 @@ impl Plan {
         };
         let files = self.files.iter().map(|f| {
             json!({
-                "path": f.name, "to": f.to, "action": f.action(), "bytes": f.bytes, "new_bytes": f.new_bytes,
+                "path": f.name, "to": f.to, "action": f.action().word(), "bytes": f.bytes, "new_bytes": f.new_bytes,
                 "sha256": f.sha256, "edits": f.edits.iter().map(edit).collect::<Vec<_>>(), "edits_unlisted": f.unlisted,
             })
         });
@@ -505,7 +563,7 @@ impl Sink for Planner<'_, '_> {
                 } else {
                     (file.prefix, file.changed) = (None, true);
                 }
-                listed("keep", span, &[], None)
+                listed(Verb::Keep, span, &[], None)
             }
             Edit::Drop(span, reason) => {
                 file.changed = true;
@@ -514,20 +572,20 @@ impl Sink for Planner<'_, '_> {
                     self.plan.lost |= !matches!(code, Code::TornTail | Code::ZeroFilled | Code::Preallocated);
                 }
                 self.plan.lost |= reason == Why::Standing(Standing::Incomplete);
-                listed("drop", span, &[], room.then(|| why(reason)))
+                listed(Verb::Drop, span, &[], room.then(|| why(reason)))
             }
             Edit::Patch(at, bytes) | Edit::Relink(at, bytes) => {
                 let len = bytes.len() as u64;
                 file.new_bytes += len;
                 (file.prefix, file.changed) = (None, true);
                 self.plan.patched += u64::from(!relinked);
-                listed("patch", at..at + len, bytes, None)
+                listed(Verb::Patch, at..at + len, bytes, None)
             }
             Edit::Insert(bytes) | Edit::Seal(bytes) => {
                 file.new_bytes += bytes.len() as u64;
                 (file.prefix, file.changed) = (None, true);
                 self.plan.inserted += u64::from(gap);
-                listed("insert", at..at, bytes, None)
+                listed(Verb::Insert, at..at, bytes, None)
             }
         };
         if file.edits.len() < LISTED {

@@ -2,7 +2,9 @@
 //! through it without writing, so that it knows what comes of it.
 
 use std::cell::RefCell;
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +13,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::analysis::{OpenLog, Report};
 use crate::engine::Error;
-use crate::engine::btree::{BTree, DATA, Options, fits};
+use crate::engine::btree::{self, BTree, fits};
 use crate::engine::storage::{Directory, Storage};
+use crate::format::{Anew, Store};
+use crate::repair::Task;
 use crate::repair::afresh;
 use crate::repair::edits::Rule;
 use crate::replay::into::Feed;
@@ -46,12 +50,12 @@ pub struct Rebuilt {
 /// # Errors
 /// When the state cannot be read or kept, when the engine does not open and its state is wanted, or when keys are too
 /// long for a tree of such pages.
-pub fn plan(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Rebuilt> {
+pub fn plan(log: &OpenLog, report: &Report, rule: &Rule, anew: &Anew) -> Result<Rebuilt> {
     let replayed = state(log, report, rule)?;
     let (entries, state_sha256) = digest(log, &replayed.state)?;
     let measure = Measure::default();
     let bytes = measure.0.clone();
-    let unfit = fill(log, &replayed, measure)?;
+    let unfit = fill(log, &replayed, anew, measure)?;
     let recovered = replayed.recovered.clone().unwrap_or_default();
     let bytes = bytes.load(Ordering::Relaxed);
     Ok(Rebuilt {
@@ -65,18 +69,26 @@ pub fn plan(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Rebuilt> {
     })
 }
 
-/// Writes the new data file to `path`, whole and synced.
+/// Writes the new file of the pages to `path`, whole and synced, after `permit` has said who may read it.
 ///
 /// # Errors
 /// As [`plan`]; what the system says.
-pub fn write(log: &OpenLog, report: &Report, rule: &Rule, path: &Path) -> Result<()> {
+pub fn write(
+    task: &Task<'_>,
+    anew: &Anew,
+    path: &Path,
+    permit: &dyn Fn(&File) -> io::Result<()>,
+) -> Result<()> {
     let failed = || format!("{}: cannot be written", path.display());
-    let parent = path.parent().unwrap_or(Path::new("."));
-    // The engine makes a whole store: its empty log belongs to the plan of another file.
-    let dir = tempfile::Builder::new().prefix(".walmedic-").tempdir_in(parent).with_context(failed)?;
-    let storage = Directory::open(dir.path()).with_context(failed)?;
-    fill(log, &state(log, report, rule)?, storage)?;
-    std::fs::rename(dir.path().join(DATA), path).with_context(failed)
+    // The engine makes a whole store: its empty log belongs to the plan of another file. What fails goes with the folder
+    // around it.
+    let dir = path.with_extension("new");
+    DirBuilder::new().mode(0o700).create(&dir).with_context(failed)?;
+    let storage = Directory::open(&dir).with_context(failed)?;
+    fill(task.log, &state(task.log, task.report, task.rule)?, anew, storage)?;
+    let made = dir.join(anew.file);
+    File::open(&made).and_then(|made| permit(&made)).with_context(failed)?;
+    fs::rename(made, path).and_then(|()| fs::remove_dir_all(dir)).with_context(failed)
 }
 
 fn state(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Replayed> {
@@ -88,12 +100,18 @@ fn state(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Replayed> {
     replay(log, report, &wish)
 }
 
-/// Builds the tree; gives the number of pairs that it cannot hold.
-fn fill(log: &OpenLog, replayed: &Replayed, storage: impl Storage + 'static) -> Result<u64> {
+/// Fills a store; gives the number of pairs that it cannot hold.
+fn fill(log: &OpenLog, replayed: &Replayed, anew: &Anew, storage: impl Storage + 'static) -> Result<u64> {
+    match anew.store {
+        Store::BTree => tree(log, replayed, anew.file, storage),
+    }
+}
+
+fn tree(log: &OpenLog, replayed: &Replayed, file: &str, storage: impl Storage + 'static) -> Result<u64> {
     let by_engine = replayed.image.as_ref().map(|image| image.page_bytes);
     let page_bytes = replayed.recovered.as_ref().map(|recovered| recovered.page_bytes).or(by_engine);
     let keys = replayed.recovered.as_ref().map_or(0, |recovered| recovered.page_keys);
-    let options = Options { page_size: page_bytes, max_keys: Some(keys).filter(|&keys| keys >= 2) };
+    let options = btree::Options { page_size: page_bytes, max_keys: Some(keys).filter(|&keys| keys >= 2) };
     let (unfit, note) = (RefCell::new(0), RefCell::default());
     let feed = Feed::new(log, &replayed.state, 0, &note)?;
     let size = page_bytes.unwrap_or(0) as usize;
@@ -105,7 +123,7 @@ fn fill(log: &OpenLog, replayed: &Replayed, storage: impl Storage + 'static) -> 
     let built = BTree::build(storage, options, pairs).and_then(BTree::close);
     note.into_inner().end()?;
     match built {
-        Err(Error::Refused(why)) => bail!("{DATA}: cannot be made anew: {why}"),
+        Err(Error::Refused(why)) => bail!("{file}: cannot be made anew: {why}"),
         built => built?,
     }
     Ok(unfit.into_inner())

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::codec::hex;
+use crate::format::Format;
 use crate::io::durable;
 
 /// Its name in the folder of the backup.
@@ -32,6 +33,29 @@ pub struct Record {
     pub how: How,
     /// The files that changed.
     pub files: Vec<Changed>,
+    /// The format that tells which files belong to the log; `None`: of an older version, which did not ask.
+    #[serde(default)]
+    pub format: Option<String>,
+    /// The files beside them that belong to this log, or to one of the same format.
+    #[serde(default)]
+    pub others: Vec<Other>,
+}
+
+/// A file that did not change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Other {
+    /// Its name in the directory.
+    pub name: String,
+    /// Its length; `None`: it belongs to another log.
+    pub bytes: Option<u64>,
+    /// SHA-256 of pages, which an engine writes over without making their file longer.
+    pub sha256: Option<String>,
+}
+
+/// Whether a file of this name belongs to a log of this format, as far as a name tells. Of logs that each are about a file
+/// of another name, none belongs to the others.
+pub fn belongs(format: &dyn Format, name: &str) -> bool {
+    format.claim(name).is_some_and(|claim| claim.read) && format.subject(name).is_none()
 }
 
 /// How a log is changed in one step.
@@ -76,7 +100,14 @@ pub struct State {
 
 impl Record {
     /// A record for the log in `dir`, an absolute path.
-    pub fn new(command: &str, dir: &Path, how: How, files: Vec<Changed>) -> Record {
+    pub fn new(
+        command: &str,
+        dir: &Path,
+        how: How,
+        files: Vec<Changed>,
+        format: &str,
+        others: Vec<Other>,
+    ) -> Record {
         Record {
             schema: SCHEMA.into(),
             command: command.into(),
@@ -84,6 +115,8 @@ impl Record {
             path_hex: hex::text(dir.as_os_str().as_bytes()),
             how,
             files,
+            format: Some(format.into()),
+            others,
         }
     }
 
@@ -127,6 +160,9 @@ impl Record {
             serde_json::from_slice(&text).with_context(|| format!("{name}: is no undo record"))?;
         if record.schema != SCHEMA {
             bail!("{name}: is a record of another kind ({})", record.schema);
+        }
+        if record.how != How::Directory && record.files.len() != 1 {
+            bail!("{name}: the record contradicts itself");
         }
         let plain = |name: &str| Path::new(name).file_name().is_some_and(|n| n == name);
         let inside = |backup: &str| {

@@ -4,34 +4,33 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::analysis::{OpenLog, Report};
+use crate::analysis::OpenLog;
 use crate::io::interrupt::{self, Writing};
 use crate::io::listing::{self, Wanted};
 use crate::io::{durable, fresh};
 use crate::judgement::{CLEAN, Judgement};
 use crate::refused::Refused;
-use crate::repair::edits::Rule;
 use crate::repair::plan::Plan;
-use crate::repair::{held, write};
+use crate::repair::{Done, Task, held, write};
 
-/// Writes the new log to `output`, which comes into being complete or not at all. Gives back what was done, and whether
-/// anything is still to be found in it.
+/// Writes the new log to `output`, which comes into being complete or not at all. Gives back the plan of it, too.
 ///
 /// # Errors
 /// [`Refused`] when the target exists; what the system says.
-pub fn copy(log: &OpenLog, report: &Report, rule: &Rule, path: &Path, output: &Path) -> Result<(Plan, bool)> {
+pub fn copy(task: &Task<'_>, output: &Path) -> Result<(Plan, Done)> {
+    let log = task.log;
     outside(log, output)?;
     fresh::must_be_new(output)?;
-    held::unheld(log)?;
-    let _writing = Writing::begin();
+    let unseen = held::unheld(log)?;
+    let writing = Writing::begin();
     let parent = durable::parent(output);
     let failed = || format!("{}: cannot write there", parent.display());
     let work = tempfile::Builder::new().prefix(".walmedic-").tempdir_in(parent).with_context(failed)?;
     let dir = work.path().join("log");
     std::fs::create_dir(&dir).with_context(failed)?;
-    let plan = write::all(log, report, rule, &dir)?;
+    let plan = write::all(task, &dir)?;
     durable::sync_dir(&dir).with_context(failed)?;
-    let single = (path.is_file() || path.as_os_str() == "-") && plan.files.len() == 1;
+    let single = (task.path.is_file() || task.path.as_os_str() == "-") && plan.files.len() == 1;
     let made = match plan.files.iter().find_map(|f| f.to.as_ref()) {
         Some(name) if single => dir.join(name),
         _ => dir.clone(),
@@ -52,7 +51,21 @@ pub fn copy(log: &OpenLog, report: &Report, rule: &Rule, path: &Path, output: &P
     }
     let unsure = || format!("{}: is written, but may not last", output.display());
     durable::sync_dir(parent).with_context(unsure)?;
-    Ok((plan, left))
+    writing.done();
+    Ok((plan, Done { left, unseen }))
+}
+
+/// What lies in the directory of the log and is no file of it, by name: a copy does not have it.
+pub fn strangers(log: &OpenLog) -> Vec<String> {
+    if !log.log.place.is_dir() {
+        return Vec::new();
+    }
+    let names = std::fs::read_dir(&log.log.place).into_iter().flatten().flatten();
+    let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut strangers: Vec<String> =
+        names.filter(|name| log.log.files.iter().all(|file| *file.name != **name)).collect();
+    strangers.sort_unstable();
+    strangers
 }
 
 /// What is written lies outside of the log, or has at least no name that its engine would take for a part of it.

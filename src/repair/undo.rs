@@ -1,40 +1,54 @@
 //! Taking an in-place change back, byte for byte, as long as the files are still the ones that it wrote.
 
-use std::fs::{self, OpenOptions};
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::io::interrupt::Writing;
+use crate::io::durable;
+use crate::io::interrupt::{self, Writing};
+use crate::io::listing::{self, Wanted};
 use crate::io::source::Source;
-use crate::io::{durable, holders};
 use crate::log::bytes::{Prefix, ReadAt};
 use crate::refused::Refused;
 use crate::repair::plan::sha256;
-use crate::repair::record::{Changed, How, ORIGINALS, Record, State};
+use crate::repair::record::{self, Changed, How, ORIGINALS, Other, Record, State};
+use crate::repair::{held, write};
+
+/// What is put together beside the log to take its place.
+const BACK: &str = "back";
 
 /// What came of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Undone {
-    /// The files are what they were before.
-    Now,
-    /// They were already.
-    Already,
+pub struct Undone {
+    /// The record that was gone by.
+    pub record: Record,
+    /// The directory of the log.
+    pub dir: PathBuf,
+    /// The files were already what they were before the change.
+    pub already: bool,
+    /// Processes that may have the log open and could not be looked at.
+    pub unseen: usize,
 }
 
-/// Takes the change back that the record at `path` tells.
+/// Takes the change back that the record at `path` tells; `place`: where the directory of the log is now.
 ///
 /// # Errors
-/// [`Refused`] where a file is not what the change left; what the system says.
-pub fn undo(path: &Path) -> Result<(Record, Undone)> {
+/// [`Refused`] where a file is not what the change left, or others have come to be; what the system says.
+pub fn undo(path: &Path, place: Option<&Path>) -> Result<Undone> {
     let (record, folder) = Record::read(path)?;
-    let dir = record.dir()?;
-    let _writing = Writing::begin();
+    let dir = home(&record, place)?;
+    let writing = Writing::begin();
     if all(&record, |f| is(&dir.join(&f.name), Some(&f.before)))? && nothing_new(&record, &dir)? {
-        return Ok((record, Undone::Already));
+        return Ok(Undone { record, dir, already: true, unseen: 0 });
     }
     saved(&record, &folder)?;
-    unheld(&record, &dir)?;
+    let files: Vec<_> = record.files.iter().filter_map(|f| Some(dir.join(f.to.as_ref()?))).collect();
+    let unseen = held::files_unheld(&files)?;
+    as_left_beside(&record, &dir, &folder)?;
+    interrupt::check()?;
     match (record.how, record.files.as_slice()) {
         (How::Cut, [file]) => put_back(&dir, &folder, file)?,
         (How::File, [file]) => {
@@ -47,12 +61,23 @@ pub fn undo(path: &Path) -> Result<(Record, Undone)> {
         }
         _ => bail!("{}: the record contradicts itself", path.display()),
     }
+    writing.done();
     for file in &record.files {
         if !is(&dir.join(&file.name), Some(&file.before))? {
             bail!("{}: is not what it was; the backup is still in {}", file.name, folder.display());
         }
     }
-    Ok((record, Undone::Now))
+    Ok(Undone { record, dir, already: false, unseen })
+}
+
+/// The directory of the log: where the record says, unless it is elsewhere now.
+fn home(record: &Record, place: Option<&Path>) -> Result<PathBuf> {
+    let dir = place.map_or_else(|| record.dir(), |place| Ok(place.to_path_buf()))?;
+    let name = dir.display();
+    if !dir.is_dir() {
+        bail!("{name}: is no directory; if the log has been moved, name its directory with --log");
+    }
+    dir.canonicalize().with_context(|| format!("{name}: cannot find it"))
 }
 
 fn all(record: &Record, mut holds: impl FnMut(&Changed) -> Result<bool>) -> Result<bool> {
@@ -77,19 +102,6 @@ fn saved(record: &Record, folder: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Nobody writes to the files meanwhile.
-fn unheld(record: &Record, dir: &Path) -> Result<()> {
-    let files: Vec<_> = record.files.iter().filter_map(|f| Some(dir.join(f.to.as_ref()?))).collect();
-    match holders::writer(&files) {
-        Some(h) => {
-            let (file, pid, name) = (h.file.display(), h.pid, h.name);
-            Err(Refused(format!("{file}: process {pid} ({name}) has it open for writing; stop it first"))
-                .into())
-        }
-        None => Ok(()),
-    }
 }
 
 /// Whether the file at `path` has these contents; `None`: whether there is none.
@@ -129,10 +141,56 @@ fn as_left(record: &Record, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The end of a file is written back behind what is left of it. An undo that was killed half-way is gone on with.
+/// No engine has gone on with the log in files that did not change: with theirs in front of them, the old ones would be
+/// another log.
+fn as_left_beside(record: &Record, dir: &Path, folder: &Path) -> Result<()> {
+    let Some(name) = &record.format else { return Ok(()) };
+    let wanted = Wanted { format: Some(name.clone()), ..Wanted::default() };
+    let format = listing::formats(&wanted)?[0];
+    let refuse = |name: &str, how: &str| {
+        Err(Refused(format!(
+            "{}: {how} since the {}, so the log was gone on with; nothing was changed. To give that up, put the file out of \
+             the way or back as it was, and run undo again; the originals are in {}",
+            dir.join(name).display(),
+            record.command,
+            folder.join(ORIGINALS).display()
+        ))
+        .into())
+    };
+    for other in record.others.iter().filter(|other| other.bytes.is_some()) {
+        if !is_other(&dir.join(&other.name), other)? {
+            return refuse(&other.name, "has changed");
+        }
+    }
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(dir).with_context(|| format!("{}: cannot list", dir.display()))? {
+        names.insert(entry?.file_name().to_string_lossy().into_owned());
+    }
+    let known = |name: &str| {
+        let changed = record.files.iter().any(|f| f.name == name || f.to.as_deref() == Some(name));
+        changed || record.others.iter().any(|other| other.name == name)
+    };
+    match names.iter().find(|name| record::belongs(format, name) && !known(name)) {
+        Some(new) => refuse(new, "has appeared"),
+        None => Ok(()),
+    }
+}
+
+fn is_other(path: &Path, other: &Other) -> Result<bool> {
+    if path.metadata().map(|meta| meta.len()).ok() != other.bytes {
+        return Ok(false);
+    }
+    let hash = || sha256(&Source::open(&path.into(), false, true)?, 0);
+    other.sha256.as_ref().map_or(Ok(true), |before| Ok(hash()? == *before))
+}
+
+/// A cut file gets its end back. A few bytes are written behind it; for more, all of it is made anew beside the log and
+/// takes its place in one step, where there is room for that. Where there is not, an undo that was killed leaves a beginning
+/// of the end, and another one goes on from there.
 fn put_back(dir: &Path, folder: &Path, file: &Changed) -> Result<()> {
+    /// One call of the system writes so much, of one page or two.
+    const FEW: u64 = 4096;
     let path = dir.join(&file.name);
-    let name = path.display();
     let now = Source::open(&path.as_path().into(), false, true)?;
     let tail = Source::open(&folder.join(&file.backup).as_path().into(), false, true)?;
     let left = file.after.as_ref().context("the record contradicts itself")?;
@@ -143,14 +201,50 @@ fn put_back(dir: &Path, folder: &Path, file: &Changed) -> Result<()> {
         && sha256(&prefix, left.from.min(kept))? == left.sha256
         && same_start(&now, kept..there, &tail)?;
     if !fits {
+        let name = path.display();
         return Err(Refused(format!("{name}: is no longer what the change left; nothing was changed")).into());
     }
-    let failed = || format!("{name}: cannot write it back; run undo again");
-    let mut out = OpenOptions::new().write(true).open(&path).with_context(failed)?;
-    std::io::Seek::seek(&mut out, std::io::SeekFrom::Start(there)).with_context(failed)?;
-    // Once begun it is gone through with: half of it is neither the old log nor the new one.
-    let mut rest = std::fs::File::open(folder.join(&file.backup)).with_context(failed)?;
-    std::io::Seek::seek(&mut rest, std::io::SeekFrom::Start(there - kept)).with_context(failed)?;
+    let whole = kept + tail.size();
+    if tail.size() > FEW && durable::same_file_system(dir, folder)? && durable::room(folder)? > whole {
+        put_back_whole(&path, folder, file, &now, &tail)
+    } else {
+        put_back_behind(&path, there, &folder.join(&file.backup), there - kept)
+    }
+}
+
+/// The file as it was is written beside the log, looked at, and takes the cut one's place.
+fn put_back_whole(path: &Path, folder: &Path, file: &Changed, now: &Source, tail: &Source) -> Result<()> {
+    let made = folder.join(BACK);
+    let failed = || format!("{}: cannot put the old file together; nothing was changed", made.display());
+    let kept = file.before.bytes.saturating_sub(tail.size());
+    let put = || {
+        // One may be there of an undo that was killed.
+        let mut private = OpenOptions::new();
+        private.write(true).create(true).truncate(true).mode(0o600);
+        let mut out = private.open(&made).with_context(failed)?;
+        durable::like(path, &made).with_context(failed)?;
+        write::copy_much(now, &file.name, 0..kept, &mut out)?;
+        write::copy_much(tail, &file.name, 0..tail.size(), &mut out)?;
+        out.sync_all().with_context(failed)?;
+        if !is(&made, Some(&file.before))? {
+            bail!("{}: does not read back as it was; nothing was changed", made.display());
+        }
+        interrupt::check()?;
+        fs::rename(&made, path).with_context(|| format!("{}: nothing was changed", path.display()))
+    };
+    put().inspect_err(|_| drop(fs::remove_file(&made)))?;
+    let unsure = || format!("{}: is as it was, but may not last", path.display());
+    durable::sync_dir(durable::parent(path)).with_context(unsure)?;
+    durable::sync_dir(folder).with_context(unsure)
+}
+
+/// Writes what is still missing of the end. Once begun it is gone through with.
+fn put_back_behind(path: &Path, at: u64, tail: &Path, done: u64) -> Result<()> {
+    let failed = || format!("{}: cannot write it back; run undo again", path.display());
+    let mut out = OpenOptions::new().write(true).open(path).with_context(failed)?;
+    out.seek(SeekFrom::Start(at)).with_context(failed)?;
+    let mut rest = File::open(tail).with_context(failed)?;
+    rest.seek(SeekFrom::Start(done)).with_context(failed)?;
     std::io::copy(&mut rest, &mut out).with_context(failed)?;
     out.sync_all().with_context(failed)
 }
@@ -187,7 +281,6 @@ fn swap_back(dir: &Path, folder: &Path, file: &Changed) -> Result<()> {
 
 /// The directory as it was: the originals of what changed, and links to what did not.
 fn rebuild(record: &Record, dir: &Path, folder: &Path) -> Result<()> {
-    const BACK: &str = "back";
     let back = folder.join(BACK);
     if back.exists() {
         // Of an undo that was killed.

@@ -8,14 +8,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use crate::analysis::{OpenLog, Report};
+use crate::analysis::OpenLog;
 use crate::io::interrupt;
 use crate::io::source::Source;
 use crate::log::bytes::ReadAt;
 use crate::repair::afresh;
-use crate::repair::edits::{Edit, Rule, Sink, edits};
+use crate::repair::edits::{Edit, Sink, edits};
 use crate::repair::plan::{FilePlan, Plan};
-use crate::repair::rebuild;
+use crate::repair::{Task, rebuild};
 
 /// Bytes copied at a time.
 const PIECE: usize = 1 << 20;
@@ -24,75 +24,70 @@ const PIECE: usize = 1 << 20;
 ///
 /// # Errors
 /// What the system says, with the name of the file; an interruption.
-pub fn files(
-    log: &OpenLog,
-    report: &Report,
-    rule: &Rule,
-    plan: &Plan,
-    dir: &Path,
-    wanted: &dyn Fn(&FilePlan) -> bool,
-) -> Result<()> {
+pub fn files(task: &Task<'_>, plan: &Plan, dir: &Path, wanted: &dyn Fn(&FilePlan) -> bool) -> Result<()> {
     let name = |file: usize| plan.files[file].to.clone().filter(|_| wanted(&plan.files[file]));
     let edited = |file: &FilePlan| file.changed && !file.rebuilt && file.prefix.is_none();
     if plan.files.iter().any(|f| wanted(f) && edited(f)) {
         let streamed = |file: usize| name(file).filter(|_| plan.files[file].changed);
-        let mut writer = Writer { log, dir, name: &streamed, file: 0, open: None };
-        edits(log, report, rule, &mut writer)?;
+        let mut writer = Writer { log: task.log, dir, name: &streamed, file: 0, open: None };
+        edits(task.log, task.report, task.rule, &mut writer)?;
         writer.close()?;
     }
-    rest(log, report, rule, plan, dir, &name)
+    rest(task, plan, dir, &name)
 }
 
 /// Makes the plan and writes the whole new log into `dir` in one go.
 ///
 /// # Errors
 /// What the system says, with the name of the file; an interruption.
-pub fn all(log: &OpenLog, report: &Report, rule: &Rule, dir: &Path) -> Result<Plan> {
+pub fn all(task: &Task<'_>, dir: &Path) -> Result<Plan> {
     // What a file is to be called, and whether it is wanted, is known only when all have been gone through.
     let number = |file: usize| Some(format!("{file}.new"));
-    let mut writer = Writer { log, dir, name: &number, file: 0, open: None };
-    let plan = Plan::with(log, report, rule, false, Some(&mut writer))?;
+    let mut writer = Writer { log: task.log, dir, name: &number, file: 0, open: None };
+    let plan = Plan::with(task.log, task.report, task.rule, false, Some(&mut writer))?;
     writer.close()?;
     for (i, file) in plan.files.iter().enumerate() {
         let Some(written) = number(i).map(|name| dir.join(name)).filter(|path| path.exists()) else {
             continue;
         };
         match &file.to {
-            Some(to) => std::fs::rename(&written, dir.join(to)),
-            None => std::fs::remove_file(&written),
+            Some(to) => fs::rename(&written, dir.join(to)),
+            None => fs::remove_file(&written),
         }
         .with_context(|| format!("{}: cannot put its copy in place", file.name))?;
     }
-    rest(log, report, rule, &plan, dir, &|file| plan.files[file].to.clone())?;
+    rest(task, &plan, dir, &|file| plan.files[file].to.clone())?;
     Ok(plan)
 }
 
 /// The files that no edit made: those that stay as they are, those cut, those made anew.
-fn rest(
-    log: &OpenLog,
-    report: &Report,
-    rule: &Rule,
-    plan: &Plan,
-    dir: &Path,
-    name: &dyn Fn(usize) -> Option<String>,
-) -> Result<()> {
+fn rest(task: &Task<'_>, plan: &Plan, dir: &Path, name: &dyn Fn(usize) -> Option<String>) -> Result<()> {
+    let log = task.log;
     for (i, file) in plan.files.iter().enumerate() {
         let Some(to) = name(i).filter(|to| !dir.join(to).exists()) else { continue };
         let made = file.rebuilt && file.changed;
-        if made && !rule.afresh {
-            rebuild::write(log, report, rule, &dir.join(to))?;
+        if let Some(anew) = log.format().anew().filter(|_| made && !task.rule.afresh) {
+            rebuild::write(task, &anew, &dir.join(to), &|made| permit(log, i, made))?;
             continue;
         }
         let mut writer = Writer { log, dir, name, file: i, open: None };
         writer.create(i, &to)?;
         if made {
-            afresh::records(log, report, &mut |bytes| writer.add(bytes))?;
+            afresh::records(log, task.report, &mut |bytes| writer.add(bytes))?;
         } else {
             writer.copy(0..file.prefix.filter(|_| file.changed).unwrap_or(file.bytes))?;
         }
         writer.close()?;
     }
     Ok(())
+}
+
+/// What was private stays so; an engine may write to the copy even of a log that was put out of harm's way. A file that was
+/// not there is what the first one is.
+fn permit(log: &OpenLog, file: usize, made: &File) -> std::io::Result<()> {
+    let Some(from) = log.path(file).or(log.path(0)) else { return Ok(()) };
+    let mode = fs::metadata(from)?.permissions().mode();
+    made.set_permissions(Permissions::from_mode(mode | 0o200))
 }
 
 /// Writes files as their edits come in.
@@ -110,11 +105,7 @@ impl Writer<'_> {
         let path = self.dir.join(to);
         let failed = || format!("{}: cannot create", path.display());
         let created = File::create_new(&path).with_context(failed)?;
-        // What was private stays so; an engine may write to the copy even of a log that was put out of harm's way.
-        if let Some(from) = self.log.path(file) {
-            let mode = fs::metadata(from).with_context(failed)?.permissions().mode();
-            created.set_permissions(Permissions::from_mode(mode | 0o200)).with_context(failed)?;
-        }
+        permit(self.log, file, &created).with_context(failed)?;
         (self.file, self.open) = (file, Some(BufWriter::with_capacity(PIECE, created)));
         Ok(())
     }
@@ -136,13 +127,21 @@ impl Writer<'_> {
     fn copy(&mut self, span: Range<u64>) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (source, name) = (self.log.source(self.file), &self.log.log.files[self.file].name);
-        let mut span = span;
-        if let Some(file) = source.file().filter(|_| span.end - span.start >= PIECE as u64) {
-            open.flush().with_context(|| format!("{name}: cannot write its copy"))?;
-            span.start += by_kernel(file, span.clone(), open.get_ref())?;
+        if span.end - span.start < PIECE as u64 {
+            return copy(source, name, span, open);
         }
-        copy(source, name, span, open)
+        open.flush().with_context(|| format!("{name}: cannot write its copy"))?;
+        copy_much(source, name, span, open.get_mut())
     }
+}
+
+/// Copies bytes of a source to where a file is being written, by the system as far as it can.
+///
+/// # Errors
+/// What the system says; an interruption.
+pub fn copy_much(source: &Source, name: &str, span: Range<u64>, to: &mut File) -> Result<()> {
+    let done = source.file().map_or(Ok(0), |file| by_kernel(file, span.clone(), to))?;
+    copy(source, name, span.start + done..span.end, to)
 }
 
 /// Lets the system copy bytes from file to file, which may share them; gives back how many it did before it gave up.

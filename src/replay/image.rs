@@ -198,7 +198,7 @@ mod tests {
         // Read in pieces of any size it is the same file.
         let sum = |image: &Image| {
             for piece in [1, 3, 64] {
-                let (mut whole, mut read, file) = (Vec::new(), Vec::new(), File::new(&log, image));
+                let (mut whole, mut read, file) = (Vec::new(), Vec::<u8>::new(), File::new(&log, image));
                 write(&log, image, &mut whole).unwrap();
                 while (read.len() as u64) < image.len.min(1 << 10) {
                     let mut buf = vec![0; piece];

@@ -43,7 +43,7 @@ impl<'a> Item<'a> {
     pub fn seq(&self) -> Option<u64> {
         let fixed = self.fix.filter(|f| f.field == "seq").map(|f| f.inferred);
         let numbered = self.record.next > self.record.seq;
-        numbered.then_some(fixed.unwrap_or(self.record.seq)).filter(|&n| n != u64::MAX)
+        numbered.then_some(fixed.unwrap_or(self.record.seq)).filter(|&n| n != Fix::UNKNOWN)
     }
 }
 

@@ -26,7 +26,7 @@ pub fn annotated(
     limit: usize,
     paint: Paint,
 ) -> Result<()> {
-    let fixed = fix.map(|f| (f.field, f.inferred)).filter(|f| f.1 != u64::MAX);
+    let fixed = fix.and_then(|f| Some((f.field, f.known()?)));
     let mut end = 0;
     for (field, span, value) in layout.spans(record, fixed) {
         let mut note = match (field.width, value) {
@@ -40,7 +40,7 @@ pub fn annotated(
             note = checksum(layout, record, fixed, value.unwrap_or(0), paint);
         }
         if let Some(fix) = fix.filter(|f| f.field == field.name) {
-            let truth = if fix.inferred == u64::MAX { "unknown".into() } else { fix.inferred.to_string() };
+            let truth = fix.known().map_or("unknown".into(), |truth| truth.to_string());
             note = paint.hue(Hue::Bad, format!("{note}  WRONG, inferred {truth}"));
         }
         if matches!(field.width, Width::Bytes(_)) {

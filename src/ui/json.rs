@@ -61,10 +61,9 @@ fn region(r: &Region) -> serde_json::Value {
         }
     }
     if let Some(fix) = r.fix {
-        let inferred = (fix.inferred != u64::MAX).then_some(fix.inferred);
         v["field"] = json!(fix.field);
         v["found"] = fixed(fix.field, fix.found);
-        v["inferred"] = inferred.map_or(serde_json::Value::Null, |n| fixed(fix.field, n));
+        v["inferred"] = fix.known().map_or(serde_json::Value::Null, |n| fixed(fix.field, n));
     }
     v
 }

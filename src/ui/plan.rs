@@ -31,6 +31,8 @@ pub struct View<'a> {
     pub verbose: bool,
     /// The command with its options, as it can be typed again; the log's path comes behind the first word.
     pub again: (&'a str, &'a str),
+    /// What else lies in the directory of the log.
+    pub strangers: &'a [String],
 }
 
 impl View<'_> {
@@ -81,7 +83,7 @@ impl View<'_> {
                     .map_or(String::new(), |to| format!("as {}", printable(to)));
             let then = if f.to.is_none() { "-".to_owned() } else { f.new_bytes.to_string() };
             let name = middle(&printable(&f.name), 30);
-            table.add_row([name, f.action().to_owned(), f.bytes.to_string(), then, middle(&to, 30)]);
+            table.add_row([name, f.action().word().to_owned(), f.bytes.to_string(), then, middle(&to, 30)]);
         }
         for (i, column) in table.column_iter_mut().enumerate() {
             column.set_padding((if i == 0 { 2 } else { 1 }, 0));
@@ -121,16 +123,40 @@ impl View<'_> {
     fn next(&self, out: &mut dyn Write, report: &Report) -> Result<()> {
         let (command, options) = self.again;
         let options = if options.is_empty() { String::new() } else { format!(" {options}") };
-        let typed = |path: &Path| format!("walmedic {command} {}{options} --apply", quote(path));
+        let typed = format!("walmedic {command} {}{options} --apply", quote(&report.place));
+        let stdin = report.path == "-";
+        // What comes in by standard input may have a name.
+        let named = report.files.first().map_or("-", |f| &f.name);
+        let unnamed = Path::new(if named == "-" { "log" } else { named });
         writeln!(out, "\n  {}", self.paint.strong("Next:"))?;
-        if let Some(copy) = beside(&report.place, ".repaired") {
-            writeln!(out, "    {} --output {}", typed(&report.place), quote(&copy))?;
+        if let Some(copy) = beside(if stdin { unnamed } else { &report.place }, ".repaired") {
+            writeln!(out, "    {typed} --output {}", quote(&copy))?;
             writeln!(out, "        writes a copy and reads it again; the original is not touched")?;
+            for line in not_copied(self.strangers).iter().flat_map(|sentence| wrap(sentence, 70)) {
+                writeln!(out, "        {line}")?;
+            }
         }
-        writeln!(out, "    {} --in-place", typed(&report.place))?;
+        if stdin {
+            return Ok(());
+        }
+        writeln!(out, "    {typed} --in-place")?;
         writeln!(out, "        changes the log itself; the originals are kept, and undo brings them back")?;
         Ok(())
     }
+}
+
+/// A sentence on what a copy of the log does not have, if there is anything.
+pub fn not_copied(strangers: &[String]) -> Option<String> {
+    const SHOWN: usize = 3;
+    let names: Vec<String> = strangers.iter().take(SHOWN).map(|name| middle(&printable(name), 30)).collect();
+    let dots = if strangers.len() > SHOWN { ", …" } else { "" };
+    let others = plural(strangers.len() as u64, "other entry");
+    (!names.is_empty()).then(|| {
+        format!(
+            "Only files of the log are copied, not the {others} in its directory: {}{dots}.",
+            names.join(", ")
+        )
+    })
 }
 
 fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
@@ -138,7 +164,7 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(rebuilt) = &plan.rebuilt {
         let keys = plural(rebuilt.entries, "key");
-        said.push(match report.format.rebuilds() {
+        said.push(match report.format.anew().is_some() {
             true => format!("The tree is built anew from all that can be had: {keys}. Its log is emptied."),
             false => format!(
                 "No choice among the records leaves what the engine holds, so that is written anew: {keys}, \
@@ -146,7 +172,8 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
             ),
         });
         if rebuilt.left_out > 0 {
-            let why = if report.format.rebuilds() { "do not count" } else { "the engine would not see" };
+            let why =
+                if report.format.anew().is_some() { "do not count" } else { "the engine would not see" };
             said.push(format!("Leaves out {} that {why}.", plural(rebuilt.left_out, record)));
         }
         if rebuilt.unfit > 0 {

@@ -81,9 +81,9 @@ pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
         put(out, format_args!(",\"field\":\"{}\",\"found\":", fix.field));
         fixed(out, fix.field, fix.found);
         out.extend_from_slice(b",\"inferred\":");
-        match fix.inferred {
-            u64::MAX => out.extend_from_slice(b"null"),
-            inferred => fixed(out, fix.field, inferred),
+        match fix.known() {
+            None => out.extend_from_slice(b"null"),
+            Some(inferred) => fixed(out, fix.field, inferred),
         }
     }
     out.extend_from_slice(b"}\n");

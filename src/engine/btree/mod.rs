@@ -34,10 +34,11 @@ pub use scan::Scan;
 
 use super::storage::Storage;
 use super::{Error, Op, Result, io_error};
+use crate::format::ddia_btree;
 use crate::format::ddia_btree::page::{self, NONE, SIZES};
 
 /// The data file.
-pub const DATA: &str = "btree.dat";
+pub const DATA: &str = ddia_btree::PAGES;
 /// The log.
 pub const WAL: &str = "btree.wal";
 /// A data file that is not complete yet.

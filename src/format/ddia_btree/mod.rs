@@ -13,8 +13,8 @@
 use self::facts::{Facts, Sample};
 use crate::format::chain::{Budget, Chain, Framing, Lane};
 use crate::format::{
-    Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision,
-    Role, Take,
+    Anew, Claim, DDIA_COMMITS, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Recovered, Remark,
+    Revision, Role, Store, Take,
 };
 use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
@@ -66,6 +66,8 @@ pub const PAGE_LAYOUT: Layout =
 
 const PAGE: u64 = LAYOUT.offset("page");
 const DATA_LEN: u64 = LAYOUT.offset("data_len");
+/// The file of the pages.
+pub const PAGES: &str = "btree.dat";
 const DATA: u64 = LAYOUT.offset("data");
 /// Length of an entry without data.
 pub(crate) const FIXED: u64 = LAYOUT.fixed();
@@ -344,7 +346,7 @@ impl Format for DdiaBtree {
         let claim = |role, order| Some(Claim { role, order, exact: true, read: true });
         match name {
             "btree.wal" => claim(Role::Log, 0),
-            "btree.dat" => claim(Role::Pages, 1),
+            PAGES => claim(Role::Pages, 1),
             _ => None,
         }
     }
@@ -411,8 +413,8 @@ impl Format for DdiaBtree {
         inspect::inspect(files, surveys, &Facts::of(files), revision)
     }
 
-    fn rebuilds(&self) -> bool {
-        true
+    fn anew(&self) -> Option<Anew> {
+        Some(Anew { file: PAGES, store: Store::BTree })
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
