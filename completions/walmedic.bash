@@ -543,7 +543,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__replay)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --policy --diff --history --engine --undecided --until --into --memory --bytes --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --policy --diff --history --engine --undecided --until --into --grade-with --memory --bytes --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -594,6 +594,10 @@ _walmedic() {
                     return 0
                     ;;
                 --into)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grade-with)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

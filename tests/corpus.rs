@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use walmedic::analysis::{OpenLog, Report};
 use walmedic::io::listing::{Wanted, find};
-use walmedic::repair::{Strategy, target};
-use walmedic::replay::{Policy, Wish, digest, replay};
+use walmedic::repair::{Strategy, Task, target};
+use walmedic::replay::{Policy, Wish, digest, image, replay};
 
 /// Files of which the truth knows what was done to them and the bytes do not tell it: case, file, reason.
 const UNTOLD: &[(&str, &str, &str)] = &[
@@ -126,13 +126,15 @@ impl Checks {
         let folder = tempfile::tempdir().expect("a folder");
         let out = folder.path().join("out");
         let rule = Strategy::Engine.rule(log, report, false, false);
-        let Ok((_, left)) = rule.and_then(|rule| target::copy(log, report, &rule, input, &out)) else {
+        let copied =
+            rule.and_then(|rule| target::copy(&Task { log, report, rule: &rule, path: input }, &out));
+        let Ok((_, done)) = copied else {
             return self.same("engine opens what is not repaired", &before.0, &false);
         };
         let format = Some(log.format().profile().name.to_owned());
         let wanted = Wanted { format, revision: log.revision.map(str::to_owned), ..Wanted::default() };
         let new = OpenLog::new(find(&out, &wanted).expect("a log").remove(0), &wanted).expect("opened");
-        self.same("findings after a repair by the engine", &left, &false);
+        self.same("findings after a repair by the engine", &done.left, &false);
         let after = state(&new, &new.analyse(1), Policy::Engine, None);
         self.same("engine state after a repair by it", &after, &before);
     }
@@ -255,7 +257,10 @@ fn state(log: &OpenLog, report: &Report, policy: Policy, engine: Option<&str>) -
     let engine = engine.map(str::to_owned);
     let wish = Wish { policy, engine, undecided: false, until: None, memory: u64::MAX };
     let replayed = replay(log, report, &wish).expect("a state");
-    (replayed.opens, digest(log, &replayed.state).expect("a hash").1)
+    // Of pages the file that they make is compared.
+    let file = || Some(image::sha256(log, replayed.image.as_ref()?).expect("a hash").expect("no giant"));
+    let hash = digest(log, &replayed.state).expect("a hash").1.or_else(file);
+    (replayed.opens, hash.unwrap_or_default())
 }
 
 /// Reads the case as a user would who knows what the bytes do not tell.
