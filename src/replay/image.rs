@@ -87,7 +87,7 @@ impl<'a> File<'a> {
                     }
                     Fill::Bytes(bytes) => {
                         let rest = bytes.get((at - patch.at) as usize..).unwrap_or_default();
-                        let n = rest.len().min(room as usize);
+                        let n = rest.len().min(room.min(to - at) as usize);
                         buf[..n].copy_from_slice(&rest[..n]);
                         if n > 0 || room == 0 {
                             return Ok(n);

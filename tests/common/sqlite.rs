@@ -104,12 +104,12 @@ pub fn push(file: &mut File, writer: &mut Writer, transactions: &[Vec<u32>], pag
     }
 }
 
-/// What is left of an older generation that was `frames` long.
+/// What is left of an older generation that was `frames` long; its pages are in the database.
 pub fn leftovers(salts: [u32; 2], page_bytes: usize, frames: u32) -> Vec<u8> {
     let (mut writer, _) = Writer::new(page_bytes, false, [salts[0].wrapping_sub(1), salts[1] ^ 0x5555]);
     writer.sums = [salts[1], salts[0]];
     (0..frames)
-        .flat_map(|i| writer.frame(2 + i % 3, 5 * (i % 2), &page(2 + i % 3, 90 + i, page_bytes)))
+        .flat_map(|i| writer.frame(2 + i % 3, 5 * (i % 2), &page(2 + i % 3, 1, page_bytes)))
         .collect()
 }
 
