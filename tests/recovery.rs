@@ -187,6 +187,10 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
     on_damaged("repairs", ROUNDS, |log, path| {
         let before = contents(path);
         let read = Read::at(path, log);
+        // Another database's log is refused before anything is made of it.
+        if read.report.foreign().is_some() {
+            return;
+        }
         let committed = read.state(Policy::Committed, false).expect("no engine is asked");
         let out = path.with_file_name("out");
         let (mut mended, left) = read.mended(log, path, &out);

@@ -271,7 +271,7 @@ impl Plan {
         plan.falls_back = !rule.verbatim && !rule.renumber && falls_back(report);
         plan.sound = if rule.verbatim { cut_is_sound(report, rule) } else { !plan.falls_back };
         // A log of pages is judged beside its pages, and those are not what they were when it was written.
-        plan.after = (plan.sound && !log.format().anew().is_some()).then_some(plan.kept.data);
+        plan.after = (plan.sound && log.format().anew().is_none()).then_some(plan.kept.data);
         plan.leave_out(report, rule);
         plan.hints(report);
         Ok(plan)

@@ -57,7 +57,7 @@ impl Teller<'_> {
             let mark = if c.best { self.paint.hue(Hue::Good, "best") } else { "    ".into() };
             let sound = match c.grade.problems {
                 0 => "sound in structure".into(),
-                n => self.paint.hue(Hue::Bad, &plural(n, "problem")),
+                n => self.paint.hue(Hue::Bad, plural(n, "problem")),
             };
             let (taken, rows) = (self.record(c.records), plural(c.grade.rows, "row"));
             writeln!(out, "  {mark} {:<25} {taken}, {rows}, {sound}", name(c))?;
