@@ -8,6 +8,7 @@ pub mod bitcask;
 pub mod btree;
 pub mod damage;
 pub mod database;
+pub mod image;
 pub mod journal;
 pub mod liar;
 pub mod log;

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{SECTOR, database_bytes};
+use super::facts::{SECTOR, as_it_is, database_bytes};
 use super::header::{HEAD, Header, Shape, Sort, TO_THE_END, Trailer, file_name};
 use super::pages::{give, patches};
 use crate::format::{Halt, Image, Job, LogFile, Outcome, Role, Take};
@@ -153,17 +153,22 @@ impl Played {
         true
     }
 
-    /// The file that it leaves of a database of `size` bytes.
-    pub fn image(&self, log: usize, base: Option<usize>, size: u64) -> Image {
-        let Some((pages, shape)) = self.to else {
-            return Image { base, len: size, page_bytes: 0, patches: Vec::new() };
-        };
+    /// The file that it leaves.
+    fn image(&self, files: &[LogFile<'_>], log: usize) -> Image {
+        let before = as_it_is(files);
+        let Some((pages, shape)) = self.to else { return before };
+        let size = before.len;
         let whole = u64::from(pages).saturating_mul(shape.page_bytes);
         // Less than a page is not filled up (`pager_truncate`).
         let kept = if size < whole && whole - size < shape.page_bytes { size } else { whole };
         let last = self.images.last_key_value().map_or(0, |(page, _)| u64::from(*page));
         let len = kept.max(last.saturating_mul(shape.page_bytes));
-        Image { base, len, page_bytes: shape.page_bytes as u32, patches: patches(&self.images, log, shape) }
+        Image {
+            len,
+            page_bytes: shape.page_bytes as u32,
+            patches: patches(&self.images, log, shape),
+            ..before
+        }
     }
 }
 
@@ -175,12 +180,10 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     outcome.records = played.records;
     outcome.halts.push(Halt { file: log, at: played.end, for_good: true });
     let Some(take) = take else { return outcome };
-    let size = database_bytes(job.files);
-    let base = job.files.iter().position(|f| f.claim.role == Role::Pages).filter(|_| size > 0);
     if let Some((_, shape)) = played.to {
         give(&played.images, log, shape, take);
     }
-    outcome.image = Some(played.image(log, base, size));
+    outcome.image = Some(played.image(job.files, log));
     outcome
 }
 

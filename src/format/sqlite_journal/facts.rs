@@ -3,8 +3,8 @@
 //! agree on a nonce are no chance.
 
 use super::header::{HEAD, Header, Shape, Sort, Trailer};
-use crate::format::sqlite_wal::{PAGE_SIZES, facts::database_page_bytes};
-use crate::format::{LogFile, Role};
+use crate::format::sqlite_wal::{DATABASE, facts::database_page_bytes};
+use crate::format::{Image, LogFile, Role};
 use crate::log::bytes::{Bytes, Reader};
 
 /// So far into a file another header is looked for.
@@ -82,24 +82,35 @@ impl Facts {
 
     /// Finds out where records begin and how long they are.
     fn vote(&mut self, reader: &mut Reader<'_>, header: &Header, stated: Option<u64>) {
-        let own = header.shape();
-        let model = self.model.and_then(|model| model.shape());
-        let sectors = own.or(model).map(|shape| shape.sector).into_iter();
+        let told = header.shape().or(self.model.and_then(|model| model.shape()));
         let sector = Some(u64::from(header.sector)).filter(|_| header.sector_is_legal());
         let sectors: Vec<u64> =
-            sectors.chain(sector).chain([SECTOR, 4096]).chain((5..=16).map(|bits| 1 << bits)).collect();
-        let sizes = own.or(model).map(|shape| shape.page_bytes).or(stated).into_iter();
-        for page_bytes in sizes.chain((9..=16).map(|bits| 1 << bits)) {
-            debug_assert!(PAGE_SIZES.contains(&page_bytes));
-            for &sector in &sectors {
-                let shape = Shape { page_bytes, sector };
-                if let Some(nonce) = self.agreed(reader, shape, sector, Some(header.nonce)) {
-                    (self.shape, self.voted) = (Some(shape), Some((sector, nonce)));
-                    return;
-                }
-            }
-        }
-        self.shape = own.or(model).or(stated.map(|page_bytes| Shape { page_bytes, sector: SECTOR }));
+            sector.into_iter().chain([SECTOR, 4096]).chain((5..=16).map(|bits| 1 << bits)).collect();
+        let sizes: Vec<u64> = stated.into_iter().chain((9..=16).map(|bits| 1 << bits)).collect();
+        let any = sizes
+            .iter()
+            .flat_map(|&page_bytes| sectors.iter().map(move |&sector| Shape { page_bytes, sector }));
+        let shapes: Vec<Shape> = told.map_or_else(|| any.collect(), |told| vec![told]);
+        let found = shapes.iter().find_map(|&shape| {
+            let nonce = self.alone(reader, shape);
+            let nonce = nonce.or_else(|| self.agreed(reader, shape, shape.sector, Some(header.nonce)))?;
+            Some((shape, nonce))
+        });
+        self.voted = found.map(|(shape, nonce)| (shape.sector, nonce));
+        self.shape = found.map(|(shape, _)| shape).or(told);
+        self.shape = self.shape.or(stated.map(|page_bytes| Shape { page_bytes, sector: SECTOR }));
+    }
+
+    /// A single record where the first one stands, if what it holds or what follows on it proves it.
+    fn alone(&self, reader: &mut Reader<'_>, shape: Shape) -> Option<u32> {
+        let (page, nonce) = shape.slot_at(reader, shape.sector)?;
+        let named: [u8; 16] = reader.array(shape.sector + 4).ok()?;
+        let next = Header::at(reader, shape.boundary(shape.sector + shape.stride()));
+        let follows = next.is_some_and(|next| next.sort() == Sort::Live && next.shape() == Some(shape));
+        let stated = u64::from(u16::from_be_bytes(reader.array(shape.sector + 20).ok()?));
+        let own = stated == if shape.page_bytes == 1 << 16 { 1 } else { shape.page_bytes };
+        let proved = (page == 1 && named == *DATABASE && own) || follows;
+        (proved && self.plausible(shape, page)).then_some(nonce)
     }
 
     /// The nonce of the records from `at` on: `stated`, if one of the first of them has it, or else one that two of them
@@ -139,7 +150,16 @@ fn behind(reader: &mut Reader<'_>) -> Option<Header> {
     None
 }
 
-/// Length of the database in bytes; 0: there is none.
+/// Length of the database in bytes as the engine sees it; 0: there is none. A single byte is one that it may have written
+/// itself into an empty file, and counts as none (`unixFileSize`).
 pub fn database_bytes(files: &[LogFile<'_>]) -> u64 {
-    files.iter().find(|f| f.claim.role == Role::Pages).map_or(0, |f| f.src.size())
+    let size = files.iter().find(|f| f.claim.role == Role::Pages).map_or(0, |f| f.src.size());
+    if size == 1 { 0 } else { size }
+}
+
+/// The database as it lies there.
+pub fn as_it_is(files: &[LogFile<'_>]) -> Image {
+    let base =
+        files.iter().position(|f| f.claim.role == Role::Pages).filter(|&file| files[file].src.size() > 0);
+    Image { base, len: base.map_or(0, |file| files[file].src.size()), page_bytes: 0, patches: Vec::new() }
 }

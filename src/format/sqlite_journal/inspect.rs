@@ -133,6 +133,14 @@ impl Judge<'_> {
             let message = format!("{stated} pages by the header, {} by the old page 1", rollback.pages);
             self.say(Code::Malformed, 16, message);
         }
+        let nowhere = rollback.nowhere(self.database().map_or(0, |f| f.src.size()));
+        if nowhere > 0 && self.database().is_some() {
+            let message = format!(
+                "{nowhere} of the {} pages from before the transaction are neither in the database nor in the journal",
+                rollback.pages
+            );
+            self.say(Code::MissingRange, 0, message);
+        }
         let old = rollback.images.get(&1).and_then(|at| First::at(&mut self.reader(), at + 4));
         let now = self.database().and_then(|f| First::at(&mut Reader::new(f.src), 0));
         if let (Some(old), Some(now)) = (old, now)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::decoder::JournalDecoder;
 use super::engine::{Hot, hot};
-use super::facts::{Facts, database_bytes};
+use super::facts::{Facts, as_it_is, database_bytes};
 use super::header::{Header, Shape, Sort, TO_THE_END};
 use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Role, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
@@ -126,6 +126,13 @@ impl Rollback {
         })
     }
 
+    /// Pages that are in no record, and behind the end of a database of `bytes`.
+    pub fn nowhere(&self, bytes: u64) -> u64 {
+        let from = u32::try_from(bytes / self.shape.page_bytes).unwrap_or(u32::MAX).saturating_add(1);
+        let all = u64::from(self.pages.saturating_add(1).saturating_sub(from));
+        all.saturating_sub(self.images.range(from..).count() as u64)
+    }
+
     /// The file that it makes of a database.
     fn image(&self, log: usize, base: Option<usize>) -> Image {
         let len = u64::from(self.pages).saturating_mul(self.shape.page_bytes);
@@ -174,27 +181,24 @@ impl Sink for Records {
 /// What is intact of a journal, rolled back. A journal whose super-journal is missing is one of a committed transaction,
 /// unless that file was forgotten when this one was copied: `salvage` takes it for that.
 pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
-    let size = database_bytes(job.files);
-    let base = job.files.iter().position(|f| f.claim.role == Role::Pages).filter(|_| size > 0);
     let mut recovered = Recovered::default();
     let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return recovered };
     let to = job.until.filter(|until| until.file == log).map_or(u64::MAX, |until| until.at);
     let rollback = Rollback::of(job.files, log, to);
     let live = rollback.filter(|rollback| rollback.records > 0 || holds_a_transaction(job.files, log));
-    let as_it_is = Image { base, len: size, page_bytes: 0, patches: Vec::new() };
     let Some(rollback) = live else {
-        recovered.image = Some(as_it_is);
+        recovered.image = Some(as_it_is(job.files));
         return recovered;
     };
     (recovered.page_bytes, recovered.lost) = (rollback.shape.page_bytes as u32, rollback.lost);
     if hot(job.files, log) == Hot::Committed && !salvage {
         recovered.uncommitted = rollback.records;
-        recovered.image = Some(as_it_is);
+        recovered.image = Some(as_it_is(job.files));
         return recovered;
     }
     give(&rollback.images, log, rollback.shape, take);
     recovered.records = rollback.records;
-    recovered.image = Some(rollback.image(log, base));
+    recovered.image = Some(rollback.image(log, as_it_is(job.files).base));
     recovered
 }
 
@@ -212,6 +216,8 @@ pub struct Undone {
     pub records: u64,
     /// What the old page 1 says.
     pub old: First,
+    /// Pages that the commit cut off the end of the database, and that no record holds: they are lost.
+    pub lost: u64,
     /// Whether the change counter of the database is the next one after that of the old page 1: no transaction lies
     /// between the two.
     pub fits: bool,
@@ -247,7 +253,8 @@ pub fn undo_last_commit(files: &[LogFile<'_>]) -> Result<Undone, &'static str> {
         twice: Vec::new(),
         lost: false,
     };
-    Ok(Undone { image: rollback.image(log, Some(base)), records: rollback.records, old: first, fits })
+    let lost = rollback.nowhere(files[base].src.size());
+    Ok(Undone { image: rollback.image(log, Some(base)), records: rollback.records, old: first, lost, fits })
 }
 
 /// The records of the transaction that was written last, by page number. Behind them may lie records of longer ones
