@@ -15,7 +15,7 @@ use walmedic::log::survey::Survey;
 use walmedic::log::surveyor::Surveyor;
 
 /// Names of which every format claims some; a format without one here is not fuzzed, and `tests/fuzz.rs` says so.
-pub const NAMES: [&str; 12] = [
+pub const NAMES: [&str; 14] = [
     "000001.wal",
     "000002.wal",
     "wal.log",
@@ -27,6 +27,8 @@ pub const NAMES: [&str; 12] = [
     "btree.wal",
     "btree.dat",
     "app.db-wal",
+    "app.db-journal",
+    "app.db-mj01234A956",
     "app.db",
 ];
 
@@ -34,7 +36,10 @@ pub const NAMES: [&str; 12] = [
 pub fn names(format: &dyn Format) -> Vec<&'static str> {
     let subject = |log: &str, name: &str| format.subject(log).is_some_and(|(subject, _)| subject == name);
     let about = |name: &str| NAMES.iter().any(|log| subject(log, name));
-    NAMES.into_iter().filter(|name| format.claim(name).is_some() || about(name)).collect()
+    NAMES
+        .into_iter()
+        .filter(|name| format.claim(name).is_some() || format.beside(name).is_some() || about(name))
+        .collect()
 }
 
 /// Reads one input.

@@ -109,7 +109,8 @@ impl OpenLog {
         let mut named: Vec<(LogPath, Source)> = files
             .into_iter()
             .map(|(name, bytes)| {
-                let claim = format.claim(&name).or_else(|| subject(&name)).unwrap_or(unnamed);
+                let claim = format.claim(&name).or_else(|| subject(&name)).or_else(|| format.beside(&name));
+                let claim = claim.unwrap_or(unnamed);
                 (LogPath { name: name.into(), path: None, claim }, Source::memory(bytes))
             })
             .collect();

@@ -31,6 +31,7 @@ fn cases() -> Vec<Case> {
         fixtures::bitcask::cases(),
         fixtures::btree::cases(),
         fixtures::sqlite::cases(),
+        fixtures::sqlite_journal::cases(),
     ];
     all.into_iter().flatten().collect()
 }

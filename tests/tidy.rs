@@ -57,6 +57,7 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::Unopenable, Test("tests/cli.rs", "a_file_that_cannot_be_opened_does_not_hide_the_others")),
     (Code::StaleGeneration, Fixture("sqlite-wal/stale-generation")),
     (Code::PageMismatch, Test("tests/sqlite.rs", "a_log_is_told_from_another_databases")),
+    (Code::NeverSynced, Fixture("sqlite-journal/never-synced")),
     (Code::Preallocated, NotYet("no format so far writes zeros ahead")),
 ];
 

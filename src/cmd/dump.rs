@@ -150,7 +150,7 @@ fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result
         if printer.opts.reverse {
             backwards(log, file, &mut fates, printer)?;
         } else {
-            let mut sink = Forward { fates: &mut fates, printer, to: u64::MAX, rows: None, error: None };
+            let mut sink = Forward { log, fates: &mut fates, printer, to: u64::MAX, rows: None, error: None };
             read(log, file, 0, &mut sink);
             sink.error.map_or(Ok(()), Err)?;
         }
@@ -172,12 +172,17 @@ fn backwards(log: &OpenLog, file: usize, fates: &mut Fates<'_>, printer: &mut Pr
             break;
         }
         let rows = matches!(block, Block::Records { .. }).then(Vec::new);
-        let mut sink = Forward { fates: &mut *fates, printer: &mut *printer, to: 0, rows, error: None };
+        let mut sink = Forward { log, fates: &mut *fates, printer: &mut *printer, to: 0, rows, error: None };
         match block {
-            Block::Records { from, to } => {
+            Block::Records { from, to, seq } => {
                 sink.to = to;
                 read(log, file, from, &mut sink);
-                let records = sink.rows.take().unwrap_or_default();
+                let mut records = sink.rows.take().unwrap_or_default();
+                // A decoder that begins in the middle may not know how many records lie before.
+                let off = records.first().map_or(0, |first| seq.wrapping_sub(first.seq));
+                for record in &mut records {
+                    (record.seq, record.next) = (record.seq.wrapping_add(off), record.next.wrapping_add(off));
+                }
                 let mut reader = Reader::new(log.source(file));
                 for record in records.iter().rev() {
                     sink.record(record, None, &mut reader);
@@ -191,7 +196,12 @@ fn backwards(log: &OpenLog, file: usize, fates: &mut Fates<'_>, printer: &mut Pr
 }
 
 enum Block {
-    Records { from: u64, to: u64 },
+    /// `seq`: the number of the first of them.
+    Records {
+        from: u64,
+        to: u64,
+        seq: u64,
+    },
     Damage(Recovery),
 }
 
@@ -200,7 +210,7 @@ struct Blocks(Vec<Block>);
 impl Sink for Blocks {
     fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
         if let (Some(first), Some(last)) = (batch.first(), batch.last()) {
-            self.0.push(Block::Records { from: first.at, to: last.end() });
+            self.0.push(Block::Records { from: first.at, to: last.end(), seq: first.seq });
         }
     }
     fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
@@ -251,6 +261,7 @@ impl<'r> Fates<'r> {
 }
 
 struct Forward<'a, 'r, 'p> {
+    log: &'a OpenLog,
     fates: &'a mut Fates<'r>,
     printer: &'a mut Printer<'p>,
     /// Records from here on are not wanted.
@@ -281,7 +292,12 @@ impl Sink for Forward<'_, '_, '_> {
         }
         match recovery.record {
             Some((record, fix)) => self.record(&record, Some(fix), reader),
-            None => self.range(recovery, reader),
+            None => {
+                self.range(recovery, reader);
+                if recovery.kind == Kind::Stale {
+                    self.leftovers(recovery.from, recovery.resume);
+                }
+            }
         }
     }
 
@@ -336,6 +352,18 @@ impl Forward<'_, '_, '_> {
         self.error = result.err();
     }
 
+    /// The records in what is stale, where the format can tell them.
+    fn leftovers(&mut self, from: u64, to: u64) {
+        let (log, file) = (self.log, self.fates.standings.file());
+        let Some(mut decoder) = log.format().stale(&log.files(), file, from) else { return };
+        let rows = self.printer.opts.reverse.then(Vec::new);
+        let mut sink = Leftovers { shown: self, to, rows, full: false };
+        scan(&mut Reader::new(log.source(file)), &mut *decoder, from, &mut sink);
+        let rows = sink.rows.unwrap_or_default();
+        let mut reader = Reader::new(log.source(file));
+        rows.iter().rev().for_each(|record| self.record(record, None, &mut reader));
+    }
+
     /// A range that is no record: shown whenever no filter asks for what only records have.
     fn range(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
         let (from, to) = (recovery.from, recovery.resume.min(reader.end()));
@@ -372,6 +400,38 @@ impl Forward<'_, '_, '_> {
         let layout = report.format.layout(file.role, report.revision);
         let result = self.printer.print(&row, bytes, layout);
         self.error = result.err();
+    }
+}
+
+/// Records of what is stale, up to `to`.
+struct Leftovers<'f, 'a, 'r, 'p> {
+    shown: &'f mut Forward<'a, 'r, 'p>,
+    to: u64,
+    /// Collects instead of printing, where the last one comes first.
+    rows: Option<Vec<Record>>,
+    full: bool,
+}
+
+impl Sink for Leftovers<'_, '_, '_, '_> {
+    fn records(&mut self, batch: &[Record], reader: &mut Reader<'_>) {
+        let own = batch.iter().filter(|r| r.end() <= self.to);
+        match &mut self.rows {
+            Some(rows) => rows.extend(own),
+            None => own.for_each(|record| self.shown.record(record, None, reader)),
+        }
+        self.full |= batch.last().is_some_and(|r| r.end() >= self.to);
+    }
+
+    fn framing(&mut self, _: u64, to: u64, _: &mut Reader<'_>) {
+        self.full |= to >= self.to;
+    }
+
+    fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
+        self.full |= recovery.resume >= self.to;
+    }
+
+    fn done(&self) -> bool {
+        self.full || self.shown.done()
     }
 }
 

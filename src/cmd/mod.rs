@@ -74,6 +74,16 @@ pub fn open_all(input: &Input) -> Result<(Vec<OpenLog>, bool)> {
 /// When there is none, or more than one.
 pub fn open_one(input: &Input) -> Result<OpenLog> {
     let (mut logs, _) = open_all(input)?;
+    let follows = |log: &OpenLog| log.format().follows(&log.files());
+    if logs.iter().filter(|log| !follows(log)).count() == 1 {
+        for log in logs.iter().filter(|log| follows(log)) {
+            complain(&format!(
+                "{}: of the same transaction, a log of its own: name it to have it, too",
+                in_short(log)
+            ));
+        }
+        logs.retain(|log| !follows(log));
+    }
     match (logs.pop(), logs.pop()) {
         (Some(mut log), None) => {
             // Whoever asks for one log goes by every record of it.

@@ -22,6 +22,7 @@ pub mod ddia_lsm;
 pub mod ddia_wal;
 pub mod python;
 pub mod sqlite;
+pub mod sqlite_journal;
 pub mod sqlite_wal;
 
 /// Every format that is understood. A new one is a line here.
@@ -32,6 +33,7 @@ pub static ALL: &[&dyn Format] = &[
     &bitcask_hash::BitcaskHash,
     &bitcask_log::BitcaskLog,
     &sqlite_wal::SqliteWal,
+    &sqlite_journal::SqliteJournal,
 ];
 
 /// The part a file plays in its log.
@@ -45,6 +47,8 @@ pub enum Role {
     Pages,
     /// An index over a data file; never the truth.
     Hint,
+    /// Names the files that belong together; holds no records.
+    List,
 }
 
 impl Role {
@@ -55,6 +59,7 @@ impl Role {
             Role::Table => "table",
             Role::Pages => "pages",
             Role::Hint => "hint",
+            Role::List => "list",
         }
     }
 }
@@ -140,6 +145,15 @@ impl Profile {
     pub fn paged(&self) -> bool {
         self.entry == "page"
     }
+}
+
+/// A file that is no log, and those that go with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct About {
+    /// What it is; `None`: only its name speaks for it.
+    pub what: Option<&'static str>,
+    /// The names of the logs.
+    pub logs: Vec<String>,
 }
 
 /// How to read one file of a log.
@@ -413,6 +427,27 @@ pub trait Format: Sync {
 
     /// What a log of this name is about, in logs that each are about a file of another name: that name, and its part.
     fn subject(&self, _log: &str) -> Option<(String, Claim)> {
+        None
+    }
+
+    /// What a file with this name and these first bytes is to such logs, if it may be what one of them is about, or goes
+    /// with: the names of those.
+    fn logs_about(&self, _name: &str, _head: &[u8]) -> Option<About> {
+        None
+    }
+
+    /// Whether a file of this name, beside a log that is about a file of another name, has to do with such logs, too.
+    fn beside(&self, _name: &str) -> Option<Claim> {
+        None
+    }
+
+    /// Whether the log is part of a transaction over several logs, of which another one beside it is the first.
+    fn follows(&self, _files: &[LogFile<'_>]) -> bool {
+        false
+    }
+
+    /// A decoder for the records in what is stale from `at` on, where they can be told at all.
+    fn stale(&self, _files: &[LogFile<'_>], _file: usize, _at: u64) -> Option<Box<dyn Decoder>> {
         None
     }
 

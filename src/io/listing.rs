@@ -88,7 +88,7 @@ pub fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Log>> {
     let meta = std::fs::metadata(path).with_context(|| format!("{}: cannot open", path.display()))?;
     if !meta.is_dir() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        return Ok(vec![single(path, &name, Some(path), &formats, wanted)?]);
+        return file(path, &name, &formats, wanted);
     }
     let mut logs = Vec::new();
     let entries = search(path, &formats, DEPTH, &mut logs)?;
@@ -135,12 +135,8 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
             continue;
         }
         if let Some(subject) = format.subject(&name) {
-            found.push(about(
-                dir,
-                format,
-                LogPath { name: name.into(), path: Some(path.as_path().into()), claim },
-                subject,
-            ));
+            let log = LogPath { name: name.into(), path: Some(path.as_path().into()), claim };
+            found.push(about(dir, format, log, subject, &entries));
             continue;
         }
         let at = found.iter().position(|l| l.format.profile().name == format.profile().name).unwrap_or_else(
@@ -180,6 +176,40 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
     // What version control leaves to keep a directory is nothing of a log's.
     let hidden = |p: &&PathBuf| p.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
     Ok(entries.len() - entries.iter().filter(hidden).count())
+}
+
+/// A file is a log, or leads to those that go with it.
+fn file(path: &Path, name: &str, formats: &[&'static dyn Format], wanted: &Wanted) -> Result<Vec<Log>> {
+    if formats.iter().any(|f| f.claim(name).is_some()) {
+        return Ok(vec![single(path, name, Some(path), formats, wanted)?]);
+    }
+    let source = Source::open(&path.into(), wanted.map, true)?;
+    let head = head(&source);
+    let mut looked = Vec::new();
+    let mut what = None;
+    let mut logs = Vec::new();
+    if formats.iter().all(|f| f.recognise(&head) == 0) {
+        for about in formats.iter().filter_map(|f| f.logs_about(name, &head)) {
+            what = what.or(about.what);
+            for log in about.logs {
+                let beside = path.with_file_name(&log);
+                if beside.is_file() && formats.iter().any(|f| f.claim(&log).is_some()) {
+                    let found = single(&beside, &log, Some(&beside), formats, wanted)?;
+                    logs.push(Log { recognised_by: format!("beside {name}: {log}"), ..found });
+                }
+                looked.push(log);
+            }
+        }
+    }
+    match what {
+        _ if !logs.is_empty() => Ok(logs),
+        Some(what) => bail!(
+            "{}: {what}, and no log that goes with it lies beside it; looked for {}",
+            path.display(),
+            looked.join(", ")
+        ),
+        None => Ok(vec![single(path, name, Some(path), formats, wanted)?]),
+    }
 }
 
 /// One file is one log; its name tells the format, or else its bytes.
@@ -222,18 +252,35 @@ fn single(
     let log = LogPath { name: name.into(), path: file.map(Arc::from), claim };
     let beside = file.and_then(|file| Some((file.parent()?, format.subject(name)?)));
     let files = match beside {
-        Some((dir, subject)) => about(dir, format, log, subject).files,
+        Some((dir, subject)) => {
+            // A directory that may not be listed does not hide the file.
+            let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+            let mut entries: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+            entries.sort();
+            about(dir, format, log, subject, &entries).files
+        }
         None => vec![log],
     };
     let (place, path) = (path.to_path_buf(), path.display().to_string());
     Ok(Log { path, place, format, recognised_by, files, ignored: Vec::new() })
 }
 
-/// A log, and the file beside it that it is about.
-fn about(dir: &Path, format: &'static dyn Format, log: LogPath, (name, claim): (String, Claim)) -> Log {
-    let path = dir.join(&name);
-    let subject = LogPath { name: name.into(), path: Some(path.as_path().into()), claim };
-    let beside = Some(subject).filter(|_| path.is_file());
+/// A log, the file beside it that it is about, and what else there has to do with it.
+fn about(
+    dir: &Path,
+    format: &'static dyn Format,
+    log: LogPath,
+    (name, claim): (String, Claim),
+    entries: &[PathBuf],
+) -> Log {
+    let at = |name: String, claim| {
+        let path = dir.join(&name);
+        path.is_file().then(|| LogPath { name: name.into(), path: Some(path.as_path().into()), claim })
+    };
+    let names = entries.iter().filter_map(|path| path.file_name()?.to_str());
+    let others = names.filter_map(|name| at(name.to_owned(), format.beside(name)?));
+    let beside: Vec<LogPath> = at(name, claim).into_iter().chain(others).collect();
     Log {
         path: dir.display().to_string(),
         place: dir.to_path_buf(),
@@ -249,16 +296,19 @@ fn by_bytes(
     formats: &[&'static dyn Format],
     wanted: &Wanted,
 ) -> Result<Option<(&'static dyn Format, String)>> {
-    let source = Source::open(&file.into(), wanted.map, true)?;
-    let mut reader = Reader::with_chunk(&source, HEAD);
-    let window = reader.window(0, HEAD.min(source.size() as usize));
-    let head = &window.bytes[..window.bytes.len().min(HEAD)];
+    let head = head(&Source::open(&file.into(), wanted.map, true)?);
     let best = formats
         .iter()
-        .map(|f| (f.recognise(head), *f))
+        .map(|f| (f.recognise(&head), *f))
         .filter(|(proved, _)| *proved > 0)
         .max_by_key(|(p, _)| *p);
     Ok(best.map(|(proved, format)| {
         (format, format!("bytes: {proved} of the first {} are its records", head.len()))
     }))
+}
+
+fn head(source: &Source) -> Vec<u8> {
+    let mut reader = Reader::with_chunk(source, HEAD);
+    let window = reader.window(0, HEAD.min(source.size() as usize));
+    window.bytes[..window.bytes.len().min(HEAD)].to_vec()
 }

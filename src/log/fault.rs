@@ -65,6 +65,10 @@ pub enum Behind {
     Uncommitted,
     /// Committed records that the log once went on with, before an engine that could not read them took another way.
     Branch,
+    /// Records of a transaction that is over.
+    Finished,
+    /// Records on which nothing depends yet: they were written and never synced.
+    Unsynced,
 }
 
 impl Cause {
@@ -84,6 +88,8 @@ impl Cause {
             Cause::Behind(Behind::Generation) => "older-generation",
             Cause::Behind(Behind::Uncommitted) => "uncommitted",
             Cause::Behind(Behind::Branch) => "lost-branch",
+            Cause::Behind(Behind::Finished) => "finished",
+            Cause::Behind(Behind::Unsynced) => "unsynced",
         }
     }
 }
@@ -115,6 +121,10 @@ impl fmt::Display for Cause {
             Cause::Behind(Behind::Uncommitted) => write!(f, "of a transaction that never committed"),
             Cause::Behind(Behind::Branch) => {
                 write!(f, "of a lost branch: the log has gone on from an earlier commit since")
+            }
+            Cause::Behind(Behind::Finished) => write!(f, "of a transaction that is over"),
+            Cause::Behind(Behind::Unsynced) => {
+                write!(f, "never synced: what they are about has not been changed yet")
             }
         }
     }

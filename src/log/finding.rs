@@ -1,6 +1,6 @@
 //! The vocabulary of findings: one code per kind of trouble, the same over all formats.
 
-use super::fault::Cause;
+use super::fault::{Behind, Cause};
 use super::region::Kind;
 
 /// What `--allow` and the detailed exit codes tell apart.
@@ -114,6 +114,7 @@ codes! {
     PageMismatch "WM-708" Corruption "page differs from its image in the log";
     StaleGeneration "WM-801" Note "older generation behind the end";
     Preallocated "WM-802" Note "space written ahead";
+    NeverSynced "WM-803" Note "records that were never synced";
     StillWritten "WM-901" Note "the log is still being written";
     ChangedWhileRead "WM-902" Incomplete "file became shorter while it was read";
     Unopenable "WM-903" Incomplete "file that could not be opened";
@@ -128,7 +129,7 @@ impl Code {
     /// Whether an engine can be trusted to read a log with such a note as it is.
     pub fn harmless(self) -> bool {
         use Code::{
-            CommitWithoutBegin, FirstFileMissing, LocatedWord, MissingNumber, Preallocated,
+            CommitWithoutBegin, FirstFileMissing, LocatedWord, MissingNumber, NeverSynced, Preallocated,
             RevisionUndecided, StaleGeneration, StatedGap, StillWritten, UndecidedTail,
         };
         matches!(
@@ -137,6 +138,7 @@ impl Code {
                 | FirstFileMissing
                 | LocatedWord
                 | MissingNumber
+                | NeverSynced
                 | Preallocated
                 | RevisionUndecided
                 | StaleGeneration
@@ -154,6 +156,7 @@ impl Code {
             (Kind::Unreadable, _) | (_, Cause::Unreadable) => Code::UnreadableRange,
             (Kind::Mixed, _) => Code::TooMuchDamage,
             (Kind::Preallocated, _) => Code::Preallocated,
+            (Kind::Stale, Cause::Behind(Behind::Unsynced)) => Code::NeverSynced,
             (Kind::Stale, _) => Code::StaleGeneration,
             (_, Cause::TornThenAppended) => Code::WrittenBehindTornTail,
             (_, Cause::Checksum { .. }) => Code::ChecksumMismatch,

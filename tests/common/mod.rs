@@ -8,6 +8,8 @@ pub mod bitcask;
 pub mod btree;
 pub mod damage;
 pub mod database;
+pub mod image;
+pub mod journal;
 pub mod liar;
 pub mod log;
 pub mod lsm;
@@ -48,6 +50,10 @@ pub fn samples() -> Vec<Sample> {
         sample("sqlite-wal", "little-endian", |r, n| sqlite::sample(r, n, false, false)),
         sample("sqlite-wal", "big-endian", |r, n| sqlite::sample(r, n, true, false)),
         sample("sqlite-wal", "restarted", |r, n| sqlite::sample(r, n, false, true)),
+        sample("sqlite-journal", "hot", |r, n| journal::sample(r, n, 512, false)),
+        sample("sqlite-journal", "hot, large sectors", |r, n| journal::sample(r, n, 4096, false)),
+        sample("sqlite-journal", "hot, last segment not synced", |r, n| journal::sample(r, n, 512, true)),
+        sample("sqlite-journal", "over", journal::finished),
     ]
 }
 

@@ -466,6 +466,15 @@ pub(super) const TEXTS: &[Explanation] = &[
         next: &[NOTHING],
     },
     Explanation {
+        code: Code::NeverSynced,
+        meaning: "These records were written before a change, and nothing shows that they ever were on the disk for \
+                  sure. The change itself had not begun.",
+        causes: &["The engine was stopped, or the power failed, before it synced them. This is normal."],
+        walmedic: "Only a note. They are listed apart and counted in none of the other numbers.",
+        risk: "None.",
+        next: &[NOTHING],
+    },
+    Explanation {
         code: Code::StillWritten,
         meaning: "The file was written to while it was read.",
         causes: &["The engine is running.", "A copy or a restore of the file is under way."],

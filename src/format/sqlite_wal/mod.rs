@@ -20,8 +20,8 @@ use crate::format::sqlite::{
     check::{Checked, check},
 };
 use crate::format::{
-    Claim, Entry, Format, Grade, Job, Link, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision,
-    Role, Take, Word,
+    About, Claim, Entry, Format, Grade, Job, Link, LogFile, Opened, Outcome, Profile, Recovered, Remark,
+    Revision, Role, Take, Word,
 };
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
@@ -36,7 +36,7 @@ use crate::log::survey::{Grouping, Rules, Survey};
 mod belongs;
 mod decoder;
 mod engine;
-mod facts;
+pub(crate) mod facts;
 mod frame;
 mod inspect;
 mod link;
@@ -60,13 +60,17 @@ const DATABASE_LAYOUT: Layout = Layout { big_endian: true, fields: &[], checksum
 const MAGIC: u32 = 0x377f_0682;
 const VERSION: u32 = 3_007_000;
 /// What a database begins with.
-const DATABASE: &[u8; 16] = b"SQLite format 3\0";
+pub(crate) const DATABASE: &[u8; 16] = b"SQLite format 3\0";
 /// The sizes that a page can have: powers of two.
-const PAGE_SIZES: std::ops::RangeInclusive<u64> = 512..=65536;
+pub(crate) const PAGE_SIZES: std::ops::RangeInclusive<u64> = 512..=65536;
 /// The one kind of record.
 const KIND_FRAME: u8 = 0;
 /// What the name of a WAL ends in, behind the name of its database.
 const SUFFIX: &str = "-wal";
+/// The same for the index over a WAL, which is never needed.
+pub(crate) const INDEX: &str = "-shm";
+/// What to call a database where a log was looked for.
+pub(crate) const A_DATABASE: &str = "a SQLite database";
 
 /// The format.
 pub struct SqliteWal;
@@ -96,6 +100,16 @@ impl Format for SqliteWal {
     fn subject(&self, log: &str) -> Option<(String, Claim)> {
         let database = log.strip_suffix(SUFFIX).filter(|database| !database.is_empty())?;
         Some((database.to_owned(), Claim { role: Role::Pages, order: 1, exact: false, read: true }))
+    }
+
+    fn logs_about(&self, name: &str, head: &[u8]) -> Option<About> {
+        let log = |database: &str| vec![format!("{database}{SUFFIX}")];
+        match name.strip_suffix(INDEX).filter(|database| !database.is_empty()) {
+            Some(database) => {
+                Some(About { what: Some("the index of a SQLite write-ahead log"), logs: log(database) })
+            }
+            None => Some(About { what: head.starts_with(DATABASE).then_some(A_DATABASE), logs: log(name) }),
+        }
     }
 
     fn recognise(&self, head: &[u8]) -> u64 {
@@ -174,7 +188,7 @@ impl Format for SqliteWal {
 }
 
 /// The database is there to be looked up: none of its bytes are judged.
-struct Database;
+pub(crate) struct Database;
 
 impl Decoder for Database {
     fn fill(&mut self, window: Window<'_>, at: &mut u64, _: &mut Vec<Record>) -> Stop {

@@ -1,0 +1,182 @@
+//! `sqlite-journal`: SQLite's rollback journal, `X-journal` beside the database `X`: pages as they were before a transaction.
+//!
+//! ```text
+//! header  magic u64 | count u32 | nonce u32 | pages u32 | sector u32 | page size u32 | up to the sector's end  big-endian
+//! record  page u32 | old page image | checksum u32                                                               big-endian
+//! trailer page u32 | name of the super-journal | length u32 | checksum u32 | magic u64                           big-endian
+//! ```
+//! A header stands at the start of a sector, and as many records as it counts behind it; the next header follows in the next
+//! sector. Magic and count are zero until the records have been synced; a count of `ffffffff` means the rest of the file.
+//! Sector, page size and pages (in the database before the transaction) count in the first header only.
+//! A record is valid when 1. its page number is neither 0 nor that of the page at 1 GiB, 2. its checksum is the nonce plus
+//! each 200th byte of the page, counted from its end, without the first ([`header::Shape::slot`]). The page number is
+//! outside the checksum, and so are most bytes of the page.
+//! Commit: the journal is deleted, cut to nothing, or its first 28 bytes are zeroed. Until then it is hot, unless it names a
+//! super-journal, which several databases share, and that one is gone.
+//! The engine rolls back up to the first record that is not valid (`pager_playback`), and deletes the journal.
+//! Records are numbered by their place, from 1.
+
+use self::facts::Facts;
+use self::header::{big, file_name, is_super_journal};
+use crate::format::sqlite_wal::{A_DATABASE, DATABASE, Database, INDEX};
+use crate::format::{
+    About, Claim, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision, Role,
+    Take,
+};
+use crate::log::decoder::Decoder;
+use crate::log::finding::Code;
+use crate::log::layout::{Layout, uint};
+use crate::log::numbering::Numbering;
+use crate::log::record::{Fix, Trust};
+use crate::log::survey::{Grouping, Rules, Survey};
+
+mod decoder;
+mod engine;
+mod facts;
+mod header;
+mod inspect;
+mod pages;
+
+#[cfg(test)]
+mod tests;
+
+pub use pages::{Undone, undo_last_commit};
+
+/// The fields that a segment begins with.
+const HEADER: Layout = Layout {
+    big_endian: true,
+    fields: &[
+        uint("magic", 8),
+        uint("count", 4),
+        uint("nonce", 4),
+        uint("pages", 4),
+        uint("sector", 4),
+        uint("page size", 4),
+    ],
+    checksum: None,
+};
+
+/// The fields in front of a page.
+const RECORD: Layout = Layout { big_endian: true, fields: &[uint("page", 4)], checksum: None };
+
+/// The fields that a file without records begins with.
+const OTHER: Layout = Layout { big_endian: true, fields: &[], checksum: None };
+
+/// What a header begins with, and the name of a super-journal ends in.
+const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+/// The one kind of record.
+const KIND_RECORD: u8 = 0;
+/// What the name of a journal ends in, behind the name of its database.
+const SUFFIX: &str = "-journal";
+
+/// The format.
+pub struct SqliteJournal;
+
+static PROFILE: Profile = Profile {
+    name: "sqlite-journal",
+    title: "SQLite rollback journal",
+    family: Some("sqlite"),
+    files: "*-journal",
+    revisions: &[],
+    engines: &[],
+    record: "record",
+    entry: "page",
+    numbered: true,
+};
+
+impl Format for SqliteJournal {
+    fn profile(&self) -> &'static Profile {
+        &PROFILE
+    }
+
+    fn claim(&self, name: &str) -> Option<Claim> {
+        let database = name.strip_suffix(SUFFIX).filter(|database| !database.is_empty());
+        database.map(|_| Claim { role: Role::Log, order: 0, exact: true, read: true })
+    }
+
+    fn subject(&self, log: &str) -> Option<(String, Claim)> {
+        let database = log.strip_suffix(SUFFIX).filter(|database| !database.is_empty())?;
+        Some((database.to_owned(), Claim { role: Role::Pages, order: 1, exact: false, read: true }))
+    }
+
+    fn logs_about(&self, name: &str, head: &[u8]) -> Option<About> {
+        if is_super_journal(name.as_bytes()) {
+            let named =
+                head.split(|b| *b == 0).map(|path| String::from_utf8_lossy(file_name(path)).into_owned());
+            let logs = named.filter(|name| self.claim(name).is_some()).collect();
+            return Some(About { what: Some("a SQLite super-journal"), logs });
+        }
+        let what = head.starts_with(DATABASE).then_some(A_DATABASE);
+        let database = !name.ends_with(INDEX);
+        database.then(|| About { what, logs: vec![format!("{name}{SUFFIX}")] })
+    }
+
+    fn beside(&self, name: &str) -> Option<Claim> {
+        let claim = Claim { role: Role::List, order: 2, exact: false, read: true };
+        is_super_journal(name.as_bytes()).then_some(claim)
+    }
+
+    fn mends(&self) -> bool {
+        false
+    }
+
+    fn recognise(&self, head: &[u8]) -> u64 {
+        let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
+        engine::proved(&LogFile { name: "", claim, src: &head, memo: None })
+    }
+
+    fn revision(&self, _: &[LogFile<'_>]) -> Revision {
+        Revision::default()
+    }
+
+    fn open(&self, files: &[LogFile<'_>], file: usize, _: Option<&str>) -> Opened {
+        if files[file].claim.role != Role::Log {
+            let rules =
+                Rules { numbering: Numbering::None, grouping: Grouping::None, trust: Trust::POSITION };
+            return Opened { decoder: Box::new(Database), rules };
+        }
+        let rules = Rules {
+            numbering: Numbering::Contiguous { restarts: false },
+            grouping: Grouping::None,
+            trust: decoder::TRUST,
+        };
+        Opened { decoder: Box::new(decoder::JournalDecoder::new(Facts::of(files, file))), rules }
+    }
+
+    fn stale(&self, files: &[LogFile<'_>], file: usize, at: u64) -> Option<Box<dyn Decoder>> {
+        let log = files[file].claim.role == Role::Log;
+        log.then(|| {
+            Box::new(decoder::JournalDecoder::stale_at(Facts::of(files, file), at)) as Box<dyn Decoder>
+        })
+    }
+
+    fn follows(&self, files: &[LogFile<'_>]) -> bool {
+        files.iter().position(|f| f.claim.role == Role::Log).is_some_and(|log| engine::follows(files, log))
+    }
+
+    fn layout(&self, role: Role, _: Option<&str>) -> &'static Layout {
+        if role == Role::Log { &RECORD } else { &OTHER }
+    }
+
+    fn entry<'a>(&self, _: Role, _: Option<&str>, record: &'a [u8], _: Option<Fix>) -> Entry<'a> {
+        let (Some(page), Some(rest)) = (record.get(..4), record.get(4..)) else { return Entry::default() };
+        let value = rest.get(..rest.len().saturating_sub(4));
+        Entry { op: "PAGE", page: Some(u64::from(big(page))), value, ..Entry::default() }
+    }
+
+    fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], _: Option<&str>) -> Vec<Remark> {
+        inspect::inspect(files, surveys)
+    }
+
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(job, take)
+    }
+
+    fn recover(&self, job: &Job<'_>, salvage: bool, take: Take<'_>) -> Option<Recovered> {
+        Some(pages::recover(job, salvage, take))
+    }
+
+    fn engine_at(&self, code: Code) -> Option<&'static str> {
+        engine::at(code)
+    }
+}

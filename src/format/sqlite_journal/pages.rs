@@ -1,0 +1,296 @@
+//! The old pages that a journal holds, and the database file that they make: rolled back as completely as the bytes allow,
+//! or, from a journal that was kept after its commit, the database before that commit.
+
+use std::collections::BTreeMap;
+
+use super::decoder::JournalDecoder;
+use super::engine::{Hot, hot};
+use super::facts::{Facts, as_it_is, database_bytes};
+use super::header::{Header, Shape, Sort, TO_THE_END};
+use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Role, Take, Taken};
+use crate::log::bytes::{Bytes, Reader};
+use crate::log::conclude::Place;
+use crate::log::decoder::Recovery;
+use crate::log::record::Record;
+use crate::log::region::Kind;
+use crate::log::scan::{Sink, scan};
+
+/// Where page 1 has its change counter, the size of the database, and the counter for which that size is right.
+const COUNTER: u64 = 24;
+const SIZE: u64 = 28;
+const VALID_FOR: u64 = 92;
+
+/// The images as patches of a database file, in order.
+pub fn patches(images: &BTreeMap<u32, u64>, log: usize, shape: Shape) -> Vec<Patch> {
+    let patch = |(&page, &at): (&u32, &u64)| Patch {
+        at: u64::from(page.saturating_sub(1)).saturating_mul(shape.page_bytes),
+        len: shape.page_bytes,
+        fill: Fill::Part(image_of(log, shape, at)),
+    };
+    images.iter().map(patch).collect()
+}
+
+fn image_of(log: usize, shape: Shape, at: u64) -> Part {
+    Part { file: log, span: at + 4..at + 4 + shape.page_bytes }
+}
+
+/// The images as changes of a state: the page number is the key.
+pub fn give(images: &BTreeMap<u32, u64>, log: usize, shape: Shape, take: Take<'_>) {
+    for &at in images.values() {
+        let key = Part { file: log, span: at..at + 4 };
+        take(Taken {
+            place: Place { file: log, at },
+            key,
+            value: Some(image_of(log, shape, at)),
+            given: None,
+        });
+    }
+}
+
+/// The numbers in page 1 that say how old it is and how long its database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct First {
+    /// Goes up by one with each transaction.
+    pub counter: u32,
+    /// Pages in the database; `None`: an old engine wrote it, which did not keep the number.
+    pub pages: Option<u32>,
+}
+
+impl First {
+    /// Reads them from the image of page 1 at `at`.
+    pub fn at(reader: &mut Reader<'_>, at: u64) -> Option<First> {
+        let named: [u8; 16] = reader.array(at).ok()?;
+        let mut field = |offset: u64| reader.array(at.checked_add(offset)?).ok().map(u32::from_be_bytes);
+        let (counter, pages, valid_for) = (field(COUNTER)?, field(SIZE)?, field(VALID_FOR)?);
+        let kept = valid_for == counter && pages != 0;
+        (named == *crate::format::sqlite_wal::DATABASE)
+            .then_some(First { counter, pages: kept.then_some(pages) })
+    }
+}
+
+/// What a journal that is to be rolled back holds.
+#[derive(Debug)]
+pub struct Rollback {
+    /// What its records look like.
+    pub shape: Shape,
+    /// Pages in the database before the transaction.
+    pub pages: u32,
+    /// The first header says another number, which page 1 contradicts.
+    pub misstated: Option<u32>,
+    /// Offset of the record of each page, by page number.
+    pub images: BTreeMap<u32, u64>,
+    /// Intact records, and those of them that are about a page that another one is about, too.
+    pub records: u64,
+    /// Page number and offsets of those records.
+    pub twice: Vec<(u32, u64)>,
+    /// Some record is missing or cut off.
+    pub lost: bool,
+}
+
+impl Rollback {
+    /// Reads it, up to `to`; `None`: nothing tells what records look like.
+    pub fn of(files: &[LogFile<'_>], log: usize, to: u64) -> Option<Rollback> {
+        let facts = Facts::of(files, log);
+        let shape = facts.shape?;
+        let mut reader = Reader::new(files[log].src);
+        let mut sink = Records { to, slots: Vec::new(), lost: false, full: false };
+        scan(&mut reader, &mut JournalDecoder::new(facts), 0, &mut sink);
+        let mut images = BTreeMap::new();
+        let mut twice = Vec::new();
+        let mut database = files.iter().find(|f| f.claim.role == Role::Pages).map(|f| Reader::new(f.src));
+        for &(page, at) in &sink.slots {
+            let Some(before) = images.insert(page, at) else { continue };
+            twice.push((page, at));
+            // Only one of the two is about this page: most likely the one that its present contents resemble more.
+            let mut same = |at| database.as_mut().map_or(0, |db| alike(&mut reader, at, db, page, shape));
+            if same(before) > same(at) {
+                images.insert(page, before);
+            }
+        }
+        let first =
+            images.get(&1).and_then(|at| First::at(&mut reader, at + 4)).and_then(|first| first.pages);
+        let size = u32::try_from(database_bytes(files) / shape.page_bytes).unwrap_or(u32::MAX);
+        let stated = facts.header.filter(|header| header.shape().is_some()).or(facts.model);
+        let stated = stated.map(|header| header.pages);
+        let pages = first.or(stated).unwrap_or(size);
+        let misstated = stated.filter(|stated| *stated != pages);
+        images.retain(|page, _| *page <= pages);
+        Some(Rollback {
+            shape,
+            pages,
+            misstated,
+            images,
+            records: sink.slots.len() as u64,
+            twice,
+            lost: sink.lost,
+        })
+    }
+
+    /// Pages that are in no record, and behind the end of a database of `bytes`.
+    pub fn nowhere(&self, bytes: u64) -> u64 {
+        let from = u32::try_from(bytes / self.shape.page_bytes).unwrap_or(u32::MAX).saturating_add(1);
+        let all = u64::from(self.pages.saturating_add(1).saturating_sub(from));
+        all.saturating_sub(self.images.range(from..).count() as u64)
+    }
+
+    /// The file that it makes of a database.
+    fn image(&self, log: usize, base: Option<usize>) -> Image {
+        let len = u64::from(self.pages).saturating_mul(self.shape.page_bytes);
+        let patches = patches(&self.images, log, self.shape);
+        Image { base, len, page_bytes: self.shape.page_bytes as u32, patches }
+    }
+}
+
+/// How many bytes a record's image and the page in the database have in common.
+fn alike(reader: &mut Reader<'_>, at: u64, database: &mut Reader<'_>, page: u32, shape: Shape) -> usize {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    let from = u64::from(page.saturating_sub(1)).saturating_mul(shape.page_bytes);
+    let there = database.copy(from..from.saturating_add(shape.page_bytes), &mut b).is_ok();
+    match reader.copy(at + 4..at + 4 + shape.page_bytes, &mut a) {
+        Ok(()) if there => a.iter().zip(&b).filter(|(a, b)| a == b).count(),
+        _ => 0,
+    }
+}
+
+struct Records {
+    /// Records from here on are not wanted.
+    to: u64,
+    /// Page number and offset of each.
+    slots: Vec<(u32, u64)>,
+    lost: bool,
+    full: bool,
+}
+
+impl Sink for Records {
+    fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
+        self.full |= batch.last().is_some_and(|r| r.at >= self.to);
+        self.slots.extend(batch.iter().filter(|r| r.at < self.to).map(|r| (r.txn, r.at)));
+    }
+
+    fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+
+    fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
+        self.lost |= recovery.kind != Kind::Stale;
+    }
+
+    fn done(&self) -> bool {
+        self.full
+    }
+}
+
+/// What is intact of a journal, rolled back. A journal whose super-journal is missing is one of a committed transaction,
+/// unless that file was forgotten when this one was copied: `salvage` takes it for that.
+pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
+    let mut recovered = Recovered::default();
+    let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return recovered };
+    let to = job.until.filter(|until| until.file == log).map_or(u64::MAX, |until| until.at);
+    let rollback = Rollback::of(job.files, log, to);
+    let live = rollback.filter(|rollback| rollback.records > 0 || holds_a_transaction(job.files, log));
+    let Some(rollback) = live else {
+        recovered.image = Some(as_it_is(job.files));
+        return recovered;
+    };
+    (recovered.page_bytes, recovered.lost) = (rollback.shape.page_bytes as u32, rollback.lost);
+    if hot(job.files, log) == Hot::Committed && !salvage {
+        recovered.uncommitted = rollback.records;
+        recovered.image = Some(as_it_is(job.files));
+        return recovered;
+    }
+    give(&rollback.images, log, rollback.shape, take);
+    recovered.records = rollback.records;
+    recovered.image = Some(rollback.image(log, as_it_is(job.files).base));
+    recovered
+}
+
+/// Whether the journal is one of a transaction that is not over, even if it has changed no page that was there before.
+fn holds_a_transaction(files: &[LogFile<'_>], log: usize) -> bool {
+    Facts::of(files, log).header.is_some_and(|header| header.sort() == Sort::Live && header.shape().is_some())
+}
+
+/// The database before its last commit.
+#[derive(Debug)]
+pub struct Undone {
+    /// The file that it was.
+    pub image: Image,
+    /// Records that make it.
+    pub records: u64,
+    /// What the old page 1 says.
+    pub old: First,
+    /// Pages that the commit cut off the end of the database, and that no record holds: they are lost.
+    pub lost: u64,
+    /// Whether the change counter of the database is the next one after that of the old page 1: no transaction lies
+    /// between the two.
+    pub fits: bool,
+}
+
+/// Undoes the last commit from a journal that was kept after it, as in the mode PERSIST.
+///
+/// # Errors
+/// Why it cannot be done.
+pub fn undo_last_commit(files: &[LogFile<'_>]) -> Result<Undone, &'static str> {
+    let log = files.iter().position(|f| f.claim.role == Role::Log).ok_or("there is no journal")?;
+    let database = files.iter().position(|f| f.claim.role == Role::Pages);
+    let base = database.filter(|&file| files[file].src.size() > 0).ok_or("there is no database")?;
+    let facts = Facts::of(files, log);
+    if facts.sort() != Some(Sort::Finished) {
+        return Err("the journal is not one of a transaction that is over");
+    }
+    let (shape, (start, nonce)) =
+        facts.shape.zip(facts.voted).ok_or("nothing in the journal can be proved to be a record")?;
+    let mut reader = Reader::new(files[log].src);
+    let images = last_transaction(&mut reader, &facts, shape, start, nonce);
+    let first = images.get(&1).and_then(|at| First::at(&mut reader, at + 4));
+    let first = first.ok_or("page 1 is not among the records: the transaction did not commit")?;
+    let pages = first.pages.ok_or("page 1 does not tell the size of the database")?;
+    let now = First::at(&mut Reader::new(files[base].src), 0);
+    let fits = now.is_some_and(|now| now.counter == first.counter.wrapping_add(1));
+    let rollback = Rollback {
+        shape,
+        pages,
+        misstated: None,
+        records: images.len() as u64,
+        images,
+        twice: Vec::new(),
+        lost: false,
+    };
+    let lost = rollback.nowhere(files[base].src.size());
+    Ok(Undone { image: rollback.image(log, Some(base)), records: rollback.records, old: first, lost, fits })
+}
+
+/// The records of the transaction that was written last, by page number. Behind them may lie records of longer ones
+/// before it: they have another nonce, or are about a page that this one has changed already.
+fn last_transaction(
+    reader: &mut Reader<'_>,
+    facts: &Facts,
+    shape: Shape,
+    start: u64,
+    nonce: u32,
+) -> BTreeMap<u32, u64> {
+    let mut images = BTreeMap::new();
+    let (mut at, mut nonce, mut left) = (start, nonce, u64::MAX);
+    loop {
+        reader.forward(at, shape.stride() as usize);
+        let slot = shape.slot_at(reader, at).filter(|slot| left > 0 && slot.1 == nonce);
+        if let Some((page, _)) = slot.filter(|slot| facts.plausible(shape, slot.0)) {
+            if images.contains_key(&page) {
+                return images;
+            }
+            images.insert(page, at);
+            (at, left) = (at + shape.stride(), left - 1);
+            continue;
+        }
+        let next = shape.boundary(at);
+        let first = next.saturating_add(shape.sector);
+        let header = Header::at(reader, next).filter(|header| header.sort() == Sort::Live);
+        let same = |header: &Header| header.shape() == Some(shape) && next > start;
+        let fresh = shape.slot_at(reader, first).is_some_and(|slot| !images.contains_key(&slot.0));
+        match header.filter(same).filter(|_| fresh) {
+            Some(header) => {
+                let counted = header.count != TO_THE_END && header.count != 0;
+                (at, nonce) = (first, header.nonce);
+                left = if counted { u64::from(header.count) } else { u64::MAX };
+            }
+            None => return images,
+        }
+    }
+}
