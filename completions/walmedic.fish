@@ -93,6 +93,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l seq -d 'Only 
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l op -d 'Only this operation, such as PUT or COMMIT' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key -d 'Only this key, as `dump` prints it; a trailing * means any ending' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l tx -d 'Only this transaction, or page number in logs of pages' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l page -d 'Only images of this page, in logs of pages: its history, older generations behind the live end included' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l at -d 'Only the record or damaged range that holds this offset (decimal or 0x…)' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l file -d 'Only this file of the log' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l limit -d 'At most so many' -r
@@ -170,6 +171,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l undecided -
 drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, whole transactions only' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages the database file' -r -F
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l grade-with -d 'Let this program check the files that can be made of a damaged log, too: it is run as PROGRAM FILE "PRAGMA integrity_check;" on copies' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l memory -d 'Memory for a state; what is more goes to a temporary file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l bytes -d 'How to write keys and values' -r -f -a "escape\t'Text as it is, other bytes as \\xNN, a backslash doubled'
 hex\t'Two digits a byte'
