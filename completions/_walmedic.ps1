@@ -75,6 +75,7 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('--op', '--op', [CompletionResultType]::ParameterName, 'Only this operation, such as PUT or COMMIT')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Only this key, as `dump` prints it; a trailing * means any ending')
             [CompletionResult]::new('--tx', '--tx', [CompletionResultType]::ParameterName, 'Only this transaction, or page number in logs of pages')
+            [CompletionResult]::new('--page', '--page', [CompletionResultType]::ParameterName, 'Only images of this page, in logs of pages: its history, older generations behind the live end included')
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Only the record or damaged range that holds this offset (decimal or 0x…)')
             [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'Only this file of the log')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'At most so many')

@@ -133,7 +133,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__dump)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --seq --op --key --tx --at --file --limit --reverse --hex --bytes --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --seq --op --key --tx --page --at --file --limit --reverse --hex --bytes --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -172,6 +172,10 @@ _walmedic() {
                     return 0
                     ;;
                 --tx)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --page)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

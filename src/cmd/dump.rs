@@ -9,8 +9,10 @@ use crate::analysis::{OpenLog, Report};
 use crate::args::{Format, Global, Input};
 use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, complain, open_all};
 use crate::fate::{Standing, Standings};
+use crate::format::Context;
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
+use crate::log::layout::Layout;
 use crate::log::record::{Fix, Record, Trust};
 use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
@@ -37,6 +39,9 @@ pub struct Opts {
     /// Only this transaction, or page number in logs of pages
     #[arg(long, value_name = "TX")]
     tx: Option<u32>,
+    /// Only images of this page, in logs of pages: its history, older generations behind the live end included
+    #[arg(long, value_name = "N")]
+    page: Option<u64>,
     /// Only the record or damaged range that holds this offset (decimal or 0x…)
     #[arg(long, value_name = "OFFSET", value_parser = offset)]
     at: Option<u64>,
@@ -66,6 +71,7 @@ impl Opts {
             || self.op.is_some()
             || self.key.is_some()
             || self.tx.is_some()
+            || self.page.is_some()
             || self.at.is_some()
     }
 }
@@ -146,7 +152,8 @@ fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result
         if printer.opts.file.as_ref().is_some_and(|name| **name != *report.files[file].name) {
             continue;
         }
-        let mut fates = Fates::new(report, file);
+        let files = log.files();
+        let mut fates = Fates { context: log.format().context(&files, file), ..Fates::new(report, file) };
         if printer.opts.reverse {
             backwards(log, file, &mut fates, printer)?;
         } else {
@@ -223,6 +230,7 @@ impl Sink for Blocks {
 struct Fates<'r> {
     standings: Standings<'r>,
     halt: u64,
+    context: Option<Box<dyn Context + 'r>>,
 }
 
 impl<'r> Fates<'r> {
@@ -241,7 +249,7 @@ impl<'r> Fates<'r> {
             }
             None => u64::MAX,
         };
-        Fates { standings: Standings::new(report, file), halt }
+        Fates { standings: Standings::new(report, file), halt, context: None }
     }
 
     fn fate(&self, record: &Record, standing: Standing) -> &'static str {
@@ -283,7 +291,11 @@ impl Sink for Forward<'_, '_, '_> {
         }
     }
 
-    fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+    fn framing(&mut self, from: u64, to: u64, reader: &mut Reader<'_>) {
+        if self.rows.is_none() && self.printer.opts.hex {
+            self.heading(from, to, reader);
+        }
+    }
 
     fn damage(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
         if self.rows.is_some() {
@@ -292,12 +304,12 @@ impl Sink for Forward<'_, '_, '_> {
         }
         match recovery.record {
             Some((record, fix)) => self.record(&record, Some(fix), reader),
-            None => {
-                self.range(recovery, reader);
-                if recovery.kind == Kind::Stale {
-                    self.leftovers(recovery.from, recovery.resume);
+            None if recovery.kind == Kind::Stale => {
+                if !self.leftovers(recovery, reader) {
+                    self.behind(recovery, reader);
                 }
             }
+            None => self.range(recovery, reader),
         }
     }
 
@@ -328,7 +340,10 @@ impl Forward<'_, '_, '_> {
         let role = file.role;
         let len = usize::try_from(record.len).unwrap_or(usize::MAX);
         let Ok(bytes) = reader.window(record.at, len).slice(record.at..record.end()) else { return };
-        let entry = report.format.entry(role, report.revision, bytes, fix);
+        let mut entry = report.format.entry(role, report.revision, bytes, fix);
+        if let Some(context) = &mut self.fates.context {
+            context.complete(record, bytes, &mut entry);
+        }
         let number = fix.filter(|f| f.field == "seq").and_then(|f| f.known()).unwrap_or(record.seq);
         let numbered = record.next > record.seq;
         if !self.printer.wants_number(numbered.then_some(number)) || !self.printer.wants_entry(&entry) {
@@ -343,25 +358,72 @@ impl Forward<'_, '_, '_> {
             tx: (record.txn != 0).then_some(record.txn),
             status,
             fate,
-            trust: Some(region.map_or(Trust::default(), |r| r.trust)),
+            // Behind the live end only the place of a record was looked at.
+            trust: (status != "stale").then(|| region.map_or(Trust::default(), |r| r.trust)),
             fix,
             cause: region.filter(|r| !r.kind.sound()).and_then(|r| Some((r.kind, r.cause?))),
         };
-        let layout = report.format.layout(role, report.revision);
-        let result = self.printer.print(&row, bytes, layout);
+        let mut parts = vec![(0, report.format.layout(role, report.revision))];
+        parts.extend(report.format.inner(role, bytes));
+        let result = self.printer.print(&row, bytes, &parts);
         self.error = result.err();
     }
 
     /// The records in what is stale, where the format can tell them.
-    fn leftovers(&mut self, from: u64, to: u64) {
+    fn leftovers(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) -> bool {
+        let (from, to) = (recovery.from, recovery.resume);
         let (log, file) = (self.log, self.fates.standings.file());
-        let Some(mut decoder) = log.format().stale(&log.files(), file, from) else { return };
+        let Some(mut decoder) = log.format().stale(&log.files(), file, from) else { return false };
+        self.range(recovery, reader);
         let rows = self.printer.opts.reverse.then(Vec::new);
         let mut sink = Leftovers { shown: self, to, rows, full: false };
         scan(&mut Reader::new(log.source(file)), &mut *decoder, from, &mut sink);
         let rows = sink.rows.unwrap_or_default();
         let mut reader = Reader::new(log.source(file));
         rows.iter().rev().for_each(|record| self.record(record, None, &mut reader));
+        true
+    }
+
+    /// What the engine does not read any more: record by record, where the format tells them, and what lies between.
+    fn behind(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
+        let (from, to) = (recovery.from, recovery.resume.min(reader.end()));
+        let at = |fates: &mut Fates<'_>, at| fates.context.as_mut().and_then(|context| context.behind(at));
+        let Some(len) = at(self.fates, from).map(|first| first.len.max(1)) else {
+            return self.range(recovery, reader);
+        };
+        let count = (to - from) / len;
+        let rest = Recovery { from: from + count * len, resume: to, ..*recovery };
+        let reverse = self.printer.opts.reverse;
+        if reverse && rest.from < to {
+            self.range(&rest, reader);
+        }
+        for nth in 0..count {
+            if self.done() {
+                return;
+            }
+            let place = from + len * if reverse { count - 1 - nth } else { nth };
+            match at(self.fates, place) {
+                Some(record) => self.record(&record, None, reader),
+                None => self.range(&Recovery { from: place, resume: place + len, ..*recovery }, reader),
+            }
+        }
+        if !reverse && rest.from < to {
+            self.range(&rest, reader);
+        }
+    }
+
+    /// What the file begins with in front of its records.
+    fn heading(&mut self, from: u64, to: u64, reader: &mut Reader<'_>) {
+        let report = self.fates.standings.report();
+        let file = &report.files[self.fates.standings.file()];
+        let heading = report.format.heading(file.role).filter(|_| from == 0);
+        let Some(layout) = heading.filter(|_| !self.printer.full() && self.printer.wants_range(from, to))
+        else {
+            return;
+        };
+        let Ok(bytes) = reader.window(from, (to - from) as usize).slice(from..to) else { return };
+        let row = Row { status: "intact", ..Row::range(&file.name, from, to) };
+        self.error = self.printer.print(&row, bytes, &[(0, layout)]).err();
     }
 
     /// A range that is no record: shown whenever no filter asks for what only records have.
@@ -379,26 +441,15 @@ impl Forward<'_, '_, '_> {
             Kind::Stale => "stale",
             _ => "damaged",
         };
-        let row = Row {
-            file: &file.name,
-            at: from,
-            len: to - from,
-            seq: None,
-            entry: None,
-            tx: None,
-            status,
-            fate: status,
-            trust: None,
-            fix: None,
-            cause: Some(cause),
-        };
+        let row = Row { status, fate: status, cause: Some(cause), ..Row::range(&file.name, from, to) };
         // As much of a range as is ever shown; the rest of a damaged gigabyte is not loaded.
         let shown = (to - from).min(if self.printer.verbose { 1 << 20 } else { 4 << 10 });
         let window = reader.window(from, shown as usize);
         let bytes =
             window.slice(from..(from + shown).min(window.base + window.bytes.len() as u64)).unwrap_or(&[]);
-        let layout = report.format.layout(file.role, report.revision);
-        let result = self.printer.print(&row, bytes, layout);
+        let heading = report.format.heading(file.role).filter(|_| from == 0);
+        let layout = heading.unwrap_or_else(|| report.format.layout(file.role, report.revision));
+        let result = self.printer.print(&row, bytes, &[(0, layout)]);
         self.error = result.err();
     }
 }
@@ -435,6 +486,9 @@ impl Sink for Leftovers<'_, '_, '_, '_> {
     }
 }
 
+/// Fields and the offset of the first of them in a record.
+type Part = (usize, &'static Layout);
+
 struct Printer<'o> {
     out: Out,
     line: Vec<u8>,
@@ -463,6 +517,7 @@ impl Printer<'_> {
 
     fn wants_entry(&self, entry: &crate::format::Entry<'_>) -> bool {
         self.opts.op.as_ref().is_none_or(|op| entry.op.eq_ignore_ascii_case(op))
+            && self.opts.page.is_none_or(|page| entry.page == Some(page))
             && self
                 .opts
                 .key
@@ -476,6 +531,7 @@ impl Printer<'_> {
             && o.op.is_none()
             && o.key.is_none()
             && o.tx.is_none()
+            && o.page.is_none()
             && o.at.is_none_or(|at| (from..to).contains(&at))
     }
 
@@ -502,11 +558,11 @@ impl Printer<'_> {
         Ok(self.out.flush()?)
     }
 
-    fn print(&mut self, row: &Row<'_>, bytes: &[u8], layout: &crate::log::layout::Layout) -> Result<()> {
+    fn print(&mut self, row: &Row<'_>, bytes: &[u8], parts: &[Part]) -> Result<()> {
         self.line.clear();
         let notation = self.opts.bytes;
         match self.opts.format {
-            _ if self.opts.hex => self.hex(row, bytes, layout)?,
+            _ if self.opts.hex => self.hex(row, bytes, parts)?,
             Format::Ndjson => row::ndjson(&mut self.line, row, notation),
             Format::Json => {
                 if self.printed > 0 {
@@ -535,13 +591,19 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn hex(&mut self, row: &Row<'_>, bytes: &[u8], layout: &crate::log::layout::Layout) -> Result<()> {
+    fn hex(&mut self, row: &Row<'_>, bytes: &[u8], parts: &[Part]) -> Result<()> {
         let why = row.cause.map_or(String::new(), |(_, cause)| format!(": {cause}"));
         let place = format!("{}:0x{:x}", printable(row.file), row.at);
         let head = format!("{place} ({}), {} bytes, {}{why}", row.at, row.len, row.status);
         writeln!(self.line, "{}", self.paint.strong(head))?;
         let limit = if self.verbose { usize::MAX } else { 128 };
-        hex::annotated(&mut self.line, layout, bytes, row.at, row.fix, limit, self.paint)?;
+        let ends = parts.iter().skip(1).map(|part| part.0).chain([bytes.len()]);
+        for ((from, layout), to) in parts.iter().zip(ends) {
+            let Some(part) = bytes.get(*from..to) else { continue };
+            let (at, fix) = (row.at + *from as u64, row.fix.filter(|_| *from == 0));
+            let rest = if *from > 0 { "contents" } else { "bytes that belong to no field" };
+            hex::annotated(&mut self.line, (layout, rest), part, at, fix, limit, self.paint)?;
+        }
         if (bytes.len() as u64) < row.len {
             writeln!(self.line, "            … {} more bytes", row.len - bytes.len() as u64)?;
         }

@@ -10,7 +10,7 @@ use crate::log::conclude::Place;
 use crate::log::decoder::Decoder;
 use crate::log::finding::Code;
 use crate::log::layout::Layout;
-use crate::log::record::Fix;
+use crate::log::record::{Fix, Record};
 use crate::log::survey::{Rules, Survey};
 
 pub mod bitcask;
@@ -175,6 +175,13 @@ pub struct Entry<'a> {
     pub value: Option<&'a [u8]>,
     /// Page number, in logs of pages.
     pub page: Option<u64>,
+    /// What the page is; told by a [`Context`].
+    pub page_type: Option<&'static str>,
+    /// Pages in the database from this record on, where it commits.
+    pub pages: Option<u64>,
+    /// Of which generation the log was when it was written, counted back from the live one, which is 0; told by a
+    /// [`Context`].
+    pub generation: Option<i64>,
     /// Bits of a timestamp in seconds since 1970, where the format stores one.
     pub time: Option<u64>,
 }
@@ -410,6 +417,15 @@ pub trait Link {
     fn record(&mut self, record: &[u8]) -> [Option<Fix>; 2];
 }
 
+/// What only the rest of a log tells of its records.
+pub trait Context {
+    /// Completes what is known of a record with these bytes.
+    fn complete(&mut self, record: &Record, bytes: &[u8], entry: &mut Entry<'_>);
+
+    /// The record at this offset, among bytes that the engine does not read any more.
+    fn behind(&mut self, at: u64) -> Option<Record>;
+}
+
 /// The commits of the teaching engines, oldest first: what `--engine` takes for their formats.
 pub const DDIA_COMMITS: &[&str] =
     &["b9cf107", "31199dd", "1de802d", "104c886", "00044be", "134ac85", "3d072fa", "6770e82", "397ea2f"];
@@ -464,6 +480,21 @@ pub trait Format: Sync {
 
     /// The fields of a record in a file of this role.
     fn layout(&self, role: Role, revision: Option<&str>) -> &'static Layout;
+
+    /// What the file begins with in front of its records.
+    fn heading(&self, _role: Role) -> Option<&'static Layout> {
+        None
+    }
+
+    /// Further fields inside a record of this file, with the offset of the first of each: what its value is made of.
+    fn inner(&self, _role: Role, _record: &[u8]) -> Vec<(usize, &'static Layout)> {
+        Vec::new()
+    }
+
+    /// What the rest of the log tells of the records of this file; made once for a log that is gone through.
+    fn context<'a>(&self, _files: &'a [LogFile<'a>], _file: usize) -> Option<Box<dyn Context + 'a>> {
+        None
+    }
 
     /// A record taken apart. `fix` names the field whose inferred value is to be used.
     fn entry<'a>(&self, role: Role, revision: Option<&str>, record: &'a [u8], fix: Option<Fix>) -> Entry<'a>;

@@ -9,6 +9,8 @@ pub enum Width {
     Uint(usize),
     /// A signed number of this many bytes.
     Int(usize),
+    /// So many bytes that are no number to read: a magic number, a salt.
+    Mark(usize),
     /// An IEEE 754 number of eight bytes, seconds since 1970.
     Time,
     /// As many bytes as the named field says; text or data.
@@ -60,6 +62,11 @@ pub const fn uint(name: &'static str, bytes: usize) -> Field {
     Field { name, width: Width::Uint(bytes) }
 }
 
+/// A field of which only its bytes are shown.
+pub const fn mark(name: &'static str, bytes: usize) -> Field {
+    Field { name, width: Width::Mark(bytes) }
+}
+
 /// A field of as many bytes as `length` says.
 pub const fn bytes(name: &'static str, length: &'static str) -> Field {
     Field { name, width: Width::Bytes(length) }
@@ -77,7 +84,7 @@ impl Layout {
                 return at;
             }
             at += match self.fields[i].width {
-                Width::Uint(n) | Width::Int(n) => n as u64,
+                Width::Uint(n) | Width::Int(n) | Width::Mark(n) => n as u64,
                 Width::Time => 8,
                 Width::Bytes(_) => 0,
             };
@@ -91,7 +98,7 @@ impl Layout {
         let (mut i, mut at) = (0, 0);
         while i < self.fields.len() {
             at += match self.fields[i].width {
-                Width::Uint(n) | Width::Int(n) => n as u64,
+                Width::Uint(n) | Width::Int(n) | Width::Mark(n) => n as u64,
                 Width::Time => 8,
                 Width::Bytes(_) => 0,
             };
@@ -112,7 +119,7 @@ impl Layout {
         let mut known = 0;
         self.fields.iter().map_while(move |&field| {
             let len = match field.width {
-                Width::Uint(n) | Width::Int(n) => n,
+                Width::Uint(n) | Width::Int(n) | Width::Mark(n) => n,
                 Width::Time => 8,
                 Width::Bytes(by) => {
                     let found = lengths[..known].iter().find(|(name, _)| *name == by).map_or(0, |l| l.1);
@@ -125,7 +132,7 @@ impl Layout {
             let to = at.saturating_add(len).min(record.len());
             let value = match field.width {
                 Width::Uint(_) | Width::Int(_) | Width::Time => Some(self.number(&record[at..to])),
-                Width::Bytes(_) => None,
+                Width::Mark(_) | Width::Bytes(_) => None,
             };
             if let (Some(value), true) = (value, known < lengths.len()) {
                 let true_value = fix.filter(|f| f.0 == field.name).map_or(value, |f| f.1);
@@ -145,7 +152,7 @@ impl Layout {
         for name in checksum.over {
             let (field, span, _) = self.spans(record, fix).find(|(f, ..)| f.name == *name)?;
             let whole = match field.width {
-                Width::Uint(n) | Width::Int(n) => span.len() == n,
+                Width::Uint(n) | Width::Int(n) | Width::Mark(n) => span.len() == n,
                 Width::Time => span.len() == 8,
                 Width::Bytes(by) => {
                     let stored = self.spans(record, fix).find(|(f, ..)| f.name == by)?.2?;

@@ -337,7 +337,7 @@ pub fn seq_at(log: &OpenLog, report: &Report, place: Place) -> Option<u64> {
     let (mut at, mut head) = (place.at, Vec::new());
     for field in layout.fields {
         let len = match field.width {
-            Width::Uint(len) | Width::Int(len) => len,
+            Width::Uint(len) | Width::Int(len) | Width::Mark(len) => len,
             Width::Time => 8,
             // A number behind a part of any length would have to be looked for.
             Width::Bytes(_) => return None,

@@ -12,14 +12,14 @@ use crate::ui::paint::{Hue, Paint};
 /// Bytes in a line.
 const LINE: usize = 16;
 
-/// Prints the fields of `record`, which lies at `at`. Bytes behind the last field are shown as they are. `limit`: at most
+/// Prints the fields of `record`, which lies at `at`. Bytes behind the last field are shown as they are, under the name `rest`. `limit`: at most
 /// so many bytes of each field.
 ///
 /// # Errors
 /// When `out` fails.
 pub fn annotated(
     out: &mut dyn Write,
-    layout: &Layout,
+    (layout, rest): (&Layout, &str),
     record: &[u8],
     at: u64,
     fix: Option<Fix>,
@@ -53,7 +53,7 @@ pub fn annotated(
         lines(out, &record[span.clone()], at + span.start as u64, field.name, &note, limit)?;
     }
     if end < record.len() {
-        lines(out, &record[end..], at + end as u64, "", "bytes that belong to no field", limit)?;
+        lines(out, &record[end..], at + end as u64, "", rest, limit)?;
     }
     Ok(())
 }

@@ -38,6 +38,15 @@ pub struct Row<'a> {
     pub cause: Option<(Kind, Cause)>,
 }
 
+impl<'a> Row<'a> {
+    /// A range of which nothing is known yet.
+    pub fn range(file: &'a str, from: u64, to: u64) -> Row<'a> {
+        let (at, len) = (from, to.saturating_sub(from));
+        let (status, fate, trust, fix, cause) = ("", "", None, None, None);
+        Row { file, at, len, seq: None, entry: None, tx: None, status, fate, trust, fix, cause }
+    }
+}
+
 /// A line of `dump --format ndjson`.
 pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
     out.extend_from_slice(b"{\"type\":\"record\",\"file\":");
@@ -64,6 +73,11 @@ pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
     if let Some(page) = entry.page {
         put(out, format_args!(",\"page\":{page}"));
     }
+    if entry.page_type.is_some() {
+        word(out, "page_type", entry.page_type);
+        number(out, ",\"database_pages\":", entry.pages.map(|pages| pages as i64));
+        number(out, ",\"generation\":", entry.generation);
+    }
     if let Some(time) = entry.time.map(f64::from_bits).filter(|t| t.is_finite()) {
         put(out, format_args!(",\"time\":{time}"));
     }
@@ -87,6 +101,14 @@ pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
         }
     }
     out.extend_from_slice(b"}\n");
+}
+
+fn number(out: &mut Vec<u8>, key: &str, value: Option<i64>) {
+    out.extend_from_slice(key.as_bytes());
+    match value {
+        Some(value) => put(out, format_args!("{value}")),
+        None => out.extend_from_slice(b"null"),
+    }
 }
 
 /// Sequence numbers as strings, times in seconds, lengths as numbers.
@@ -128,7 +150,8 @@ fn bytes(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>, notation: Notation)
 }
 
 /// The header of `dump --format csv`.
-pub const CSV_HEADER: &str = "file,offset,len,seq,kind,tx,status,fate,trust,key,value";
+pub const CSV_HEADER: &str =
+    "file,offset,len,seq,kind,tx,status,fate,trust,key,value,page,page_type,database_pages,generation";
 
 /// A line of `dump --format csv`.
 pub fn csv(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
@@ -149,6 +172,18 @@ pub fn csv(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
     for value in [entry.key, entry.value] {
         out.push(b',');
         cell(out, value.unwrap_or_default(), notation);
+    }
+    out.push(b',');
+    if let Some(page) = entry.page {
+        put(out, format_args!("{page}"));
+    }
+    put(out, format_args!(",{},", entry.page_type.unwrap_or_default()));
+    if let Some(pages) = entry.pages {
+        put(out, format_args!("{pages}"));
+    }
+    out.push(b',');
+    if let Some(generation) = entry.generation {
+        put(out, format_args!("{generation}"));
     }
     out.push(b'\n');
 }
@@ -188,6 +223,15 @@ pub fn text(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation, limit: usize, 
     put(out, format_args!("{:<10} ", entry.op));
     if let Some(page) = entry.page {
         put(out, format_args!("page {page} "));
+    }
+    if let Some(pages) = entry.pages {
+        put(out, format_args!("of {pages} "));
+    }
+    if let Some(kind) = entry.page_type {
+        put(out, format_args!("({kind}) "));
+    }
+    if let Some(generation) = entry.generation.filter(|&generation| generation != 0) {
+        put(out, format_args!("generation {generation} "));
     }
     if let Some(key) = entry.key {
         short(out, key, notation, limit);

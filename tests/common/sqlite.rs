@@ -108,9 +108,7 @@ pub fn push(file: &mut File, writer: &mut Writer, transactions: &[Vec<u32>], pag
 pub fn leftovers(salts: [u32; 2], page_bytes: usize, frames: u32) -> Vec<u8> {
     let (mut writer, _) = Writer::new(page_bytes, false, [salts[0].wrapping_sub(1), salts[1] ^ 0x5555]);
     writer.sums = [salts[1], salts[0]];
-    (0..frames)
-        .flat_map(|i| writer.frame(2 + i % 3, 5 * (i % 2), &page(2 + i % 3, 1, page_bytes)))
-        .collect()
+    (0..frames).flat_map(|i| writer.frame(2 + i % 3, 5 * (i % 2), &page(2 + i % 3, 1, page_bytes))).collect()
 }
 
 /// A database and a WAL of about so many frames. `stale`: an older generation lies behind them.

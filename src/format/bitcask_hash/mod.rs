@@ -236,8 +236,8 @@ impl Format for BitcaskHash {
             op,
             key: layout.get(record, "key", fix),
             value: value.filter(|_| op == "PUT"),
-            page: None,
             time,
+            ..Entry::default()
         }
     }
 

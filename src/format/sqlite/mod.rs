@@ -18,6 +18,9 @@
 
 pub mod check;
 pub mod header;
+pub mod history;
+pub mod kinds;
+pub mod layout;
 pub mod order;
 pub mod page;
 pub mod record;

@@ -174,7 +174,8 @@ impl Played {
 
 /// See the top of this file.
 pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
-    let mut outcome = Outcome { opens: true, error: None, records: 0, halts: Vec::new(), image: None };
+    let mut outcome =
+        Outcome { opens: true, error: None, records: 0, transactions: 0, halts: Vec::new(), image: None };
     let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return outcome };
     let played = play(job.files, log);
     outcome.records = played.records;

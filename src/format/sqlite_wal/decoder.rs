@@ -374,7 +374,7 @@ impl FrameDecoder {
 }
 
 /// Whether the frame is of one of the generations before the live one.
-fn is_older(frames: &Frames, head: &Head) -> bool {
+pub fn is_older(frames: &Frames, head: &Head) -> bool {
     let salt = |salts: u64| (salts >> 32) as u32;
     let restarts = salt(frames.salts).wrapping_sub(salt(head.salts));
     head.page != 0 && !head.blank() && (1..GENERATIONS).contains(&restarts)

@@ -15,19 +15,19 @@
 
 use self::facts::Facts;
 use self::frame::{HEAD, Head};
-use crate::format::sqlite::{
-    PagesOf,
-    check::{Checked, check},
-};
+use self::history::WalHistory;
+use crate::format::sqlite::check::{Checked, check};
+use crate::format::sqlite::kinds::PageContext;
+use crate::format::sqlite::{PagesOf, layout};
 use crate::format::{
-    About, Claim, Entry, Format, Grade, Job, Link, LogFile, Opened, Outcome, Profile, Recovered, Remark,
-    Revision, Role, Take, Word,
+    About, Claim, Context, Entry, Format, Grade, Job, Link, LogFile, Opened, Outcome, Profile, Recovered,
+    Remark, Revision, Role, Take, Word,
 };
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
 use crate::log::finding::Code;
-use crate::log::layout::{Layout, uint};
+use crate::log::layout::{Layout, mark, uint};
 use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Record, Trust};
 use crate::log::region::Kind;
@@ -38,6 +38,7 @@ mod decoder;
 mod engine;
 pub(crate) mod facts;
 mod frame;
+mod history;
 mod inspect;
 mod link;
 mod pages;
@@ -50,6 +51,20 @@ mod tests;
 pub const FRAME: Layout = Layout {
     big_endian: true,
     fields: &[uint("page", 4), uint("commit", 4), uint("salts", 8), uint("checksum", 8)],
+    checksum: None,
+};
+
+/// The fields that a WAL begins with.
+pub const HEADING: Layout = Layout {
+    big_endian: true,
+    fields: &[
+        mark("magic", 4),
+        uint("version", 4),
+        uint("page size", 4),
+        uint("checkpoints", 4),
+        mark("salts", 8),
+        mark("checksum", 8),
+    ],
     checksum: None,
 };
 
@@ -148,7 +163,24 @@ impl Format for SqliteWal {
         let Some(head) = record.first_chunk().map(Head::of) else { return Entry::default() };
         let op = if head.commit == 0 { "PAGE" } else { "COMMIT" };
         let (page, value) = (Some(u64::from(head.page)), record.get(HEAD as usize..));
-        Entry { op, page, value, ..Entry::default() }
+        let pages = (head.commit != 0).then_some(u64::from(head.commit));
+        Entry { op, page, pages, value, ..Entry::default() }
+    }
+
+    fn heading(&self, role: Role) -> Option<&'static Layout> {
+        (role == Role::Log).then_some(&HEADING)
+    }
+
+    fn inner(&self, role: Role, record: &[u8]) -> Vec<(usize, &'static Layout)> {
+        let head = record.first_chunk().map(Head::of).filter(|_| role == Role::Log);
+        let image = record.get(HEAD as usize..).unwrap_or_default();
+        let parts = head.map_or(Vec::new(), |head| layout::of(u64::from(head.page), image));
+        parts.into_iter().map(|(at, part)| (at + HEAD as usize, part)).collect()
+    }
+
+    fn context<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Context + 'a>> {
+        let history = WalHistory::of(files, file)?;
+        Some(Box::new(PageContext::new(history)))
     }
 
     fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], _: Option<&str>) -> Vec<Remark> {

@@ -1,0 +1,163 @@
+//! Page images that a log holds, transaction by transaction, whatever kind of log it is; and the database at any of their
+//! moments.
+
+use hashbrown::HashMap;
+
+use super::Pages;
+use super::header::page_bytes;
+use crate::log::bytes::ReadAt;
+use crate::log::record::Record;
+
+/// The images of one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Records in order of offset; each has its page number as transaction.
+    pub records: Vec<Record>,
+    /// 0: the live generation, -1: the one before it.
+    pub generation: i64,
+    /// Pages in the database from then on; `None`: it never committed, or that is not known.
+    pub pages: Option<u32>,
+    /// It is part of the newest state that can be had.
+    pub counts: bool,
+}
+
+/// A log of page images.
+pub trait History {
+    /// Bytes of a page; 0: nothing tells.
+    fn page_bytes(&self) -> u32;
+    /// Offset of the image in a record.
+    fn head(&self) -> u64;
+    /// The log.
+    fn log(&self) -> &dyn ReadAt;
+    /// The database beside it, if that is not empty.
+    fn database(&self) -> Option<&dyn ReadAt>;
+    /// Tells all transactions in the order of the file, as long as `each` wants more.
+    fn play(&self, each: &mut dyn FnMut(Change) -> bool);
+    /// The record at this offset, among bytes that are not read any more.
+    fn behind(&self, at: u64) -> Option<Record>;
+    /// The generation of a record; `None`: there are no generations, or it is of none.
+    fn generation(&self, record: &[u8]) -> Option<i64>;
+}
+
+/// Pages that are kept at hand.
+const SLOTS: usize = 64;
+
+/// The database at one moment: images of the log over the file there is.
+pub struct Snapshot<'h> {
+    history: &'h dyn History,
+    page_bytes: u32,
+    count: u32,
+    /// Offset of its record, of each page that is in the log.
+    images: HashMap<u32, u64>,
+    /// Number and image of pages read before, each in the one place that it can be in.
+    slots: Vec<(u32, Vec<u8>)>,
+    unread: Vec<u8>,
+}
+
+impl<'h> Snapshot<'h> {
+    /// The database before the log, or what older generations still hold of it where it is missing.
+    pub fn of(history: &'h dyn History) -> Snapshot<'h> {
+        let mut snapshot = Snapshot::database(history);
+        if snapshot.count > 0 {
+            return snapshot;
+        }
+        let (mut newest, mut size) = (HashMap::<u32, (i64, u64)>::new(), (i64::MIN, 0));
+        history.play(&mut |change| {
+            for record in change.records.iter().filter(|_| change.generation < 0) {
+                let own = (change.generation, record.at);
+                let kept = newest.entry(record.txn).or_insert(own);
+                *kept = own.max(*kept);
+            }
+            let pages = change.pages.filter(|_| change.generation < 0 && change.generation >= size.0);
+            size = pages.map_or(size, |pages| (change.generation, pages));
+            true
+        });
+        snapshot.images.extend(newest.into_iter().map(|(page, (_, at))| (page, at)));
+        snapshot.count = size.1;
+        snapshot
+    }
+
+    fn database(history: &'h dyn History) -> Snapshot<'h> {
+        let page_bytes = history.page_bytes();
+        let pages = history.database().map_or(0, |database| database.size() / u64::from(page_bytes.max(1)));
+        let slots = vec![(0, Vec::new()); SLOTS];
+        let count = u32::try_from(pages).unwrap_or(u32::MAX);
+        Snapshot { history, page_bytes, count, images: HashMap::new(), slots, unread: Vec::new() }
+    }
+
+    /// The newest state that can be had.
+    pub fn newest(history: &'h dyn History) -> Snapshot<'h> {
+        let mut snapshot = Snapshot::of(history);
+        history.play(&mut |change| {
+            if change.counts {
+                snapshot.apply(&change);
+            }
+            true
+        });
+        snapshot
+    }
+
+    /// The moment after one more transaction.
+    pub fn apply(&mut self, change: &Change) {
+        for record in &change.records {
+            self.images.insert(record.txn, record.at);
+            self.slot(record.txn).0 = 0;
+        }
+        self.count = change.pages.unwrap_or(self.count);
+    }
+
+    /// Offset of the record that holds the page, where it is in the log.
+    pub fn place(&self, page: u32) -> Option<u64> {
+        self.images.get(&page).copied()
+    }
+
+    /// The same of all pages.
+    pub fn into_places(self) -> HashMap<u32, u64> {
+        self.images
+    }
+
+    fn slot(&mut self, page: u32) -> &mut (u32, Vec<u8>) {
+        &mut self.slots[page as usize % SLOTS]
+    }
+}
+
+impl Pages for Snapshot<'_> {
+    fn page_bytes(&self) -> u32 {
+        self.page_bytes
+    }
+
+    fn count(&self) -> u32 {
+        self.count
+    }
+
+    fn page(&mut self, number: u32) -> Option<&[u8]> {
+        if number == 0 || number > self.count {
+            return None;
+        }
+        let slot = number as usize % SLOTS;
+        if self.slots[slot].0 != number {
+            let mut image = std::mem::take(&mut self.unread);
+            image.resize(self.page_bytes as usize, 0);
+            let history = self.history;
+            let (src, at) = match self.place(number) {
+                Some(record) => (Some(history.log()), record.saturating_add(history.head())),
+                None => (history.database(), u64::from(number - 1) * u64::from(self.page_bytes)),
+            };
+            let read = src.is_some_and(|src| src.read_at(at, &mut image).is_ok_and(|n| n == image.len()));
+            if !read {
+                self.unread = image;
+                return None;
+            }
+            let (_, old) = std::mem::replace(&mut self.slots[slot], (number, image));
+            self.unread = old;
+        }
+        Some(&self.slots[slot].1)
+    }
+}
+
+/// The page size that a database states.
+pub fn stated(database: &dyn ReadAt) -> Option<u32> {
+    let mut head = [0; 18];
+    let n = database.read_at(0, &mut head).ok()?;
+    page_bytes(head.get(..n)?)
+}

@@ -1,0 +1,162 @@
+//! A WAL as a history of pages: its transactions as the decoder tells them, and behind the live end what is left of older
+//! generations.
+
+use super::SqliteWal;
+use super::facts::{Facts, Frames};
+use super::frame::{HEAD, Head};
+use super::{KIND_FRAME, decoder};
+use crate::format::sqlite::history::{Change, History};
+use crate::format::{Format, LogFile, Role};
+use crate::log::bytes::{Bytes, ReadAt, Reader};
+use crate::log::decoder::Recovery;
+use crate::log::record::{Mark, Record};
+use crate::log::region::Kind;
+use crate::log::scan::{Sink, scan};
+
+/// See the top of this file.
+pub struct WalHistory<'a> {
+    files: &'a [LogFile<'a>],
+    log: usize,
+    frames: Frames,
+}
+
+impl<'a> WalHistory<'a> {
+    /// Of the WAL with this index; `None` where nothing tells what its frames look like.
+    pub fn of(files: &'a [LogFile<'a>], log: usize) -> Option<Self> {
+        files.get(log).filter(|file| file.claim.role == Role::Log)?;
+        Some(WalHistory { files, log, frames: Facts::of(files, log).frames? })
+    }
+
+    /// The record at this place, numbered by it.
+    fn record(&self, at: u64, head: Option<Head>) -> Option<Record> {
+        let head = head.filter(|head| head.page != 0)?;
+        let len = self.frames.shape.stride();
+        let seq = at.checked_sub(self.frames.start)? / len + 1;
+        let mark = if head.commit == 0 { Mark::Data } else { Mark::Last };
+        Some(Record { at, len, seq, next: seq + 1, txn: head.page, kind: KIND_FRAME, mark })
+    }
+}
+
+impl History for WalHistory<'_> {
+    fn page_bytes(&self) -> u32 {
+        super::pages::size_of(self.frames.shape.page_bytes)
+    }
+
+    fn head(&self) -> u64 {
+        HEAD
+    }
+
+    fn log(&self) -> &dyn ReadAt {
+        self.files[self.log].src
+    }
+
+    fn database(&self) -> Option<&dyn ReadAt> {
+        let database = self.files.iter().find(|file| file.claim.role == Role::Pages && file.src.size() > 0);
+        database.map(|file| file.src)
+    }
+
+    fn play(&self, each: &mut dyn FnMut(Change) -> bool) {
+        let mut sink =
+            Player { history: self, each, change: Change::default(), whole: true, next: 1, full: false };
+        let mut decoder = SqliteWal.open(self.files, self.log, None).decoder;
+        scan(&mut Reader::new(self.log()), &mut *decoder, 0, &mut sink);
+        sink.close(None, false);
+    }
+
+    fn behind(&self, at: u64) -> Option<Record> {
+        let whole = at.saturating_add(self.frames.shape.stride()) <= self.log().size();
+        let head = whole.then(|| Head::at(&mut Reader::with_chunk(self.log(), HEAD as usize), at));
+        self.record(at, head?.ok())
+    }
+
+    fn generation(&self, record: &[u8]) -> Option<i64> {
+        let head = record.first_chunk().map(Head::of)?;
+        let salt = |salts: u64| (salts >> 32) as u32;
+        let restarts = salt(self.frames.salts).wrapping_sub(salt(head.salts));
+        let near = head.salts == self.frames.salts || decoder::is_older(&self.frames, &head);
+        near.then_some(-i64::from(restarts))
+    }
+}
+
+struct Player<'p, 'h> {
+    history: &'p WalHistory<'h>,
+    each: &'p mut dyn FnMut(Change) -> bool,
+    change: Change,
+    /// No frame is missing since the last commit.
+    whole: bool,
+    next: u64,
+    full: bool,
+}
+
+impl Player<'_, '_> {
+    fn push(&mut self, record: Record, generation: i64) {
+        if self.change.generation != generation {
+            self.close(None, false);
+        }
+        self.change.generation = generation;
+        self.change.records.push(record);
+    }
+
+    /// The transaction ends here.
+    fn close(&mut self, pages: Option<u32>, counts: bool) {
+        let change = std::mem::take(&mut self.change);
+        if !change.records.is_empty() && !self.full {
+            self.full = !(self.each)(Change { pages, counts, ..change });
+        }
+    }
+
+    fn live(&mut self, record: &Record, reader: &mut Reader<'_>) {
+        self.whole &= record.seq == self.next;
+        self.next = record.next;
+        self.push(*record, 0);
+        if record.mark == Mark::Last {
+            let pages = Head::at(reader, record.at).ok().map(|head| head.commit);
+            self.close(pages, self.whole);
+            self.whole = true;
+        }
+    }
+
+    /// Frames that the engine does not read any more.
+    fn behind(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
+        self.close(None, false);
+        let len = self.history.frames.shape.stride();
+        let (mut at, mut salts) = (recovery.from, 0);
+        while at.saturating_add(len) <= recovery.resume && !self.full {
+            let bytes: Option<[u8; HEAD as usize]> = reader.array(at).ok();
+            let head = bytes.as_ref().map(Head::of);
+            if let Some((head, record)) = head.zip(self.history.record(at, head)) {
+                if head.salts != salts {
+                    self.close(None, false);
+                    salts = head.salts;
+                }
+                // Of unknown generation are those whose salts were never written.
+                self.push(record, bytes.and_then(|bytes| self.history.generation(&bytes)).unwrap_or(0));
+                if head.commit != 0 {
+                    self.close(Some(head.commit), false);
+                }
+            }
+            at += len;
+        }
+        self.close(None, false);
+    }
+}
+
+impl Sink for Player<'_, '_> {
+    fn records(&mut self, batch: &[Record], reader: &mut Reader<'_>) {
+        batch.iter().for_each(|record| self.live(record, reader));
+    }
+
+    fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+
+    fn damage(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
+        match recovery.record {
+            Some((record, _)) => self.live(&record, reader),
+            None if recovery.kind == Kind::Stale => self.behind(recovery, reader),
+            None => {}
+        }
+    }
+
+    fn done(&self) -> bool {
+        self.full
+    }
+}
