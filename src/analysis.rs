@@ -388,6 +388,11 @@ pub struct FileReport {
 }
 
 impl FileReport {
+    /// First byte that does not belong to the unbroken chain of intact records; the end, where something must follow there.
+    pub fn first_bad(&self) -> Option<u64> {
+        self.survey.regions.first_bad().or(self.survey.breaks_off.then_some(self.bytes))
+    }
+
     /// The end verdict: `clean`, `torn`, `corrupt`, `preallocated` or `stale`.
     pub fn end(&self) -> &'static str {
         let regions = self.survey.regions.as_slice();
@@ -395,6 +400,7 @@ impl FileReport {
         match regions.last() {
             Some(last) if last.kind == Kind::Torn && regions.iter().filter(hurt).count() == 1 => "torn",
             _ if regions.iter().any(|r| hurt(&r)) => "corrupt",
+            _ if self.survey.breaks_off => "torn",
             Some(last) if last.kind == Kind::Preallocated => "preallocated",
             Some(last) if last.kind == Kind::Stale => "stale",
             _ => "clean",

@@ -11,9 +11,11 @@ use crate::args::{Format, Global, Input, Mending};
 use crate::cmd::replay::Undecided;
 use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, REFUSED, complain, examine, open_one, put_words_right};
 use crate::findings::plural;
+use crate::format::Role;
 use crate::judgement::Judgement;
 use crate::refused::Refused;
 use crate::repair::bound::{self, Deed};
+use crate::repair::pages::Pages;
 use crate::repair::plan::Plan;
 use crate::repair::{Done, Strategy, Task, place, target};
 use crate::ui::json::line;
@@ -68,6 +70,15 @@ pub struct Opts {
     /// Give records new numbers where the numbers fall back
     #[arg(long)]
     renumber: bool,
+    /// Intact records of transactions that lost another, in logs of pages, where a later page heals what is missing
+    #[arg(long, value_name = "WHAT", default_value = "drop")]
+    survivors: Undecided,
+    /// Of a log of pages: write the database that it leads to, and an empty log
+    #[arg(long)]
+    checkpoint: bool,
+    /// Write the database before its last commit, from a rollback journal that was kept
+    #[arg(long, conflicts_with_all = ["checkpoint", "repair_words"])]
+    undo_last_commit: bool,
     /// Go on although the log does not seem to be its database's
     #[arg(long)]
     force: bool,
@@ -89,13 +100,18 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     }
     own(&report, opts.force)?;
     let undecided = opts.undecided == Undecided::Keep;
-    let rule = opts.strategy.rule(&log, &report, undecided, opts.renumber)?;
+    let mut rule = opts.strategy.rule(&log, &report, undecided, opts.renumber)?;
+    rule.survivors = opts.survivors == Undecided::Keep;
+    rule.pages = opts.pages(&report)?;
     let mut typed = opts.input.typed();
     if opts.strategy != Strategy::Salvage {
         typed.push(format!("--strategy {}", opts.strategy.word()));
     }
     typed.extend(opts.mending.repair_words.then(|| "--repair-words".to_owned()));
     typed.extend(undecided.then(|| "--undecided keep".to_owned()));
+    typed.extend(rule.survivors.then(|| "--survivors keep".to_owned()));
+    typed.extend(opts.checkpoint.then(|| "--checkpoint".to_owned()));
+    typed.extend(opts.undo_last_commit.then(|| "--undo-last-commit".to_owned()));
     typed.extend(opts.force.then(|| "--force".to_owned()));
     typed.extend(opts.renumber.then(|| "--renumber".to_owned()));
     let deed = Deed {
@@ -103,11 +119,36 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         typed: typed.join(" "),
         options: serde_json::json!({
             "strategy": opts.strategy.word(), "undecided": undecided, "renumber": opts.renumber,
-            "repair_words": opts.mending.repair_words,
+            "repair_words": opts.mending.repair_words, "survivors": rule.survivors,
+            "checkpoint": opts.checkpoint, "undo_last_commit": opts.undo_last_commit,
         }),
     };
     let task = Task { log: &log, report: &report, rule: &rule, path: &opts.input.paths[0] };
     carry_out(&task, &opts.target, &deed, global)
+}
+
+impl Opts {
+    /// The file that takes the place of its log, where it is to be one, or can be nothing else.
+    fn pages(&self, report: &Report) -> Result<Option<Pages>> {
+        let format = report.format;
+        let keep = self.survivors == Undecided::Keep;
+        if !format.profile().paged() && (keep || self.checkpoint || self.undo_last_commit) {
+            bail!(
+                "--survivors, --checkpoint and --undo-last-commit go with logs of pages over a database file"
+            );
+        }
+        let there = report.files.iter().any(|f| f.role == Role::Pages && f.bytes > 0);
+        let alone = format.profile().paged() && !there;
+        if self.strategy == Strategy::Tail
+            && (format.rolls_back() || self.checkpoint || self.undo_last_commit)
+        {
+            bail!("--strategy tail cuts a log, and this writes a database file");
+        }
+        Ok(match self.undo_last_commit {
+            true => Some(Pages::Undone),
+            false => (self.checkpoint || format.rolls_back() || alone).then_some(Pages::Made),
+        })
+    }
 }
 
 /// Refuses a log that is another database's.

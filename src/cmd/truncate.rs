@@ -9,6 +9,7 @@ use crate::args::{Global, Input};
 use crate::cmd::dump::offset;
 use crate::cmd::repair::{Target, carry_out, may_change};
 use crate::cmd::{examine, open_one};
+use crate::refused::Refused;
 use crate::repair::Task;
 use crate::repair::bound::Deed;
 use crate::repair::edits::Rule;
@@ -53,6 +54,10 @@ pub struct Opts {
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let log = open_one(&opts.input)?;
     may_change(&log)?;
+    if log.format().rolls_back() {
+        let why = "a rollback journal is no log that can be cut; repair rolls it back";
+        return Err(Refused(format!("{}: {why}", log.log.path)).into());
+    }
     let report = examine(&log, &opts.input, global, opts.target.shows());
     let partial = opts.force_partial;
     let mut rule = Rule::verbatim();

@@ -467,6 +467,20 @@ pub trait Format: Sync {
         None
     }
 
+    /// Whether a repair can only be the file that its records are about: no log of them leads there.
+    fn rolls_back(&self) -> bool {
+        false
+    }
+
+    /// The file before the last commit, the records that make it, and whether something of it is lost, where the log holds
+    /// what was there before.
+    ///
+    /// # Errors
+    /// Why that cannot be had.
+    fn undo_last_commit(&self, _files: &[LogFile<'_>]) -> Result<(Image, u64, bool), &'static str> {
+        Err("its log does not hold what was there before")
+    }
+
     /// Whether its files can be written anew, as repair and truncate do.
     fn mends(&self) -> bool {
         true

@@ -86,6 +86,8 @@ pub struct Survey {
     pub rules: Rules,
     /// Tiles the file.
     pub regions: Regions,
+    /// Something must follow where the file ends: it was torn between two writes.
+    pub breaks_off: bool,
     /// Runs of consecutive numbers, in order of offset.
     pub runs: Vec<Run>,
     /// Breaks in the numbers beyond the bound, not in `runs`.
@@ -121,6 +123,7 @@ impl Survey {
     pub fn up_to(limit: usize, rules: Rules) -> Self {
         Survey {
             rules,
+            breaks_off: false,
             regions: Regions::up_to(limit),
             // As for the regions: most files have one.
             runs: Vec::with_capacity(1),

@@ -15,6 +15,7 @@ use crate::log::layout::Layout;
 use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Mark};
 use crate::log::region::Kind;
+use crate::repair::pages::Pages;
 use crate::replay::walk::{Item, walk_file, written_order};
 
 /// One step of writing a file anew, in order of the old one's bytes; only a header may come late, with the first record.
@@ -98,6 +99,10 @@ pub struct Rule {
     pub by_engine: bool,
     /// No choice among the records leaves that: they are made anew, too.
     pub afresh: bool,
+    /// Intact records of transactions that lost another are kept.
+    pub survivors: bool,
+    /// The file that the log is about takes its place.
+    pub pages: Option<Pages>,
 }
 
 impl Rule {
@@ -113,6 +118,8 @@ impl Rule {
             renumber: false,
             by_engine: false,
             afresh: false,
+            survivors: false,
+            pages: None,
         }
     }
 
@@ -122,6 +129,7 @@ impl Rule {
             Standing::Committed => true,
             // A gap that an earlier repair stated belongs to no batch.
             Standing::Undecided => self.undecided || item.record.mark == Mark::Gap,
+            Standing::Incomplete => self.survivors,
             _ => false,
         };
         match self.applied.as_ref().filter(|_| item.is_data()).and_then(|a| a.get(item.file)) {

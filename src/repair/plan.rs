@@ -19,6 +19,7 @@ use crate::log::finding::{Class, Code};
 use crate::log::region::{Kind, MAX_REGIONS};
 use crate::repair::afresh;
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
+use crate::repair::pages::{self, Pages};
 use crate::repair::rebuild::{self, Rebuilt};
 use crate::replay::walk::{Item, walk, walk_file, written_order};
 
@@ -257,6 +258,10 @@ impl Plan {
             plan.afresh(log, report)?;
             return Ok(plan);
         }
+        if let Some(pages) = rule.pages {
+            plan.pages(log, report, rule, pages)?;
+            return Ok(plan);
+        }
         if let Some(anew) = log.format().anew().filter(|_| !rule.verbatim) {
             plan.rebuild(log, report, rule, &anew)?;
             return Ok(plan);
@@ -284,19 +289,37 @@ impl Plan {
         if sound && logs().all(|f| f.bytes == 0) && !report.files.iter().any(hollow) {
             return Ok(());
         }
-        let rebuilt = rebuild::plan(log, report, rule, anew)?;
+        self.remake(report, rebuild::plan(log, report, rule, anew)?, anew.file);
+        Ok(())
+    }
+
+    /// The file of the pages takes the place of its log; where nothing would change it stays.
+    fn pages(&mut self, log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result<()> {
+        let made = pages::plan(log, report, rule, pages)?;
+        let Some(name) = pages::name(log) else { return Ok(()) };
+        let old = report.files.iter().find(|f| *f.name == *name).map(|f| f.bytes);
+        let same = made.image.patches.is_empty() && old == Some(made.image.len);
+        let sound = report.findings().all(|f| f.class == Class::Note && f.code.harmless());
+        if !(same && sound) {
+            self.remake(report, made.rebuilt, &name);
+        }
+        Ok(())
+    }
+
+    /// The named file is made anew, and the logs are emptied.
+    fn remake(&mut self, report: &Report, rebuilt: Rebuilt, name: &str) {
         self.kept = Tally { records: rebuilt.records, data: rebuilt.records, commits: 0 };
         self.damaged = damaged(report);
         self.lost = rebuilt.lost;
         for (plan, file) in self.files.iter_mut().zip(&report.files) {
             if file.role.counts() {
                 (plan.prefix, plan.new_bytes, plan.changed) = (Some(0), 0, plan.bytes > 0);
-            } else {
+            } else if plan.name == name {
                 (plan.rebuilt, plan.changed, plan.new_bytes) = (true, true, rebuilt.bytes);
             }
         }
         if !self.files.iter().any(|plan| plan.rebuilt) {
-            let (name, to) = (anew.file.to_owned(), Some(anew.file.to_owned()));
+            let (name, to) = (name.to_owned(), Some(name.to_owned()));
             let new_bytes = rebuilt.bytes;
             self.files.push(FilePlan {
                 name,
@@ -308,7 +331,6 @@ impl Plan {
             });
         }
         self.rebuilt = Some(rebuilt);
-        Ok(())
     }
 
     /// One file takes the records of the state that the engine holds, and nothing else is left.

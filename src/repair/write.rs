@@ -15,7 +15,7 @@ use crate::log::bytes::ReadAt;
 use crate::repair::afresh;
 use crate::repair::edits::{Edit, Sink, edits};
 use crate::repair::plan::{FilePlan, Plan};
-use crate::repair::{Task, rebuild};
+use crate::repair::{Task, pages, rebuild};
 
 /// Bytes copied at a time.
 const PIECE: usize = 1 << 20;
@@ -66,6 +66,10 @@ fn rest(task: &Task<'_>, plan: &Plan, dir: &Path, name: &dyn Fn(usize) -> Option
     for (i, file) in plan.files.iter().enumerate() {
         let Some(to) = name(i).filter(|to| !dir.join(to).exists()) else { continue };
         let made = file.rebuilt && file.changed;
+        if let Some(pages) = task.rule.pages.filter(|_| made) {
+            pages::write(task, pages, &dir.join(to), &|made| permit(log, i, made))?;
+            continue;
+        }
         if let Some(anew) = log.format().anew().filter(|_| made && !task.rule.afresh) {
             rebuild::write(task, &anew, &dir.join(to), &|made| permit(log, i, made))?;
             continue;

@@ -94,7 +94,7 @@ fn file<'a>(f: &'a FileReport) -> FileDoc<'a, impl Serialize + 'a> {
         role: f.role.word(),
         bytes: f.bytes,
         records: json!({ "intact": before + after, "before_damage": before, "after_damage": after, "recovered": recovered }),
-        first_bad_offset: f.survey.regions.first_bad(),
+        first_bad_offset: f.first_bad(),
         end: f.end(),
         seq: seq.filter(|_| numbered).map(|(a, b)| json!({ "first": number(a), "last": number(b) })),
         error: f.failure.as_deref(),

@@ -164,7 +164,12 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     let mut said = Vec::new();
     if let Some(rebuilt) = &plan.rebuilt {
         let keys = plural(rebuilt.entries, "key");
+        let pages = report.format.profile().paged();
         said.push(match report.format.anew().is_some() {
+            _ if pages => {
+                let count = plural(rebuilt.entries, "page");
+                format!("The database is written as the log has it: {count}. The log is emptied.")
+            }
             true => format!("The tree is built anew from all that can be had: {keys}. Its log is emptied."),
             false => format!(
                 "No choice among the records leaves what the engine holds, so that is written anew: {keys}, \

@@ -117,7 +117,7 @@ impl<'a> View<'a> {
     fn file_row(&self, f: &FileReport) -> Vec<Cell> {
         let (before, after, recovered) = f.survey.counts();
         let intact = if after > 0 { format!("{before}+{after}") } else { before.to_string() };
-        let first_bad = f.survey.regions.first_bad().map_or("-".into(), |at| format!("0x{at:x}"));
+        let first_bad = f.first_bad().map_or("-".into(), |at| format!("0x{at:x}"));
         let end = if f.failure.is_some() { "unread" } else { f.end() };
         let hue = match end {
             "clean" | "preallocated" | "stale" => Hue::Good,
@@ -288,7 +288,7 @@ fn color(hue: Hue) -> Color {
 
 /// A file with nothing to say about it.
 fn is_plain(f: &FileReport) -> bool {
-    f.survey.regions.first_bad().is_none() && f.failure.is_none() && !f.shrunk && f.unreadable.is_empty()
+    f.first_bad().is_none() && f.failure.is_none() && !f.shrunk && f.unreadable.is_empty()
 }
 
 fn severity(kind: Kind) -> u8 {
@@ -345,7 +345,7 @@ impl Tally {
                 t.behind += if hurt { before + after } else { after };
                 t.intact += before + after;
                 t.recovered += recovered;
-                hurt |= f.survey.regions.first_bad().is_some();
+                hurt |= f.first_bad().is_some();
             }
         }
         for f in report.findings() {

@@ -33,6 +33,8 @@ pub mod twins;
 #[cfg(test)]
 mod tests;
 
+use self::check::{Checked, check};
+use crate::format::Grade;
 use crate::log::bytes::ReadAt;
 
 /// The pages of a database at one moment.
@@ -103,6 +105,14 @@ impl Pages for PagesOf<'_> {
         let at = u64::from(number.checked_sub(1)?) * self.page.len() as u64;
         let n = self.file.read_at(at, &mut self.page).ok()?;
         (n == self.page.len()).then_some(&self.page)
+    }
+}
+
+impl Grade {
+    /// Of a SQLite database; `None`: it is none.
+    pub fn of_sqlite(file: &dyn ReadAt) -> Option<Grade> {
+        let Checked { problems, first, rows, .. } = check(&mut PagesOf::new(file)?);
+        Some(Grade { problems, first, rows })
     }
 }
 

@@ -20,9 +20,10 @@ use self::facts::Facts;
 use self::header::{big, file_name, is_super_journal};
 use crate::format::sqlite_wal::{A_DATABASE, DATABASE, Database, INDEX};
 use crate::format::{
-    About, Claim, Entry, Format, Job, LogFile, Opened, Outcome, Profile, Recovered, Remark, Revision, Role,
-    Take,
+    About, Claim, Entry, Format, Grade, Image, Job, LogFile, Opened, Outcome, Profile, Recovered, Remark,
+    Revision, Role, Take,
 };
+use crate::log::bytes::ReadAt;
 use crate::log::decoder::Decoder;
 use crate::log::finding::Code;
 use crate::log::layout::{Layout, uint};
@@ -116,8 +117,24 @@ impl Format for SqliteJournal {
         is_super_journal(name.as_bytes()).then_some(claim)
     }
 
-    fn mends(&self) -> bool {
-        false
+    fn rolls_back(&self) -> bool {
+        true
+    }
+
+    fn grades(&self) -> bool {
+        true
+    }
+
+    fn grade(&self, file: &dyn ReadAt) -> Option<Grade> {
+        Grade::of_sqlite(file)
+    }
+
+    fn undo_last_commit(&self, files: &[LogFile<'_>]) -> Result<(Image, u64, bool), &'static str> {
+        let undone = pages::undo_last_commit(files)?;
+        if !undone.fits {
+            return Err("the database has been changed again since");
+        }
+        Ok((undone.image, undone.records, undone.lost > 0))
     }
 
     fn recognise(&self, head: &[u8]) -> u64 {

@@ -33,6 +33,9 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
             );
         }
         if size == HEADER {
+            if let Some(survey) = surveys.get_mut(log) {
+                survey.breaks_off = true;
+            }
             say(Code::TornTail, size, "a header and no frame: a crash, or a cut, right behind it".into());
         }
     }

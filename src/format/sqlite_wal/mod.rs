@@ -16,9 +16,8 @@
 use self::facts::Facts;
 use self::frame::{HEAD, Head};
 use self::history::WalHistory;
-use crate::format::sqlite::check::{Checked, check};
 use crate::format::sqlite::kinds::PageContext;
-use crate::format::sqlite::{PagesOf, layout};
+use crate::format::sqlite::layout;
 use crate::format::{
     About, Claim, Context, Entry, Format, Grade, Job, Link, LogFile, Opened, Outcome, Profile, Recovered,
     Remark, Revision, Role, Take, Word,
@@ -200,9 +199,7 @@ impl Format for SqliteWal {
     }
 
     fn grade(&self, file: &dyn ReadAt) -> Option<Grade> {
-        let mut pages = PagesOf::new(file)?;
-        let Checked { problems, first, rows, .. } = check(&mut pages);
-        Some(Grade { problems, first, rows })
+        Grade::of_sqlite(file)
     }
 
     fn words(&self, files: &[LogFile<'_>], file: usize, survey: &Survey) -> Vec<Vec<Word>> {

@@ -1,0 +1,99 @@
+//! A database file in place of its log: the file that a log of pages leads to, or led from, and the log emptied. Nothing else
+//! can be made of a rollback journal.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::analysis::{OpenLog, Report};
+use crate::format::{Image, Role};
+use crate::io::interrupt;
+use crate::refused::Refused;
+use crate::repair::Task;
+use crate::repair::edits::Rule;
+use crate::repair::rebuild::Rebuilt;
+use crate::replay::{Policy, Wish, image, replay};
+
+/// Which file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// The one that all records that count make.
+    Made,
+    /// The one before the last commit.
+    Undone,
+}
+
+/// What comes of it.
+pub struct Made {
+    /// The file.
+    pub image: Image,
+    /// For the plan.
+    pub rebuilt: Rebuilt,
+}
+
+/// Works it out without writing.
+///
+/// # Errors
+/// [`Refused`] where there is no such file to be had; those of reading.
+pub fn plan(log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result<Made> {
+    let (image, records, left_out, lost) = match pages {
+        Pages::Made => made(log, report, rule)?,
+        Pages::Undone => {
+            let undone = log.format().undo_last_commit(&log.files());
+            let (image, records, lost) =
+                undone.map_err(|why| Refused(format!("{}: no commit can be undone: {why}", report.path)))?;
+            (image, records, 0, lost)
+        }
+    };
+    let sha256 = image::sha256(log, &image)?.unwrap_or_default();
+    let entries = image.len.checked_div(u64::from(image.page_bytes)).unwrap_or(0);
+    let rebuilt =
+        Rebuilt { entries, state_sha256: sha256, bytes: image.len, unfit: 0, records, left_out, lost };
+    Ok(Made { image, rebuilt })
+}
+
+fn made(log: &OpenLog, report: &Report, rule: &Rule) -> Result<(Image, u64, u64, bool)> {
+    let policy = match rule {
+        Rule { by_engine: true, .. } => Policy::Engine,
+        Rule { survivors: true, .. } => Policy::Salvage,
+        _ => Policy::Committed,
+    };
+    let wish = Wish { policy, engine: None, undecided: rule.undecided, until: None, memory: u64::MAX };
+    let replayed = replay(log, report, &wish)?;
+    if !replayed.opens {
+        let why = replayed.error.as_deref().unwrap_or("it stops");
+        return Err(Refused(format!("{}: the engine does not open this log: {why}", report.path)).into());
+    }
+    let Some(image) = replayed.image else { bail!("{}: makes no file of pages", report.path) };
+    let recovered = replayed.recovered.unwrap_or_default();
+    Ok((image, replayed.applied, recovered.uncommitted + recovered.incomplete, recovered.lost))
+}
+
+/// The name of the file: that of the one that is there, or the one that the log is about.
+pub fn name(log: &OpenLog) -> Option<String> {
+    let there = log.log.files.iter().find(|f| f.claim.role == Role::Pages).map(|f| f.name.to_string());
+    let about = || log.log.files.iter().find_map(|f| log.format().subject(&f.name)).map(|subject| subject.0);
+    there.or_else(about)
+}
+
+/// Writes the file to `path`, whole and synced, after `permit` has said who may read it.
+///
+/// # Errors
+/// As [`plan`]; what the system says.
+pub fn write(
+    task: &Task<'_>,
+    pages: Pages,
+    path: &Path,
+    permit: &dyn Fn(&File) -> io::Result<()>,
+) -> Result<()> {
+    let failed = || format!("{}: cannot be written", path.display());
+    let made = plan(task.log, task.report, task.rule, pages)?;
+    let file = File::create_new(path).with_context(failed)?;
+    permit(&file).with_context(failed)?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    image::pieces(task.log, &made.image, &mut |piece| Ok(out.write_all(piece)?)).with_context(failed)?;
+    interrupt::check()?;
+    out.into_inner().map_err(|e| e.into_error()).and_then(|file| file.sync_all()).with_context(failed)
+}
