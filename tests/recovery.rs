@@ -28,7 +28,7 @@ use walmedic::repair::edits::Rule;
 use walmedic::repair::plan::Plan;
 use walmedic::repair::undo::undo;
 use walmedic::repair::{Strategy, Task, place, target};
-use walmedic::replay::{Policy, Wish, cut, replay, value_bytes};
+use walmedic::replay::{Policy, Wish, cut, image, replay, value_bytes};
 
 type State = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -75,6 +75,13 @@ impl Read {
 
     fn engine_records(&self) -> u64 {
         self.report.forecast.as_ref().expect("a forecast").engine.records
+    }
+
+    /// The hash of the file of pages that a policy makes.
+    fn image(&self, policy: Policy) -> Option<String> {
+        let wish = Wish { policy, engine: None, undecided: false, until: None, memory: 1 << 30 };
+        let replayed = replay(&self.open, &self.report, &wish).expect("replayed");
+        image::sha256(&self.open, &replayed.image?).expect("read")
     }
 
     fn salvage(&self, undecided: bool) -> Rule {
@@ -175,6 +182,12 @@ fn shows_later(log: &Log, finding: &Finding) -> bool {
     }
 }
 
+/// The database under a log is not the log's to repair.
+fn beneath(log: &Log, finding: &Finding) -> bool {
+    let damaged = log.files.iter().any(|f| f.name == "app.db" && f.damages > 0);
+    damaged && matches!(finding.code, Code::PageMismatch | Code::ForeignRecords)
+}
+
 /// A wrong number beside other damage may make the rest of a log look like another log's; without that part, another one.
 fn misleading(log: &Log) -> bool {
     log.format == "ddia-wal" && log.files.iter().any(|f| f.changed_field && f.damages > 1)
@@ -197,7 +210,8 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
         assert_eq!(contents(path), before, "the input was changed");
         let findings = mended.findings();
         assert_eq!(left, !findings.is_empty(), "{findings:?}");
-        let settled = |read: &Read| read.findings().is_empty() && !read.plan(&read.salvage(false)).acts();
+        let clean = |read: &Read| read.findings().iter().all(|f| beneath(log, f));
+        let settled = |read: &Read| clean(read) && !read.plan(&read.salvage(false)).acts();
         let once = settled(&mended);
         twice.fetch_add(usize::from(!once), Ordering::Relaxed);
         for _ in 0..20 {
@@ -217,7 +231,9 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
             mended = Read::at(&out, log);
         }
         assert!(settled(&mended), "{:?}", mended.findings());
-        if once {
+        if once && read.open.format().profile().paged() {
+            assert_eq!(mended.image(Policy::Engine), read.image(Policy::Committed), "the file of pages");
+        } else if once {
             assert_same(mended.state(Policy::Engine, false).as_ref(), &committed, "the engine");
             assert_same(mended.state(Policy::Committed, true).as_ref(), &committed, "the reader");
             if let Some(own) = own_engine(log, &out) {
@@ -253,8 +269,13 @@ fn the_engine_recovers_from_its_own_repair_what_it_did_before() {
         let (rule, plan, left) = done.expect("written");
         let before = before.expect("an engine that opens");
         let after = Read::at(&out, log);
-        assert_same(after.state(Policy::Engine, false).as_ref(), &before, "the engine");
-        assert!(!left && after.findings().is_empty(), "{:?}", after.findings());
+        if read.open.format().profile().paged() {
+            assert_eq!(after.image(Policy::Engine), read.image(Policy::Engine), "the file of pages");
+        } else {
+            assert_same(after.state(Policy::Engine, false).as_ref(), &before, "the engine");
+        }
+        let clean = after.findings().iter().all(|f| beneath(log, f));
+        assert!(clean && left != after.findings().is_empty(), "{:?}", after.findings());
         if let Some(records) = plan.after {
             assert_eq!(after.engine_records(), records, "writes that the engine keeps afterwards");
         }
@@ -285,7 +306,8 @@ fn a_sound_log_is_left_alone() {
             let what = format!("{} {} round {round}", sample.format, sample.name);
             // A generated hint may name a deleted key, and a tree may wait for its log.
             let waits = log.format == "ddia-btree" && read.report.findings().any(|f| !f.code.harmless());
-            if waits || !read.findings().is_empty() {
+            // A hot journal is sound, and to be rolled back.
+            if waits || log.format == "sqlite-journal" || !read.findings().is_empty() {
                 continue;
             }
             sound += 1;
@@ -337,6 +359,9 @@ fn what_is_changed_in_place_comes_back() {
 fn what_is_cut_at_its_damage_is_whole_and_comes_back() {
     on_damaged("cuts", 60, |log, path| {
         let read = Read::at(path, log);
+        if read.open.format().rolls_back() {
+            return;
+        }
         let to = cut::at_damage(&read.open, &read.report, false).expect("read");
         let rule = Rule { to, ..Rule::verbatim() };
         let out = path.with_file_name("out");

@@ -11,7 +11,6 @@ use crate::args::{Format, Global, Input, Mending};
 use crate::cmd::replay::Undecided;
 use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, REFUSED, complain, examine, open_one, put_words_right};
 use crate::findings::plural;
-use crate::format::Role;
 use crate::judgement::Judgement;
 use crate::refused::Refused;
 use crate::repair::bound::{self, Deed};
@@ -102,7 +101,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let undecided = opts.undecided == Undecided::Keep;
     let mut rule = opts.strategy.rule(&log, &report, undecided, opts.renumber)?;
     rule.survivors = opts.survivors == Undecided::Keep;
-    rule.pages = opts.pages(&report)?;
+    rule.pages = opts.pages(&report)?.or(rule.pages);
     let mut typed = opts.input.typed();
     if opts.strategy != Strategy::Salvage {
         typed.push(format!("--strategy {}", opts.strategy.word()));
@@ -128,7 +127,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
 }
 
 impl Opts {
-    /// The file that takes the place of its log, where it is to be one, or can be nothing else.
+    /// The file that is to take the place of its log.
     fn pages(&self, report: &Report) -> Result<Option<Pages>> {
         let format = report.format;
         let keep = self.survivors == Undecided::Keep;
@@ -137,16 +136,12 @@ impl Opts {
                 "--survivors, --checkpoint and --undo-last-commit go with logs of pages over a database file"
             );
         }
-        let there = report.files.iter().any(|f| f.role == Role::Pages && f.bytes > 0);
-        let alone = format.profile().paged() && !there;
-        if self.strategy == Strategy::Tail
-            && (format.rolls_back() || self.checkpoint || self.undo_last_commit)
-        {
+        if self.strategy == Strategy::Tail && (self.checkpoint || self.undo_last_commit) {
             bail!("--strategy tail cuts a log, and this writes a database file");
         }
         Ok(match self.undo_last_commit {
             true => Some(Pages::Undone),
-            false => (self.checkpoint || format.rolls_back() || alone).then_some(Pages::Made),
+            false => self.checkpoint.then_some(Pages::Made),
         })
     }
 }

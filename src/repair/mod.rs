@@ -24,7 +24,9 @@ use crate::format::{Job, Taken};
 use crate::log::conclude::Place;
 use crate::log::region::Kind;
 use crate::log::survey::Survey;
+use crate::refused::Refused;
 use crate::repair::edits::Rule;
+use crate::repair::pages::Pages;
 use crate::replay::cut;
 
 /// What is to be done to which log, and all that is known of it.
@@ -74,8 +76,17 @@ impl Strategy {
     /// # Errors
     /// Those of reading; [`Refused`](crate::refused::Refused) where the engine does not open the log that it is to decide on.
     pub fn rule(self, log: &OpenLog, report: &Report, undecided: bool, renumber: bool) -> Result<Rule> {
-        let salvage = Rule { undecided, renumber, verbatim: false, ..Rule::verbatim() };
+        // Without its file a log of pages leads nowhere, and a journal leads back to one.
+        let there = report.files.iter().any(|f| f.role == Role::Pages && f.bytes > 0);
+        let format = log.format();
+        let pages = (format.rolls_back() || format.profile().paged() && !there).then_some(Pages::Made);
+        let salvage = Rule { undecided, renumber, verbatim: false, pages, ..Rule::verbatim() };
         Ok(match self {
+            Strategy::Engine if pages.is_some() => Rule { by_engine: true, ..salvage },
+            Strategy::Tail if format.rolls_back() => {
+                let why = "a rollback journal is no log that can be cut; --strategy salvage rolls it back";
+                return Err(Refused(format!("{}: {why}", report.path)).into());
+            }
             Strategy::Salvage => salvage,
             Strategy::Engine => {
                 let (halts, applied) = (halts(log, report)?, applied(log, report));

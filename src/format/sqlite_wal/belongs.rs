@@ -98,6 +98,11 @@ impl Stale<'_> {
             end = end.checked_sub(1)?;
             let at = self.from + end * stride;
             let head = Head::at(&mut self.reader, at).ok()?;
+            // Behind a damaged frame nothing tells what is the newest; the first one has nothing to follow on.
+            let before = Head::at(&mut self.reader, at.checked_sub(stride)?).ok()?;
+            if end == 0 || !self.frames.shape.follows(&mut self.reader, at, before.sum) {
+                return Some(found);
+            }
             if head.commit != 0 {
                 size = size.or(Some(head.commit));
             }
@@ -106,7 +111,7 @@ impl Stale<'_> {
             if copied && seen.insert(head.page) {
                 found.push((head.page, at));
             }
-            if end == 0 || found.len() >= PAGES {
+            if found.len() >= PAGES {
                 return Some(found);
             }
         }
