@@ -471,10 +471,10 @@ fn the_verifying_of_a_copy_can_be_interrupted() {
     let reads: Vec<&Call> = calls[written..].iter().filter(|call| call.name == "pread64").collect();
     assert!(!reads.is_empty());
     let subject = Subject::new(&known, Deed::Copy);
-    // The handler runs beside the reading: what follows the signal is held up until it has.
+    // The handler runs beside the reading: what follows that, giving the copy its mode, is held up until it has.
     let what = format!("inject=pread64:signal=INT:when={}", reads[0].nth);
-    let later = "inject=renameat2:delay_enter=300000";
-    let args = ["-e", "trace=pread64,renameat2", "-e", &what, "-e", later];
+    let later = "inject=?chmod,?fchmodat:delay_enter=1000000";
+    let args = ["-e", "trace=pread64,?chmod,?fchmodat", "-e", &what, "-e", later];
     let answer = Answer::of(subject.traced(&args, Path::new("/dev/null")).output().expect("strace runs"));
     answer.declines(130, "interrupted; nothing was changed");
     assert_eq!(subject.beside(), [""; 0]);

@@ -68,6 +68,8 @@ fn assert_cut(log: &Log, how: &str, left: [Option<std::ops::Range<usize>>; 2]) {
     assert_eq!(contents(&out), expected, "{how}: the copy");
     assert_eq!(contents(&stored.path), before);
     let done = truncate(&stored.path, &format!("{how} --apply --in-place"));
+    // On the way to a cut nobody counts records.
+    assert!(done.stdout.starts_with("Done: ") && !done.stdout.contains("kept"), "{done:?}");
     assert!(done.stderr.contains("walmedic undo"), "{how}: {done:?}");
     assert_eq!(contents(&stored.path), expected, "{how}");
     run_on("undo", &stored.path.with_file_name("log.walmedic-1"), "").exits(0);

@@ -236,7 +236,8 @@ fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Resul
         let what = if plan.acts() { "Done" } else { "Nothing to do" };
         let lost = if plan.lost { "; something is lost for good" } else { "" };
         let found = if left { "findings are left, see walmedic verify" } else { "it reads back clean" };
-        writeln!(out, "{what}: {} records kept, {found}{lost}.", plan.kept.records)?;
+        let kept = plan.counted.then(|| format!("{} kept, ", plural(plan.kept.records, "record")));
+        writeln!(out, "{what}: {}{found}{lost}.", kept.unwrap_or_default())?;
         if let Some(sentence) = not_copied(strangers) {
             writeln!(out, "{sentence}")?;
         }
@@ -244,7 +245,7 @@ fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Resul
         let written = wanted.output.as_ref().map(|path| path.display().to_string());
         let mut done = serde_json::json!({
             "schema": "walmedic.done/1", "applied": plan.acts() || written.is_some(), "output": written,
-            "records": plan.kept.records, "lost": plan.lost, "findings_left": left,
+            "records": plan.counted.then_some(plan.kept.records), "lost": plan.lost, "findings_left": left,
         });
         if !strangers.is_empty() {
             done["not_copied"] = strangers.into();

@@ -59,6 +59,8 @@ pub struct Plan {
     pub sound: bool,
     /// Writes that the engine will keep; `None`: nobody knows without writing.
     pub after: Option<u64>,
+    /// Whether the records were counted; the way to a cut does without.
+    pub counted: bool,
 }
 
 /// What becomes of one file.
@@ -253,6 +255,7 @@ impl Plan {
             rebuilt: None,
             sound: true,
             after: None,
+            counted: count || !rule.verbatim,
         };
         if rule.afresh {
             plan.afresh(log, report)?;
