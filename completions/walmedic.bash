@@ -140,7 +140,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -248,7 +248,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -488,7 +488,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -554,7 +554,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -640,7 +640,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -740,7 +740,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)

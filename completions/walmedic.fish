@@ -52,6 +52,7 @@ ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
 sqlite\t''
+sqlite-journal\t''
 sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand verify" -l stdin-name -d 'Name that standard input would have as a file' -r
@@ -85,6 +86,7 @@ ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
 sqlite\t''
+sqlite-journal\t''
 sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l stdin-name -d 'Name that standard input would have as a file' -r
@@ -123,6 +125,7 @@ ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
 sqlite\t''
+sqlite-journal\t''
 sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand gaps" -l stdin-name -d 'Name that standard input would have as a file' -r
@@ -155,6 +158,7 @@ ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
 sqlite\t''
+sqlite-journal\t''
 sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l stdin-name -d 'Name that standard input would have as a file' -r
@@ -198,6 +202,7 @@ ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
 sqlite\t''
+sqlite-journal\t''
 sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand truncate" -l stdin-name -d 'Name that standard input would have as a file' -r
@@ -235,6 +240,7 @@ ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
 sqlite\t''
+sqlite-journal\t''
 sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l stdin-name -d 'Name that standard input would have as a file' -r

@@ -217,6 +217,9 @@ pub fn at(code: Code) -> Option<&'static str> {
         Code::TornTail => {
             "Rolls back up to the record that is cut off, deletes the journal, and leaves the other pages as they are."
         }
+        Code::PageDamaged => {
+            "Looks at the checksum only, which covers one byte of 200, and writes the damaged page back into the database."
+        }
         Code::UnfinishedOperation => {
             "Rolls the transaction back as soon as it opens the database: cuts it to its old size, writes every page in the \
              journal back, and deletes the journal."

@@ -30,6 +30,7 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     }
     let rollback = Some(()).filter(|()| live).and_then(|()| Rollback::of(files, log, u64::MAX));
     if let Some(rollback) = &rollback {
+        survey.marred = !rollback.spoiled.is_empty();
         judge.records(rollback);
     }
     if live {
@@ -76,6 +77,8 @@ impl Judge<'_> {
                 }
                 Kind::Stale => {}
                 Kind::Torn => self.close(open.take(), true),
+                // The next header is in it: what stands before that nobody can tell.
+                Kind::Damage if !region.len.is_multiple_of(shape.stride()) => open = None,
                 _ => {
                     let slots = (region.len + shape.stride() / 2) / shape.stride();
                     open.iter_mut().for_each(|open| open.slots = open.slots.saturating_add(slots));
@@ -128,6 +131,12 @@ impl Judge<'_> {
                 "page {page} a second time: a transaction saves a page once, so one of the two numbers is wrong"
             );
             self.say(Code::ImpossibleNumber, at, message);
+        }
+        for &(page, at) in rollback.spoiled.iter().take(LISTED) {
+            let message = format!(
+                "page {page}: its checksum holds, which covers one byte of 200, and its cells contradict each other"
+            );
+            self.say(Code::PageDamaged, at, message);
         }
         if let Some(stated) = rollback.misstated {
             let message = format!("{stated} pages by the header, {} by the old page 1", rollback.pages);
