@@ -170,7 +170,7 @@ impl Judge<'_> {
         let name = named.map(|(path, _)| String::from_utf8_lossy(file_name(&path)).into_owned());
         let name = name.unwrap_or_default();
         match hot(self.files, self.log) {
-            Hot::Hot => {
+            Hot::Yes => {
                 let back = images.len() as u64;
                 let missing = pages.saturating_sub(back);
                 let rest = if missing > 0 {
