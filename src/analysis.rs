@@ -399,7 +399,7 @@ impl FileReport {
         let hurt = |r: &&Region| !r.kind.sound();
         match regions.last() {
             Some(last) if last.kind == Kind::Torn && regions.iter().filter(hurt).count() == 1 => "torn",
-            _ if regions.iter().any(|r| hurt(&r)) => "corrupt",
+            _ if self.survey.marred || regions.iter().any(|r| hurt(&r)) => "corrupt",
             _ if self.survey.breaks_off => "torn",
             Some(last) if last.kind == Kind::Preallocated => "preallocated",
             Some(last) if last.kind == Kind::Stale => "stale",

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::damage::Damage;
 use common::image::{at, image, make};
@@ -11,9 +11,11 @@ use common::log::{File, Promise};
 use common::random::{Random, Watch};
 use common::read::{assert_tiles, open, report};
 use rusqlite::Connection;
+use walmedic::analysis::OpenLog;
 use walmedic::format::sqlite_journal::undo_last_commit;
+use walmedic::io::listing::{self, Wanted};
 use walmedic::log::finding::Code;
-use walmedic::replay::Policy;
+use walmedic::replay::{Policy, Wish, replay};
 
 /// What a database is made like.
 #[derive(Clone, Copy, Debug)]
@@ -396,4 +398,95 @@ fn a_flipped_bit_costs_one_record_at_most() {
         }
     }
     assert!(open(&log).analyse(1).findings().all(|f| f.class.word() == "note"));
+}
+
+/// Whatever of the files that belong together is named, its logs are found.
+#[test]
+fn any_file_leads_to_its_logs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let log = journal::sample(&mut Random::new(3), 5, 512, false);
+    let path = |name: &str| dir.path().join(name);
+    let list = b"/x/app.db-journal\0/x/other.db-journal\0/x/gone.db-journal\0";
+    for (name, bytes) in [
+        ("app.db", &log.files[0].bytes[..]),
+        ("app.db-journal", &log.files[1].bytes),
+        ("app.db-wal", b""),
+        ("app.db-shm", &[0; 32768]),
+        ("other.db-journal", &log.files[1].bytes),
+        ("app.db-mj01234A956", list),
+        ("lone.db", &log.files[0].bytes),
+        ("lone.db-shm", &[0; 32768]),
+    ] {
+        std::fs::write(path(name), bytes).expect("a file");
+    }
+    let found = |name: &str, format: Option<&str>| {
+        let wanted = Wanted { format: format.map(str::to_owned), ..Wanted::default() };
+        let logs = listing::find(&path(name), &wanted).map_err(|e| format!("{e:#}"))?;
+        Ok::<_, String>(logs.iter().map(|log| log.files[0].name.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(found("app.db", None), Ok(vec!["app.db-wal".into(), "app.db-journal".into()]));
+    assert_eq!(found("app.db", Some("sqlite-journal")), Ok(vec!["app.db-journal".into()]));
+    assert_eq!(found("app.db-shm", None), Ok(vec!["app.db-wal".into()]));
+    assert_eq!(
+        found("app.db-mj01234A956", None),
+        Ok(vec!["app.db-journal".into(), "other.db-journal".into()])
+    );
+    let message = found("lone.db", None).expect_err("no log");
+    assert!(message.ends_with("a SQLite database, and no log that goes with it lies beside it; looked for lone.db-wal, lone.db-journal"), "{message}");
+    let message = found("lone.db-shm", None).expect_err("no log");
+    assert!(
+        message.contains("the index of a SQLite write-ahead log")
+            && message.ends_with("looked for lone.db-wal"),
+        "{message}"
+    );
+    let mut command = assert_cmd::Command::cargo_bin("walmedic").expect("the program");
+    let output = command.arg("verify").arg(path("lone.db")).output().expect("a run");
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1);
+}
+
+/// The corpus: what the engine leaves, what can be had at best, and the database before the last commit.
+#[test]
+fn the_corpus_is_replayed_as_its_truth_says() {
+    let shared = std::env::var_os("WALMEDIC_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let Ok(cases) = std::fs::read_dir(shared.join("corpus/sqlite")) else {
+        println!("not run: {} is absent", shared.display());
+        return;
+    };
+    let mut compared = 0;
+    for case in cases.map(|case| case.expect("a case").path()) {
+        let name = case.file_name().expect("a name").to_string_lossy().into_owned();
+        if !name.starts_with("journal-") {
+            continue;
+        }
+        let truth = std::fs::read_to_string(case.join("truth.json")).expect("a truth");
+        let truth: serde_json::Value = serde_json::from_str(&truth).expect("JSON");
+        let logs = listing::find(&case.join("input/app.db-journal"), &Wanted::default()).expect("a log");
+        let log = OpenLog::new(logs.into_iter().next().expect("a log"), &Wanted::default()).expect("a log");
+        let report = log.analyse(1);
+        let mut same = |what: &str, made: Option<String>| {
+            let Some(expected) = truth[what]["image_sha256"].as_str() else { return };
+            assert_eq!(made.as_deref(), Some(expected), "{name}: {what}");
+            compared += 1;
+        };
+        for (policy, what) in [
+            (Policy::Engine, "engine_recovers"),
+            (Policy::Committed, "best_recoverable"),
+            (Policy::Salvage, "best_recoverable"),
+        ] {
+            let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
+            let replayed = replay(&log, &report, &wish).expect("a state");
+            let image = replayed.image.expect("an image");
+            same(what, walmedic::replay::image::sha256(&log, &image).expect("a hash"));
+        }
+        let undone = undo_last_commit(&log.files());
+        assert_eq!(undone.is_ok(), truth["undo_last_commit"].is_object(), "{name}");
+        if let Ok(undone) = undone {
+            assert!(undone.fits && undone.lost == 0, "{name}");
+            assert_eq!(Some(undone.records), truth["undo_last_commit"]["records"].as_u64(), "{name}");
+            same("undo_last_commit", walmedic::replay::image::sha256(&log, &undone.image).expect("a hash"));
+        }
+    }
+    assert!(compared > 20, "{compared} images compared");
 }

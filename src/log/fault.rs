@@ -124,7 +124,7 @@ impl fmt::Display for Cause {
             }
             Cause::Behind(Behind::Finished) => write!(f, "of a transaction that is over"),
             Cause::Behind(Behind::Unsynced) => {
-                write!(f, "never synced: what they are about has not been changed yet")
+                write!(f, "never synced: the change it was written for had not begun")
             }
         }
     }

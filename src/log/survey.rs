@@ -114,6 +114,8 @@ pub struct Survey {
     pub damages: u64,
     /// Perfect records inside damage.
     pub embedded: Vec<u64>,
+    /// A record whose checksum holds contradicts itself: the file is not sound, and none of its bytes is called damage.
+    pub marred: bool,
     /// Gaps that a repair has stated: offset of the statement, first and last number.
     pub stated: Vec<(u64, u64, u64)>,
 }
@@ -139,6 +141,7 @@ impl Survey {
             recovered_data: 0,
             damages: 0,
             embedded: Vec::new(),
+            marred: false,
             stated: Vec::new(),
         }
     }

@@ -23,7 +23,7 @@ const DEFAULT_PAGE: u32 = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hot {
     /// It would.
-    Hot,
+    Yes,
     /// The journal is empty.
     Empty,
     /// It begins with a zero.
@@ -66,7 +66,7 @@ pub fn hot(files: &[LogFile<'_>], log: usize) -> Hot {
     } else if header.and_then(|header| shape(&header, files)).is_none() || reader.end() < SECTOR {
         Hot::NoHeader
     } else {
-        Hot::Hot
+        Hot::Yes
     }
 }
 
@@ -104,7 +104,7 @@ fn shape(header: &Header, files: &[LogFile<'_>]) -> Option<Shape> {
 pub fn play(files: &[LogFile<'_>], log: usize) -> Played {
     let mut played = Played::default();
     let mut reader = Reader::new(files[log].src);
-    let first = Header::at(&mut reader, 0).filter(|_| hot(files, log) == Hot::Hot);
+    let first = Header::at(&mut reader, 0).filter(|_| hot(files, log) == Hot::Yes);
     let Some((first, shape)) = first.and_then(|header| Some((header, shape(&header, files)?))) else {
         return played;
     };
@@ -216,6 +216,9 @@ pub fn at(code: Code) -> Option<&'static str> {
         }
         Code::TornTail => {
             "Rolls back up to the record that is cut off, deletes the journal, and leaves the other pages as they are."
+        }
+        Code::PageDamaged => {
+            "Looks at the checksum only, which covers one byte of 200, and writes the damaged page back into the database."
         }
         Code::UnfinishedOperation => {
             "Rolls the transaction back as soon as it opens the database: cuts it to its old size, writes every page in the \

@@ -30,6 +30,7 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     }
     let rollback = Some(()).filter(|()| live).and_then(|()| Rollback::of(files, log, u64::MAX));
     if let Some(rollback) = &rollback {
+        survey.marred = !rollback.spoiled.is_empty();
         judge.records(rollback);
     }
     if live {
@@ -76,6 +77,8 @@ impl Judge<'_> {
                 }
                 Kind::Stale => {}
                 Kind::Torn => self.close(open.take(), true),
+                // The next header is in it: what stands before that nobody can tell.
+                Kind::Damage if !region.len.is_multiple_of(shape.stride()) => open = None,
                 _ => {
                     let slots = (region.len + shape.stride() / 2) / shape.stride();
                     open.iter_mut().for_each(|open| open.slots = open.slots.saturating_add(slots));
@@ -129,6 +132,12 @@ impl Judge<'_> {
             );
             self.say(Code::ImpossibleNumber, at, message);
         }
+        for &(page, at) in rollback.spoiled.iter().take(LISTED) {
+            let message = format!(
+                "page {page}: its checksum holds, which covers one byte of 200, and its cells contradict each other"
+            );
+            self.say(Code::PageDamaged, at, message);
+        }
         if let Some(stated) = rollback.misstated {
             let message = format!("{stated} pages by the header, {} by the old page 1", rollback.pages);
             self.say(Code::Malformed, 16, message);
@@ -161,7 +170,7 @@ impl Judge<'_> {
         let name = named.map(|(path, _)| String::from_utf8_lossy(file_name(&path)).into_owned());
         let name = name.unwrap_or_default();
         match hot(self.files, self.log) {
-            Hot::Hot => {
+            Hot::Yes => {
                 let back = images.len() as u64;
                 let missing = pages.saturating_sub(back);
                 let rest = if missing > 0 {

@@ -37,6 +37,7 @@ mod facts;
 mod header;
 mod inspect;
 mod pages;
+mod spoiled;
 
 #[cfg(test)]
 mod tests;

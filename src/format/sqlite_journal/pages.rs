@@ -7,6 +7,7 @@ use super::decoder::JournalDecoder;
 use super::engine::{Hot, hot};
 use super::facts::{Facts, as_it_is, database_bytes};
 use super::header::{Header, Shape, Sort, TO_THE_END};
+use super::spoiled;
 use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Role, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::conclude::Place;
@@ -83,6 +84,8 @@ pub struct Rollback {
     pub records: u64,
     /// Page number and offsets of those records.
     pub twice: Vec<(u32, u64)>,
+    /// The same of those whose image contradicts itself, though the checksum holds: they are not taken.
+    pub spoiled: Vec<(u32, u64)>,
     /// Some record is missing or cut off.
     pub lost: bool,
 }
@@ -114,16 +117,14 @@ impl Rollback {
         let stated = stated.map(|header| header.pages);
         let pages = first.or(stated).unwrap_or(size);
         let misstated = stated.filter(|stated| *stated != pages);
+        let spoiled = spoiled::find(files, log, &images, shape);
         images.retain(|page, _| *page <= pages);
-        Some(Rollback {
-            shape,
-            pages,
-            misstated,
-            images,
-            records: sink.slots.len() as u64,
-            twice,
-            lost: sink.lost,
-        })
+        for (page, _) in &spoiled {
+            images.remove(page);
+        }
+        let records = sink.slots.len().saturating_sub(spoiled.len()) as u64;
+        let lost = sink.lost || !spoiled.is_empty();
+        Some(Rollback { shape, pages, misstated, images, records, twice, spoiled, lost })
     }
 
     /// Pages that are in no record, and behind the end of a database of `bytes`.
@@ -251,6 +252,7 @@ pub fn undo_last_commit(files: &[LogFile<'_>]) -> Result<Undone, &'static str> {
         records: images.len() as u64,
         images,
         twice: Vec::new(),
+        spoiled: Vec::new(),
         lost: false,
     };
     let lost = rollback.nowhere(files[base].src.size());
