@@ -133,7 +133,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__dump)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --seq --op --key --tx --page --at --file --limit --reverse --hex --bytes --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --rows --table --state --seq --op --key --tx --page --at --file --limit --reverse --hex --bytes --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -156,6 +156,14 @@ _walmedic() {
                     return 0
                     ;;
                 -j)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --table)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --state)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -481,7 +489,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__repair)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --strategy --undecided --renumber --force --apply --output --in-place --backup --plan --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --strategy --undecided --renumber --survivors --checkpoint --undo-last-commit --force --apply --output --in-place --backup --plan --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -512,6 +520,10 @@ _walmedic() {
                     return 0
                     ;;
                 --undecided)
+                    COMPREPLY=($(compgen -W "keep drop" -- "${cur}"))
+                    return 0
+                    ;;
+                --survivors)
                     COMPREPLY=($(compgen -W "keep drop" -- "${cur}"))
                     return 0
                     ;;

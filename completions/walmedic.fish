@@ -91,6 +91,8 @@ sqlite-wal\t''"
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l revision -d 'Revision of the format, where the bytes do not tell it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l stdin-name -d 'Name that standard input would have as a file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s j -l threads -d 'Threads [default: one per core]; the output does not depend on it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l table -d 'Only rows of this table' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l state -d 'Only rows in these states: live, superseded, deleted, uncommitted' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l seq -d 'Only these sequence numbers: A..B, A.. or ..B, ends included, or one number' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l op -d 'Only this operation, such as PUT or COMMIT' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key -d 'Only this key, as `dump` prints it; a trailing * means any ending' -r
@@ -99,7 +101,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l page -d 'Only
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l at -d 'Only the record or damaged range that holds this offset (decimal or 0x…)' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l file -d 'Only this file of the log' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l limit -d 'At most so many' -r
-complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l bytes -d 'How to write keys and values' -r -f -a "escape\t'Text as it is, other bytes as \\xNN, a backslash doubled'
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l bytes -d 'How to write keys and values [default: escape]; with --rows also: long values whole, not just their first 4 KiB' -r -f -a "escape\t'Text as it is, other bytes as \\xNN, a backslash doubled'
 hex\t'Two digits a byte'
 base64\t'RFC 4648'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l format -d 'How to print records' -r -f -a "text\t'For people'
@@ -113,6 +115,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l progress -d '
 always\t'Always'
 never\t'Never'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l rows -d 'The rows of tables on the pages, with what has become of each, instead of the records'
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l reverse -d 'Last first'
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l hex -d 'Annotated hex: every field named, stored and computed checksum side by side'
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'
@@ -250,6 +253,8 @@ engine\t'What the engine would keep by itself'
 tail\t'Everything; only a torn end is cut off'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l undecided -d 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch' -r -f -a "keep\t'They count'
 drop\t'They do not'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l survivors -d 'Intact records of transactions that lost another, in logs of pages, where a later page heals what is missing' -r -f -a "keep\t'They count'
+drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l output -d 'Write a new copy; it must not exist yet' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l backup -d 'Where --in-place puts the originals and the undo record [default: beside the log]' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l plan -d 'Only if this plan, as printed with --format json, still fits' -r -F
@@ -266,6 +271,8 @@ never\t'Never'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l repair-words -d 'Put a single damaged word right where the checksum tells which it is and what it was'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l renumber -d 'Give records new numbers where the numbers fall back'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l checkpoint -d 'Of a log of pages: write the database that it leads to, and an empty log'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l undo-last-commit -d 'Write the database before its last commit, from a rollback journal that was kept'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l force -d 'Go on although the log does not seem to be its database\'s'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l apply -d 'Do it; without this only the plan is shown'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l in-place -d 'Change the log itself, after a verified backup'
