@@ -4,12 +4,15 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use serde_json::json;
 
 use crate::analysis::{OpenLog, Report};
 use crate::args::{Format, Global, Input};
+use crate::cmd::rows;
 use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, complain, open_all};
 use crate::fate::{Standing, Standings};
 use crate::format::Context;
+use crate::format::rows::State;
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::layout::Layout;
@@ -27,9 +30,18 @@ use crate::ui::{hex, json};
 pub struct Opts {
     #[command(flatten)]
     input: Input,
+    /// The rows of tables on the pages, with what has become of each, instead of the records
+    #[arg(long, conflicts_with_all = ["op", "key", "tx", "reverse", "hex"])]
+    rows: bool,
+    /// Only rows of this table
+    #[arg(long, value_name = "TABLE", requires = "rows")]
+    pub(super) table: Option<String>,
+    /// Only rows in these states: live, superseded, deleted, uncommitted
+    #[arg(long, value_name = "STATE", requires = "rows", value_delimiter = ',', value_parser = rows::state)]
+    pub(super) state: Vec<State>,
     /// Only these sequence numbers: A..B, A.. or ..B, ends included, or one number
     #[arg(long, value_name = "A..B", value_parser = range)]
-    seq: Option<(u64, u64)>,
+    pub(super) seq: Option<(u64, u64)>,
     /// Only this operation, such as PUT or COMMIT
     #[arg(long, value_name = "OP")]
     op: Option<String>,
@@ -41,28 +53,28 @@ pub struct Opts {
     tx: Option<u32>,
     /// Only images of this page, in logs of pages: its history, older generations behind the live end included
     #[arg(long, value_name = "N")]
-    page: Option<u64>,
+    pub(super) page: Option<u64>,
     /// Only the record or damaged range that holds this offset (decimal or 0x…)
     #[arg(long, value_name = "OFFSET", value_parser = offset)]
-    at: Option<u64>,
+    pub(super) at: Option<u64>,
     /// Only this file of the log
     #[arg(long, value_name = "NAME")]
-    file: Option<String>,
+    pub(super) file: Option<String>,
     /// At most so many
     #[arg(long, value_name = "N")]
-    limit: Option<u64>,
+    pub(super) limit: Option<u64>,
     /// Last first
     #[arg(long)]
     reverse: bool,
     /// Annotated hex: every field named, stored and computed checksum side by side
     #[arg(long, conflicts_with = "format")]
     hex: bool,
-    /// How to write keys and values
-    #[arg(long, value_name = "NOTATION", default_value = "escape")]
-    bytes: Notation,
+    /// How to write keys and values [default: escape]; with --rows also: long values whole, not just their first 4 KiB
+    #[arg(long, value_name = "NOTATION", hide_default_value = true)]
+    pub(super) bytes: Option<Notation>,
     /// How to print records
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
+    pub(super) format: Format,
 }
 
 impl Opts {
@@ -72,6 +84,8 @@ impl Opts {
             || self.key.is_some()
             || self.tx.is_some()
             || self.page.is_some()
+            || self.table.is_some()
+            || !self.state.is_empty()
             || self.at.is_some()
     }
 }
@@ -113,23 +127,17 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         bail!("--file {name}: no such file in this log");
     }
     let reports = analyse_all(&logs, &opts.input, global);
-    let mut printer = Printer {
-        out: Out::default(),
-        line: Vec::with_capacity(1 << 16),
-        opts,
-        limit: opts.limit.unwrap_or(u64::MAX),
-        verbose: global.verbose,
-        paint: Paint::stdout(global.color),
-        printed: 0,
-        file: None,
+    let printed = if opts.rows {
+        rows::run(&logs, &reports, opts, global)?
+    } else {
+        records(&logs, &reports, opts, global)?
     };
-    printer.open()?;
-    for (log, report) in logs.iter().zip(&reports) {
-        dump_log(log, report, &mut printer)?;
-    }
-    printer.close()?;
-    if printer.printed == 0 && opts.filtered() && !global.quiet {
-        complain("no record or damaged range matches what was asked for");
+    if printed == 0 && opts.filtered() && !global.quiet {
+        complain(if opts.rows {
+            "no row matches what was asked for"
+        } else {
+            "no record or damaged range matches what was asked for"
+        });
     }
     let incomplete = reports
         .iter()
@@ -142,6 +150,49 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     } else {
         CLEAN
     })
+}
+
+/// The records of these logs; how many there were.
+fn records(logs: &[OpenLog], reports: &[Report], opts: &Opts, global: &Global) -> Result<u64> {
+    let mut printer = Printer {
+        out: Out::default(),
+        line: Vec::with_capacity(1 << 16),
+        opts,
+        limit: opts.limit.unwrap_or(u64::MAX),
+        verbose: global.verbose,
+        paint: Paint::stdout(global.color),
+        printed: 0,
+        file: None,
+    };
+    open(&mut printer.out, opts.format, "records", row::CSV_HEADER)?;
+    for (log, report) in logs.iter().zip(reports) {
+        dump_log(log, report, &mut printer)?;
+    }
+    close(&mut printer.out, opts.format, "records", printer.printed)?;
+    Ok(printer.printed)
+}
+
+/// What stands in front of the lines, which are called `what`.
+pub(super) fn open(out: &mut Out, format: Format, what: &str, header: &str) -> Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    match format {
+        Format::Ndjson => {
+            json::line(out, &json!({ "type": "meta", "schema": "walmedic.dump/1", "version": version }))
+        }
+        Format::Json => Ok(write!(out, "{{\"schema\":\"walmedic.dump/1\",\"{what}\":[")?),
+        Format::Csv => Ok(writeln!(out, "{header}")?),
+        Format::Text => Ok(()),
+    }
+}
+
+/// What stands behind them.
+pub(super) fn close(out: &mut Out, format: Format, what: &str, printed: u64) -> Result<()> {
+    match format {
+        Format::Ndjson => json::line(out, &json!({ "type": "summary", what: printed }))?,
+        Format::Json => out.write_all(b"]}\n")?,
+        Format::Csv | Format::Text => {}
+    }
+    Ok(out.flush()?)
 }
 
 fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result<()> {
@@ -227,14 +278,14 @@ impl Sink for Blocks {
 }
 
 /// Tells the fate of records: their standing, and where the engine stops.
-struct Fates<'r> {
+pub(super) struct Fates<'r> {
     standings: Standings<'r>,
     halt: u64,
     context: Option<Box<dyn Context + 'r>>,
 }
 
 impl<'r> Fates<'r> {
-    fn new(report: &'r Report, file: usize) -> Self {
+    pub(super) fn new(report: &'r Report, file: usize) -> Self {
         let engine = report.forecast.as_ref().map(|f| &f.engine);
         let halt = match engine {
             Some(engine) if !engine.opens => 0,
@@ -250,6 +301,19 @@ impl<'r> Fates<'r> {
             None => u64::MAX,
         };
         Fates { standings: Standings::new(report, file), halt, context: None }
+    }
+
+    /// Status and fate of a record.
+    pub(super) fn of(&mut self, record: &Record) -> (&'static str, &'static str) {
+        let status = match self.standings.region(record.at).map(|region| region.kind) {
+            Some(Kind::Recovered) => "recovered",
+            Some(Kind::Foreign) => "foreign",
+            Some(Kind::Stale) => "stale",
+            Some(Kind::Damage | Kind::Torn | Kind::Unreadable) => "damaged",
+            _ => "intact",
+        };
+        let (standing, _) = self.standings.of(record);
+        (status, self.fate(record, standing))
     }
 
     fn fate(&self, record: &Record, standing: Standing) -> &'static str {
@@ -325,16 +389,9 @@ impl Forward<'_, '_, '_> {
             return;
         }
         let report = self.fates.standings.report();
+        let (status, fate) = self.fates.of(record);
+        let (_, known) = self.fates.standings.of(record);
         let region = self.fates.standings.region(record.at);
-        let status = match region.map(|r| r.kind) {
-            Some(Kind::Recovered) => "recovered",
-            Some(Kind::Foreign) => "foreign",
-            Some(Kind::Stale) => "stale",
-            Some(Kind::Damage | Kind::Torn | Kind::Unreadable) => "damaged",
-            _ => "intact",
-        };
-        let (standing, known) = self.fates.standings.of(record);
-        let fate = self.fates.fate(record, standing);
         let fix = mended.or(known);
         let file = &report.files[self.fates.standings.file()];
         let role = file.role;
@@ -412,16 +469,14 @@ impl Forward<'_, '_, '_> {
         }
     }
 
-    /// What the file begins with in front of its records.
+    /// Bytes that are no record and have fields: a header.
     fn heading(&mut self, from: u64, to: u64, reader: &mut Reader<'_>) {
         let report = self.fates.standings.report();
         let file = &report.files[self.fates.standings.file()];
-        let heading = report.format.heading(file.role).filter(|_| from == 0);
-        let Some(layout) = heading.filter(|_| !self.printer.full() && self.printer.wants_range(from, to))
-        else {
-            return;
-        };
         let Ok(bytes) = reader.window(from, (to - from) as usize).slice(from..to) else { return };
+        let wanted = !self.printer.full() && self.printer.wants_range(from, to);
+        let heading = report.format.heading(file.role, from, bytes).filter(|_| wanted);
+        let Some(layout) = heading else { return };
         let row = Row { status: "intact", ..Row::range(&file.name, from, to) };
         self.error = self.printer.print(&row, bytes, &[(0, layout)]).err();
     }
@@ -447,7 +502,7 @@ impl Forward<'_, '_, '_> {
         let window = reader.window(from, shown as usize);
         let bytes =
             window.slice(from..(from + shown).min(window.base + window.bytes.len() as u64)).unwrap_or(&[]);
-        let heading = report.format.heading(file.role).filter(|_| from == 0);
+        let heading = report.format.heading(file.role, from, bytes);
         let layout = heading.unwrap_or_else(|| report.format.layout(file.role, report.revision));
         let result = self.printer.print(&row, bytes, &[(0, layout)]);
         self.error = result.err();
@@ -518,11 +573,9 @@ impl Printer<'_> {
     fn wants_entry(&self, entry: &crate::format::Entry<'_>) -> bool {
         self.opts.op.as_ref().is_none_or(|op| entry.op.eq_ignore_ascii_case(op))
             && self.opts.page.is_none_or(|page| entry.page == Some(page))
-            && self
-                .opts
-                .key
-                .as_ref()
-                .is_none_or(|key| entry.key.is_some_and(|k| matches(k, key, self.opts.bytes)))
+            && self.opts.key.as_ref().is_none_or(|key| {
+                entry.key.is_some_and(|k| matches(k, key, self.opts.bytes.unwrap_or_default()))
+            })
     }
 
     fn wants_range(&self, from: u64, to: u64) -> bool {
@@ -535,32 +588,9 @@ impl Printer<'_> {
             && o.at.is_none_or(|at| (from..to).contains(&at))
     }
 
-    fn open(&mut self) -> Result<()> {
-        match self.opts.format {
-            Format::Ndjson => {
-                let meta = serde_json::json!({ "type": "meta", "schema": "walmedic.dump/1", "version": env!("CARGO_PKG_VERSION") });
-                json::line(&mut self.out, &meta)
-            }
-            Format::Json => Ok(self.out.write_all(b"{\"schema\":\"walmedic.dump/1\",\"records\":[")?),
-            Format::Csv => Ok(writeln!(self.out, "{}", row::CSV_HEADER)?),
-            Format::Text => Ok(()),
-        }
-    }
-
-    fn close(&mut self) -> Result<()> {
-        match self.opts.format {
-            Format::Ndjson => {
-                json::line(&mut self.out, &serde_json::json!({ "type": "summary", "records": self.printed }))?
-            }
-            Format::Json => self.out.write_all(b"]}\n")?,
-            Format::Csv | Format::Text => {}
-        }
-        Ok(self.out.flush()?)
-    }
-
     fn print(&mut self, row: &Row<'_>, bytes: &[u8], parts: &[Part]) -> Result<()> {
         self.line.clear();
-        let notation = self.opts.bytes;
+        let notation = self.opts.bytes.unwrap_or_default();
         match self.opts.format {
             _ if self.opts.hex => self.hex(row, bytes, parts)?,
             Format::Ndjson => row::ndjson(&mut self.line, row, notation),

@@ -7,6 +7,7 @@ pub mod gaps;
 pub mod man;
 pub mod repair;
 pub mod replay;
+pub mod rows;
 pub mod truncate;
 pub mod undo;
 pub mod verify;

@@ -21,6 +21,7 @@ pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
 pub mod python;
+pub mod rows;
 pub mod sqlite;
 pub mod sqlite_journal;
 pub mod sqlite_wal;
@@ -495,8 +496,8 @@ pub trait Format: Sync {
     /// The fields of a record in a file of this role.
     fn layout(&self, role: Role, revision: Option<&str>) -> &'static Layout;
 
-    /// What the file begins with in front of its records.
-    fn heading(&self, _role: Role) -> Option<&'static Layout> {
+    /// The fields of these bytes at this offset, which are no record: a header.
+    fn heading(&self, _role: Role, _at: u64, _bytes: &[u8]) -> Option<&'static Layout> {
         None
     }
 
@@ -508,6 +509,21 @@ pub trait Format: Sync {
     /// What the rest of the log tells of the records of this file; made once for a log that is gone through.
     fn context<'a>(&self, _files: &'a [LogFile<'a>], _file: usize) -> Option<Box<dyn Context + 'a>> {
         None
+    }
+
+    /// Whether its pages hold tables, whose rows [`Format::rows`] tells.
+    fn tables(&self) -> bool {
+        false
+    }
+
+    /// Tells the rows of tables in a file, in order of offset, as long as `each` wants more.
+    fn rows(
+        &self,
+        _files: &[LogFile<'_>],
+        _file: usize,
+        _wanted: &rows::Wanted<'_>,
+        _each: &mut dyn FnMut(&rows::TableRow<'_>) -> bool,
+    ) {
     }
 
     /// A record taken apart. `fix` names the field whose inferred value is to be used.

@@ -10,6 +10,7 @@ pub mod plan;
 pub mod progress;
 pub mod replay;
 pub mod row;
+pub mod rows;
 pub mod shell;
 pub mod text;
 

@@ -103,7 +103,7 @@ pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
     out.extend_from_slice(b"}\n");
 }
 
-fn number(out: &mut Vec<u8>, key: &str, value: Option<i64>) {
+pub(super) fn number(out: &mut Vec<u8>, key: &str, value: Option<i64>) {
     out.extend_from_slice(key.as_bytes());
     match value {
         Some(value) => put(out, format_args!("{value}")),
@@ -128,7 +128,7 @@ pub(super) fn put(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
     out.write_fmt(args).ok();
 }
 
-fn word(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+pub(super) fn word(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
     match value {
         Some(value) => put(out, format_args!(",\"{key}\":\"{value}\"")),
         None => put(out, format_args!(",\"{key}\":null")),
@@ -192,13 +192,18 @@ pub fn csv(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
 pub fn cell(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
     let mut text = Vec::with_capacity(value.len());
     write(&mut text, value, notation, false);
+    quoted(out, &text);
+}
+
+/// A cell of text as it is.
+pub(super) fn quoted(out: &mut Vec<u8>, text: &[u8]) {
     if text.iter().any(|b| matches!(b, b'"' | b',' | b'\n' | b'\r')) {
         out.push(b'"');
         text.iter()
             .for_each(|&b| out.extend(if b == b'"' { &b"\"\""[..] } else { std::slice::from_ref(&b) }));
         out.push(b'"');
     } else {
-        out.extend(text);
+        out.extend_from_slice(text);
     }
 }
 

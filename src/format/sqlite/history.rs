@@ -35,6 +35,10 @@ pub trait History {
     fn play(&self, each: &mut dyn FnMut(Change) -> bool);
     /// The record at this offset, among bytes that are not read any more.
     fn behind(&self, at: u64) -> Option<Record>;
+    /// Whether the database holds changes that were never committed, which the log undoes.
+    fn undoes(&self) -> bool {
+        false
+    }
     /// The generation of a record; `None`: there are no generations, or it is of none.
     fn generation(&self, record: &[u8]) -> Option<i64>;
 }
@@ -52,6 +56,8 @@ pub struct Snapshot<'h> {
     /// Number and image of pages read before, each in the one place that it can be in.
     slots: Vec<(u32, Vec<u8>)>,
     unread: Vec<u8>,
+    /// Pages that were asked for and are not in the log, while someone wants to know.
+    lent: Option<Vec<u32>>,
 }
 
 impl<'h> Snapshot<'h> {
@@ -77,12 +83,13 @@ impl<'h> Snapshot<'h> {
         snapshot
     }
 
-    fn database(history: &'h dyn History) -> Snapshot<'h> {
+    /// The database as it lies there.
+    pub fn database(history: &'h dyn History) -> Snapshot<'h> {
         let page_bytes = history.page_bytes();
         let pages = history.database().map_or(0, |database| database.size() / u64::from(page_bytes.max(1)));
         let slots = vec![(0, Vec::new()); SLOTS];
         let count = u32::try_from(pages).unwrap_or(u32::MAX);
-        Snapshot { history, page_bytes, count, images: HashMap::new(), slots, unread: Vec::new() }
+        Snapshot { history, page_bytes, count, images: HashMap::new(), slots, unread: Vec::new(), lent: None }
     }
 
     /// The newest state that can be had.
@@ -103,7 +110,26 @@ impl<'h> Snapshot<'h> {
             self.images.insert(record.txn, record.at);
             self.slot(record.txn).0 = 0;
         }
-        self.count = change.pages.unwrap_or(self.count);
+        // Before it commits a transaction can be longer than the database.
+        let longest = change.records.iter().map(|record| record.txn).max().unwrap_or(0);
+        self.count = change.pages.unwrap_or(self.count.max(longest));
+    }
+
+    /// The page image at this offset of the log.
+    pub fn read(&self, at: u64, into: &mut Vec<u8>) -> Option<()> {
+        into.resize(self.page_bytes as usize, 0);
+        let read = self.history.log().read_at(at, into).ok()?;
+        (read == into.len()).then_some(())
+    }
+
+    /// From now on notes which pages are asked for that are not in the log.
+    pub fn watch(&mut self) {
+        self.lent = Some(Vec::new());
+    }
+
+    /// Those, and no more notes.
+    pub fn lent(&mut self) -> Vec<u32> {
+        self.lent.take().unwrap_or_default()
     }
 
     /// Offset of the record that holds the page, where it is in the log.
@@ -111,8 +137,9 @@ impl<'h> Snapshot<'h> {
         self.images.get(&page).copied()
     }
 
-    /// The same of all pages.
-    pub fn into_places(self) -> HashMap<u32, u64> {
+    /// The same of all pages that the database has.
+    pub fn into_places(mut self) -> HashMap<u32, u64> {
+        self.images.retain(|&page, _| page <= self.count);
         self.images
     }
 
@@ -135,6 +162,9 @@ impl Pages for Snapshot<'_> {
             return None;
         }
         let slot = number as usize % SLOTS;
+        if let Some(lent) = self.lent.as_mut().filter(|_| !self.images.contains_key(&number)) {
+            lent.push(number);
+        }
         if self.slots[slot].0 != number {
             let mut image = std::mem::take(&mut self.unread);
             image.resize(self.page_bytes as usize, 0);

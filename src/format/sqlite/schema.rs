@@ -41,6 +41,8 @@ pub struct Object {
 pub struct Schema {
     /// See there.
     pub objects: Vec<Object>,
+    /// Places of the tables by their names.
+    tables: BTreeMap<String, usize>,
 }
 
 impl Schema {
@@ -63,12 +65,11 @@ impl Schema {
         for entry in entries.iter().filter(|entry| entry.root > 0 && entry.is("TABLE")) {
             objects.push(entry.object(Shape::Table(sql::table(&entry.sql))));
         }
-        let tables: BTreeMap<String, Table> = objects
-            .iter()
-            .filter_map(|object| Some((object.name.clone(), object.table_shape()?.clone())))
-            .collect();
+        let tables: BTreeMap<String, usize> =
+            objects.iter().enumerate().map(|(at, table)| (table.name.clone(), at)).collect();
         for entry in entries.iter().filter(|entry| entry.root > 0 && entry.is("INDEX")) {
-            let index = tables.get(&entry.table).and_then(|table| {
+            let table = tables.get(&entry.table).and_then(|&at| objects[at].table_shape());
+            let index = table.and_then(|table| {
                 // An index that a constraint made has no statement, but a number.
                 let number = || entry.name.rsplit('_').next()?.parse::<usize>().ok()?.checked_sub(1);
                 let made = || table.indexes.get(number()?).cloned();
@@ -78,12 +79,17 @@ impl Schema {
             let unknown = Index { partial: true, ..Index::default() };
             objects.push(entry.object(Shape::Index(index.unwrap_or(unknown))));
         }
-        Schema { objects }
+        Schema { objects, tables }
     }
 
     /// The table with this name.
     pub fn table(&self, name: &str) -> Option<&Object> {
-        self.objects.iter().find(|object| object.is_table() && object.name == name)
+        self.objects.get(self.place(name)?)
+    }
+
+    /// Where among the objects it stands.
+    pub fn place(&self, name: &str) -> Option<usize> {
+        self.tables.get(name).copied()
     }
 
     /// The object with this root.

@@ -1,8 +1,10 @@
 //! Walks over one b-tree, and payloads put together from their overflow pages. Hostile pages cost no more than there are:
 //! a walk visits no more pages than its visitor lets it.
 
+use std::cmp::Ordering;
+
 use super::header::Header;
-use super::page::{BtreePage, Cell, Payload};
+use super::page::{BtreePage, Cell, Kind, Payload};
 use super::{Pages, be32};
 
 /// The engine goes no deeper either.
@@ -114,16 +116,102 @@ impl Visit for Rows<'_> {
 pub fn gather(pages: &mut dyn Pages, payload: &Payload<'_>, most: usize, out: &mut Vec<u8>) -> bool {
     out.clear();
     let want = payload.len.min(most);
-    out.extend_from_slice(payload.local.get(..want).unwrap_or(payload.local));
-    let mut next = payload.overflow;
-    while out.len() < want {
+    pieces(pages, payload, want, &mut |at, bytes| out.extend_from_slice(&bytes[..bytes.len().min(want - at)]))
+}
+
+/// Where a row stands: page and cell.
+pub type Spot = (u32, usize);
+
+/// Looks a row up. `order` tells how the one that is sought is ordered against a cell.
+///
+/// # Errors
+/// Where that cannot be told, or pages are missing.
+pub fn find(
+    pages: &mut dyn Pages,
+    header: &Header,
+    root: u32,
+    order: &mut dyn FnMut(&mut dyn Pages, &Cell<'_>) -> Option<Ordering>,
+) -> Result<Option<Spot>, Lost> {
+    let mut image = Vec::new();
+    let mut number = root;
+    for _ in 0..DEPTH {
+        copy(pages, number, &mut image).ok_or(Lost)?;
+        let page = BtreePage::of(number, &image, header.usable() as usize).ok_or(Lost)?;
+        let (mut low, mut high, mut here) = (0, page.cells, None);
+        // The first cell that is not before it.
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match order(pages, &page.cell(middle).ok_or(Lost)?).ok_or(Lost)? {
+                Ordering::Greater => low = middle + 1,
+                Ordering::Less => high = middle,
+                Ordering::Equal => (high, here) = (middle, Some(middle)),
+            }
+        }
+        if let Some(cell) = here.filter(|_| page.kind != Kind::TableInterior) {
+            return Ok(Some((number, cell)));
+        }
+        if !page.kind.interior() {
+            return Ok(None);
+        }
+        number = if low == page.cells { page.right() } else { page.cell(low).ok_or(Lost)?.child };
+    }
+    Err(Lost)
+}
+
+/// Something that was looked for cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost;
+
+/// Copies a page; `None`: it is not there.
+pub fn copy(pages: &mut dyn Pages, number: u32, into: &mut Vec<u8>) -> Option<()> {
+    let there = (1..=pages.count()).contains(&number);
+    let image = there.then(|| pages.page(number)).flatten()?;
+    into.clear();
+    into.extend_from_slice(image);
+    Some(())
+}
+
+/// Goes over the pieces of a payload with their offsets in it, up to offset `to`; whether all of them were there.
+pub fn pieces(
+    pages: &mut dyn Pages,
+    payload: &Payload<'_>,
+    to: usize,
+    each: &mut dyn FnMut(usize, &[u8]),
+) -> bool {
+    let want = payload.len.min(to);
+    each(0, payload.local);
+    let (mut at, mut next) = (payload.local.len(), payload.overflow);
+    while at < want {
         // What has more pages than there are leads in circles.
         let there = payload.pages <= pages.count() && (1..=pages.count()).contains(&next);
         let Some(image) = there.then(|| pages.page(next)).flatten() else { return false };
-        let piece = payload.piece.min(want - out.len());
+        let piece = payload.piece.min(payload.len - at);
         let (Some(link), Some(bytes)) = (be32(image, 0), image.get(4..4 + piece)) else { return false };
-        out.extend_from_slice(bytes);
-        next = link;
+        each(at, bytes);
+        (at, next) = (at + piece, link);
     }
     true
+}
+
+/// Whether two payloads are the same; `None`: pages are missing.
+pub fn same(a: (&mut dyn Pages, &Payload<'_>), b: (&mut dyn Pages, &Payload<'_>)) -> Option<bool> {
+    let ((left, a), (right, b)) = (a, b);
+    if a.len != b.len || a.local != b.local {
+        return Some(false);
+    }
+    let (mut x, mut y, mut image) = (a.overflow, b.overflow, Vec::new());
+    let mut at = a.local.len();
+    while at < a.len {
+        let piece = a.piece.min(a.len - at);
+        if a.pages > left.count().min(right.count()) {
+            return None;
+        }
+        copy(left, x, &mut image)?;
+        let other = if (1..=right.count()).contains(&y) { right.page(y)? } else { return None };
+        if image.get(4..4 + piece)? != other.get(4..4 + piece)? {
+            return Some(false);
+        }
+        (at, x, y) = (at + piece, be32(&image, 0)?, be32(other, 0)?);
+    }
+    Some(true)
 }

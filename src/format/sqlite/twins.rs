@@ -1,7 +1,6 @@
 //! Whether an index holds what its table holds: of both sides the values of each row are hashed, and the hashes are added
 //! up. So two numbers an index are kept, and no order is asked for.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hasher};
 
 use super::header::Encoding;
@@ -18,6 +17,8 @@ pub struct Twins {
     sums: Vec<[Option<u64>; 2]>,
     /// Tables and their indexes, by their places in the schema.
     pairs: Vec<(usize, usize)>,
+    /// The pairs that each of them is in.
+    of: Vec<Vec<usize>>,
 }
 
 /// One tree, seen as one side.
@@ -42,26 +43,23 @@ struct Take {
 impl Twins {
     /// Of these tables and indexes.
     pub fn new(schema: &Schema) -> Twins {
-        let tables: BTreeMap<&str, usize> = (schema.objects.iter().enumerate())
-            .filter(|(_, object)| object.is_table())
-            .map(|(i, object)| (object.name.as_str(), i))
-            .collect();
-        let mut counts = vec![0; schema.objects.len()];
+        let mut of = vec![Vec::new(); schema.objects.len()];
         let mut pairs = Vec::new();
         for (i, object) in schema.objects.iter().enumerate() {
             let Shape::Index(index) = &object.shape else { continue };
-            let Some(&table) = tables.get(object.table.as_str()).filter(|_| !index.partial) else { continue };
-            if counts[table] < INDEXES {
-                counts[table] += 1;
+            let Some(table) = schema.place(&object.table).filter(|_| !index.partial) else { continue };
+            if of[table].len() < INDEXES {
+                of[table].push(pairs.len());
+                of[i].push(pairs.len());
                 pairs.push((table, i));
             }
         }
-        Twins { sums: vec![[Some(0); 2]; schema.objects.len()], pairs }
+        Twins { sums: vec![[Some(0); 2]; schema.objects.len()], pairs, of }
     }
 
     /// The tree at this place of the schema.
     pub fn side(&self, schema: &Schema, tree: usize, encoding: Encoding) -> Side {
-        let pairs = self.pairs.iter().filter(|(table, index)| *table == tree || *index == tree);
+        let pairs = self.of[tree].iter().map(|&pair| &self.pairs[pair]);
         let take = |&(table, index): &(usize, usize)| {
             let Shape::Index(terms) = &schema.objects[index].shape else { return None };
             let of = schema.objects[table].table_shape()?;

@@ -4,8 +4,9 @@
 use super::SqliteWal;
 use super::facts::{Facts, Frames};
 use super::frame::{HEAD, Head};
+use super::pages::size_of;
 use super::{KIND_FRAME, decoder};
-use crate::format::sqlite::history::{Change, History};
+use crate::format::sqlite::history::{Change, History, stated};
 use crate::format::{Format, LogFile, Role};
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::decoder::Recovery;
@@ -17,21 +18,29 @@ use crate::log::scan::{Sink, scan};
 pub struct WalHistory<'a> {
     files: &'a [LogFile<'a>],
     log: usize,
-    frames: Frames,
+    /// `None`: it holds none.
+    frames: Option<Frames>,
+    page_bytes: u32,
 }
 
 impl<'a> WalHistory<'a> {
-    /// Of the WAL with this index; `None` where nothing tells what its frames look like.
+    /// Of the WAL with this index; `None` where nothing tells what its pages look like.
     pub fn of(files: &'a [LogFile<'a>], log: usize) -> Option<Self> {
         files.get(log).filter(|file| file.claim.role == Role::Log)?;
-        Some(WalHistory { files, log, frames: Facts::of(files, log).frames? })
+        let frames = Facts::of(files, log).frames;
+        let mut history = WalHistory { files, log, frames, page_bytes: 0 };
+        history.page_bytes = match frames {
+            Some(frames) => size_of(frames.shape.page_bytes),
+            None => history.database().and_then(stated)?,
+        };
+        Some(history)
     }
 
     /// The record at this place, numbered by it.
     fn record(&self, at: u64, head: Option<Head>) -> Option<Record> {
-        let head = head.filter(|head| head.page != 0)?;
-        let len = self.frames.shape.stride();
-        let seq = at.checked_sub(self.frames.start)? / len + 1;
+        let (head, frames) = head.filter(|head| head.page != 0).zip(self.frames)?;
+        let len = frames.shape.stride();
+        let seq = at.checked_sub(frames.start)? / len + 1;
         let mark = if head.commit == 0 { Mark::Data } else { Mark::Last };
         Some(Record { at, len, seq, next: seq + 1, txn: head.page, kind: KIND_FRAME, mark })
     }
@@ -39,7 +48,7 @@ impl<'a> WalHistory<'a> {
 
 impl History for WalHistory<'_> {
     fn page_bytes(&self) -> u32 {
-        super::pages::size_of(self.frames.shape.page_bytes)
+        self.page_bytes
     }
 
     fn head(&self) -> u64 {
@@ -64,16 +73,16 @@ impl History for WalHistory<'_> {
     }
 
     fn behind(&self, at: u64) -> Option<Record> {
-        let whole = at.saturating_add(self.frames.shape.stride()) <= self.log().size();
+        let whole = at.saturating_add(self.frames?.shape.stride()) <= self.log().size();
         let head = whole.then(|| Head::at(&mut Reader::with_chunk(self.log(), HEAD as usize), at));
         self.record(at, head?.ok())
     }
 
     fn generation(&self, record: &[u8]) -> Option<i64> {
-        let head = record.first_chunk().map(Head::of)?;
+        let (head, frames) = record.first_chunk().map(Head::of).zip(self.frames)?;
         let salt = |salts: u64| (salts >> 32) as u32;
-        let restarts = salt(self.frames.salts).wrapping_sub(salt(head.salts));
-        let near = head.salts == self.frames.salts || decoder::is_older(&self.frames, &head);
+        let restarts = salt(frames.salts).wrapping_sub(salt(head.salts));
+        let near = head.salts == frames.salts || decoder::is_older(&frames, &head);
         near.then_some(-i64::from(restarts))
     }
 }
@@ -119,7 +128,7 @@ impl Player<'_, '_> {
     /// Frames that the engine does not read any more.
     fn behind(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
         self.close(None, false);
-        let len = self.history.frames.shape.stride();
+        let Some(len) = self.history.frames.map(|frames| frames.shape.stride()) else { return };
         let (mut at, mut salts) = (recovery.from, 0);
         while at.saturating_add(len) <= recovery.resume && !self.full {
             let bytes: Option<[u8; HEAD as usize]> = reader.array(at).ok();

@@ -16,8 +16,9 @@
 use self::facts::Facts;
 use self::frame::{HEAD, Head};
 use self::history::WalHistory;
+use crate::format::rows::{TableRow, Wanted};
 use crate::format::sqlite::kinds::PageContext;
-use crate::format::sqlite::layout;
+use crate::format::sqlite::{layout, rows};
 use crate::format::{
     About, Claim, Context, Entry, Format, Grade, Job, Link, LogFile, Opened, Outcome, Profile, Recovered,
     Remark, Revision, Role, Take, Word,
@@ -166,8 +167,8 @@ impl Format for SqliteWal {
         Entry { op, page, pages, value, ..Entry::default() }
     }
 
-    fn heading(&self, role: Role) -> Option<&'static Layout> {
-        (role == Role::Log).then_some(&HEADING)
+    fn heading(&self, role: Role, at: u64, _: &[u8]) -> Option<&'static Layout> {
+        (role == Role::Log && at == 0).then_some(&HEADING)
     }
 
     fn inner(&self, role: Role, record: &[u8]) -> Vec<(usize, &'static Layout)> {
@@ -175,6 +176,22 @@ impl Format for SqliteWal {
         let image = record.get(HEAD as usize..).unwrap_or_default();
         let parts = head.map_or(Vec::new(), |head| layout::of(u64::from(head.page), image));
         parts.into_iter().map(|(at, part)| (at + HEAD as usize, part)).collect()
+    }
+
+    fn tables(&self) -> bool {
+        true
+    }
+
+    fn rows(
+        &self,
+        files: &[LogFile<'_>],
+        file: usize,
+        wanted: &Wanted<'_>,
+        each: &mut dyn FnMut(&TableRow<'_>) -> bool,
+    ) {
+        let log = files.iter().position(|file| file.claim.role == Role::Log);
+        let Some(history) = log.and_then(|log| WalHistory::of(files, log)) else { return };
+        rows::of_file(&history, files[file].claim.role, wanted, each);
     }
 
     fn context<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Context + 'a>> {
