@@ -340,3 +340,70 @@ fn logs_without_tables_have_no_rows() {
     assert_eq!(run(&["--rows", "--state", "dead"]).0, Some(2));
     assert_eq!(run(&["--rows", "--key", "x"]).0, Some(2));
 }
+
+/// A transaction in a rollback mode; the contents before and after it. `hot`: it is cut off in the middle, when some of it
+/// is in the database already.
+fn rolled(
+    random: &mut Random,
+    shape: Shape,
+    mode: &str,
+    hot: bool,
+) -> (tempfile::TempDir, [BTreeSet<Row>; 2]) {
+    let work = tempfile::tempdir().expect("a directory");
+    let db = database::create(&work.path().join("app.db"), shape);
+    database::change(&db, random, 80, shape.page_bytes);
+    db.execute_batch(&format!("PRAGMA journal_mode={mode}; PRAGMA cache_size=4; PRAGMA cache_spill=4"))
+        .expect("settings");
+    let before = contents(&db);
+    db.execute_batch("BEGIN").expect("a transaction");
+    database::change(&db, random, 60, shape.page_bytes);
+    if !hot {
+        db.execute_batch("COMMIT").expect("a commit");
+    }
+    let after = contents(&db);
+    let dir = tempfile::tempdir().expect("a directory");
+    for name in ["app.db", "app.db-journal"] {
+        std::fs::copy(work.path().join(name), dir.path().join(name)).expect("a copy");
+    }
+    (dir, [before, after])
+}
+
+#[test]
+fn rows_of_a_journal_are_those_before_the_transaction() {
+    let watch = Watch::new("sqlite rows of journals", 300);
+    let (mut uncommitted, mut old) = (0, 0);
+    for (i, shape) in database::shapes().into_iter().enumerate() {
+        let hot = i % 2 == 0;
+        let mode = if hot { "DELETE" } else { "PERSIST" };
+        let (dir, [before, after]) = rolled(&mut watch.random(i), shape, mode, hot);
+        let rows = told(&at(dir.path()));
+        let now = if hot { &before } else { &after };
+        let contents = |rows: &BTreeSet<Row>| -> BTreeSet<(String, BTreeMap<String, String>)> {
+            rows.iter().map(|row| (row.0.clone(), row.2.clone())).collect()
+        };
+        let (newest, older, keys) = (contents(now), contents(&before), keys(now));
+        let mut live = BTreeSet::new();
+        for told in rows.iter().filter(|told| !told.assumed) {
+            let label = format!("{shape:?} {mode}: {:?} {:?} of {:?}", told.row, told.state, told.generation);
+            let content = (told.row.0.clone(), told.row.2.clone());
+            match told.state {
+                Some(State::Live) => {
+                    assert!(newest.contains(&content), "not there now: {label}");
+                    live.insert(content);
+                }
+                Some(State::Uncommitted) => {
+                    assert!(hot && told.generation.is_none(), "{label}");
+                    uncommitted += 1;
+                }
+                Some(state) => {
+                    assert!(!hot && told.whole && older.contains(&content), "never was there: {label}");
+                    assert_eq!(state == State::Superseded, keys.contains(&key(&told.row)), "{label}");
+                    old += 1;
+                }
+                None => panic!("{label}"),
+            }
+        }
+        assert_eq!(live, newest, "{shape:?} {mode}");
+    }
+    assert!(uncommitted > 50 && old > 50, "{uncommitted} {old}");
+}

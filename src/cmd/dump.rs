@@ -469,16 +469,14 @@ impl Forward<'_, '_, '_> {
         }
     }
 
-    /// What the file begins with in front of its records.
+    /// Bytes that are no record and have fields: a header.
     fn heading(&mut self, from: u64, to: u64, reader: &mut Reader<'_>) {
         let report = self.fates.standings.report();
         let file = &report.files[self.fates.standings.file()];
-        let heading = report.format.heading(file.role).filter(|_| from == 0);
-        let Some(layout) = heading.filter(|_| !self.printer.full() && self.printer.wants_range(from, to))
-        else {
-            return;
-        };
         let Ok(bytes) = reader.window(from, (to - from) as usize).slice(from..to) else { return };
+        let wanted = !self.printer.full() && self.printer.wants_range(from, to);
+        let heading = report.format.heading(file.role, from, bytes).filter(|_| wanted);
+        let Some(layout) = heading else { return };
         let row = Row { status: "intact", ..Row::range(&file.name, from, to) };
         self.error = self.printer.print(&row, bytes, &[(0, layout)]).err();
     }
@@ -504,7 +502,7 @@ impl Forward<'_, '_, '_> {
         let window = reader.window(from, shown as usize);
         let bytes =
             window.slice(from..(from + shown).min(window.base + window.bytes.len() as u64)).unwrap_or(&[]);
-        let heading = report.format.heading(file.role).filter(|_| from == 0);
+        let heading = report.format.heading(file.role, from, bytes);
         let layout = heading.unwrap_or_else(|| report.format.layout(file.role, report.revision));
         let result = self.printer.print(&row, bytes, &[(0, layout)]);
         self.error = result.err();

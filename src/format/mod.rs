@@ -496,8 +496,8 @@ pub trait Format: Sync {
     /// The fields of a record in a file of this role.
     fn layout(&self, role: Role, revision: Option<&str>) -> &'static Layout;
 
-    /// What the file begins with in front of its records.
-    fn heading(&self, _role: Role) -> Option<&'static Layout> {
+    /// The fields of these bytes at this offset, which are no record: a header.
+    fn heading(&self, _role: Role, _at: u64, _bytes: &[u8]) -> Option<&'static Layout> {
         None
     }
 

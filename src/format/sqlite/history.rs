@@ -35,6 +35,10 @@ pub trait History {
     fn play(&self, each: &mut dyn FnMut(Change) -> bool);
     /// The record at this offset, among bytes that are not read any more.
     fn behind(&self, at: u64) -> Option<Record>;
+    /// Whether the database holds changes that were never committed, which the log undoes.
+    fn undoes(&self) -> bool {
+        false
+    }
     /// The generation of a record; `None`: there are no generations, or it is of none.
     fn generation(&self, record: &[u8]) -> Option<i64>;
 }

@@ -22,6 +22,7 @@ use super::record::{self, Field, Fields};
 use super::schema::{Object, Schema};
 use super::tree::{copy, find, gather, pieces, same};
 use super::{Pages, row};
+use crate::format::Role;
 use crate::format::rows::{self, State, TableRow, Value, Wanted};
 use crate::log::record::Record;
 
@@ -33,8 +34,17 @@ const TYPES: usize = 9 * 32_767 + 9;
 /// Receives rows, and returns whether it wants more.
 pub type Each<'e> = &'e mut dyn FnMut(&TableRow<'_>) -> bool;
 
+/// Tells the rows in the file of this part: the log, or the database.
+pub fn of_file(history: &dyn History, role: Role, wanted: &Wanted<'_>, each: Each<'_>) {
+    match role {
+        Role::Log => of_log(history, wanted, each),
+        Role::Pages => of_database(history, wanted, each),
+        _ => {}
+    }
+}
+
 /// Tells the rows in the log, in the order of the file.
-pub fn of_log(history: &dyn History, wanted: &Wanted<'_>, each: Each<'_>) {
+fn of_log(history: &dyn History, wanted: &Wanted<'_>, each: Each<'_>) {
     let mut newest = Newest::of(history);
     let (mut moment, mut more) = (None, true);
     history.play(&mut |change| {
@@ -52,7 +62,7 @@ pub fn of_log(history: &dyn History, wanted: &Wanted<'_>, each: Each<'_>) {
 }
 
 /// Tells the rows in the database as it lies there, in the order of the file.
-pub fn of_database(history: &dyn History, wanted: &Wanted<'_>, each: Each<'_>) {
+fn of_database(history: &dyn History, wanted: &Wanted<'_>, each: Each<'_>) {
     let mut newest = Newest::of(history);
     let mut moment = Moment::of(Snapshot::database(history), &newest, 1);
     let page_bytes = u64::from(history.page_bytes());
@@ -102,6 +112,8 @@ impl<'h> Newest<'h> {
 #[derive(Default)]
 struct Base {
     there: bool,
+    /// It holds changes that were never committed.
+    undone: bool,
     /// Nothing of the live generation has been copied into it.
     untouched: bool,
     /// Where each page stands last in the generation before the live one.
@@ -112,7 +124,8 @@ impl Base {
     fn of(history: &dyn History) -> Base {
         /// So many pages tell.
         const LOOK: usize = 8;
-        let mut base = Base { there: history.database().is_some(), ..Base::default() };
+        let there = history.database().is_some();
+        let mut base = Base { there, undone: history.undoes(), ..Base::default() };
         let mut database = Snapshot::database(history);
         // A checkpoint copies all pages of the first transaction, each from there or from a later one.
         let mut first: Option<HashMap<u32, bool>> = None;
@@ -309,6 +322,7 @@ impl Reading<'_> {
         let now = self.now(self.object?, pages, newest, cell, payload)?;
         match self.source.record {
             _ if now == State::Live => Some(now),
+            None if newest.base.undone => Some(State::Uncommitted),
             Some((_, change)) if change.pages.is_none() && change.generation == 0 => Some(State::Uncommitted),
             // Committed, and yet not a part of the newest state: that says nothing about it.
             Some((_, change)) if !change.counts && change.generation == 0 => None,

@@ -18,15 +18,19 @@
 
 use self::facts::Facts;
 use self::header::{big, file_name, is_super_journal};
+use self::history::JournalHistory;
+use crate::format::rows::{TableRow, Wanted};
+use crate::format::sqlite::kinds::PageContext;
+use crate::format::sqlite::{layout, rows};
 use crate::format::sqlite_wal::{A_DATABASE, DATABASE, Database, INDEX};
 use crate::format::{
-    About, Claim, Entry, Format, Grade, Image, Job, LogFile, Opened, Outcome, Profile, Recovered, Remark,
-    Revision, Role, Take,
+    About, Claim, Context, Entry, Format, Grade, Image, Job, LogFile, Opened, Outcome, Profile, Recovered,
+    Remark, Revision, Role, Take,
 };
 use crate::log::bytes::ReadAt;
 use crate::log::decoder::Decoder;
 use crate::log::finding::Code;
-use crate::log::layout::{Layout, uint};
+use crate::log::layout::{Layout, mark, uint};
 use crate::log::numbering::Numbering;
 use crate::log::record::{Fix, Trust};
 use crate::log::survey::{Grouping, Rules, Survey};
@@ -35,6 +39,7 @@ mod decoder;
 mod engine;
 mod facts;
 mod header;
+mod history;
 mod inspect;
 mod pages;
 mod spoiled;
@@ -48,7 +53,7 @@ pub use pages::{Undone, undo_last_commit};
 const HEADER: Layout = Layout {
     big_endian: true,
     fields: &[
-        uint("magic", 8),
+        mark("magic", 8),
         uint("count", 4),
         uint("nonce", 4),
         uint("pages", 4),
@@ -60,6 +65,9 @@ const HEADER: Layout = Layout {
 
 /// The fields in front of a page.
 const RECORD: Layout = Layout { big_endian: true, fields: &[uint("page", 4)], checksum: None };
+
+/// What stands behind a page.
+static CHECKSUM: Layout = Layout { big_endian: true, fields: &[uint("checksum", 4)], checksum: None };
 
 /// The fields that a file without records begins with.
 const OTHER: Layout = Layout { big_endian: true, fields: &[], checksum: None };
@@ -180,6 +188,39 @@ impl Format for SqliteJournal {
         let (Some(page), Some(rest)) = (record.get(..4), record.get(4..)) else { return Entry::default() };
         let value = rest.get(..rest.len().saturating_sub(4));
         Entry { op: "PAGE", page: Some(u64::from(big(page))), value, ..Entry::default() }
+    }
+
+    fn heading(&self, role: Role, at: u64, bytes: &[u8]) -> Option<&'static Layout> {
+        (role == Role::Log && (at == 0 || bytes.starts_with(&MAGIC))).then_some(&HEADER)
+    }
+
+    fn inner(&self, role: Role, record: &[u8]) -> Vec<(usize, &'static Layout)> {
+        let (from, to) = (RECORD.fixed() as usize, record.len().saturating_sub(4));
+        let image = record.get(from..to).filter(|_| role == Role::Log);
+        let parts = image.map_or(Vec::new(), |image| layout::of(u64::from(big(&record[..from])), image));
+        let tail = image.map(|_| (to, &CHECKSUM));
+        parts.into_iter().map(|(at, part)| (at + from, part)).chain(tail).collect()
+    }
+
+    fn context<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Context + 'a>> {
+        let history = JournalHistory::of(files, file)?;
+        Some(Box::new(PageContext::new(history)))
+    }
+
+    fn tables(&self) -> bool {
+        true
+    }
+
+    fn rows(
+        &self,
+        files: &[LogFile<'_>],
+        file: usize,
+        wanted: &Wanted<'_>,
+        each: &mut dyn FnMut(&TableRow<'_>) -> bool,
+    ) {
+        let log = files.iter().position(|file| file.claim.role == Role::Log);
+        let Some(history) = log.and_then(|log| JournalHistory::of(files, log)) else { return };
+        rows::of_file(&history, files[file].claim.role, wanted, each);
     }
 
     fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], _: Option<&str>) -> Vec<Remark> {

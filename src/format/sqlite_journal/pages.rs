@@ -7,7 +7,7 @@ use super::decoder::JournalDecoder;
 use super::engine::{Hot, hot};
 use super::facts::{Facts, as_it_is, database_bytes};
 use super::header::{Header, Shape, Sort, TO_THE_END};
-use super::spoiled;
+use super::{RECORD, spoiled};
 use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Role, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::conclude::Place;
@@ -222,6 +222,16 @@ pub struct Undone {
     /// Whether the change counter of the database is the next one after that of the old page 1: no transaction lies
     /// between the two.
     pub fits: bool,
+}
+
+impl Undone {
+    /// Offsets of the records that make it.
+    pub fn places(&self) -> impl Iterator<Item = u64> {
+        self.image.patches.iter().filter_map(|patch| match &patch.fill {
+            Fill::Part(part) => part.span.start.checked_sub(RECORD.fixed()),
+            Fill::Bytes(_) => None,
+        })
+    }
 }
 
 /// Undoes the last commit from a journal that was kept after it, as in the mode PERSIST.

@@ -167,8 +167,8 @@ impl Format for SqliteWal {
         Entry { op, page, pages, value, ..Entry::default() }
     }
 
-    fn heading(&self, role: Role) -> Option<&'static Layout> {
-        (role == Role::Log).then_some(&HEADING)
+    fn heading(&self, role: Role, at: u64, _: &[u8]) -> Option<&'static Layout> {
+        (role == Role::Log && at == 0).then_some(&HEADING)
     }
 
     fn inner(&self, role: Role, record: &[u8]) -> Vec<(usize, &'static Layout)> {
@@ -191,11 +191,7 @@ impl Format for SqliteWal {
     ) {
         let log = files.iter().position(|file| file.claim.role == Role::Log);
         let Some(history) = log.and_then(|log| WalHistory::of(files, log)) else { return };
-        match files.get(file).map(|file| file.claim.role) {
-            Some(Role::Log) => rows::of_log(&history, wanted, each),
-            Some(Role::Pages) => rows::of_database(&history, wanted, each),
-            _ => {}
-        }
+        rows::of_file(&history, files[file].claim.role, wanted, each);
     }
 
     fn context<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Context + 'a>> {

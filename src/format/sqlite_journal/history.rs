@@ -1,0 +1,134 @@
+//! A journal as a history of pages: what it rolls back, or what is left of the transactions before.
+
+use std::collections::BTreeSet;
+
+use super::decoder::JournalDecoder;
+use super::engine::{Hot, hot};
+use super::facts::Facts;
+use super::pages::{Rollback, undo_last_commit};
+use crate::format::sqlite::history::{Change, History, stated};
+use crate::format::{LogFile, Role};
+use crate::log::bytes::{ReadAt, Reader};
+use crate::log::decoder::Recovery;
+use crate::log::record::Record;
+use crate::log::region::Kind;
+use crate::log::scan::{Sink, scan};
+
+/// See the top of this file.
+pub struct JournalHistory<'a> {
+    files: &'a [LogFile<'a>],
+    log: usize,
+    page_bytes: u32,
+}
+
+impl<'a> JournalHistory<'a> {
+    /// Of the journal with this index; `None` where nothing tells what its pages look like.
+    pub fn of(files: &'a [LogFile<'a>], log: usize) -> Option<Self> {
+        files.get(log).filter(|file| file.claim.role == Role::Log)?;
+        let mut history = JournalHistory { files, log, page_bytes: 0 };
+        let shape = Facts::of(files, log).shape;
+        history.page_bytes = match shape {
+            Some(shape) => u32::try_from(shape.page_bytes).ok()?,
+            None => history.database().and_then(stated)?,
+        };
+        Some(history)
+    }
+
+    /// The records between two offsets, or of the whole file as its engine reads it, and what that does not read.
+    fn records(&self, mut decoder: JournalDecoder, from: u64, to: u64) -> Records {
+        let mut records = Records { to, found: Vec::new(), stale: Vec::new() };
+        scan(&mut Reader::new(self.log()), &mut decoder, from, &mut records);
+        records
+    }
+
+    /// A transaction of those records that are taken for it, and another one, of which nothing is known, of the rest.
+    fn split(records: Vec<Record>, taken: &BTreeSet<u64>, change: Change) -> [Change; 2] {
+        let (own, others) = records.into_iter().partition(|record| taken.contains(&record.at));
+        let rest = Change { records: others, generation: -2, pages: None, counts: false };
+        [Change { records: own, ..change }, rest]
+    }
+}
+
+impl History for JournalHistory<'_> {
+    fn page_bytes(&self) -> u32 {
+        self.page_bytes
+    }
+
+    fn head(&self) -> u64 {
+        super::RECORD.fixed()
+    }
+
+    fn log(&self) -> &dyn ReadAt {
+        self.files[self.log].src
+    }
+
+    fn database(&self) -> Option<&dyn ReadAt> {
+        let database = self.files.iter().find(|file| file.claim.role == Role::Pages && file.src.size() > 0);
+        database.map(|file| file.src)
+    }
+
+    fn play(&self, each: &mut dyn FnMut(Change) -> bool) {
+        let facts = Facts::of(self.files, self.log);
+        let live = self.records(JournalDecoder::new(facts), 0, u64::MAX);
+        let mut changes = Vec::new();
+        if let Some(rollback) = Rollback::of(self.files, self.log, u64::MAX) {
+            let taken = rollback.images.values().copied().collect();
+            let counts = hot(self.files, self.log) != Hot::Committed;
+            let change = Change { pages: Some(rollback.pages), counts, ..Change::default() };
+            changes.extend(Self::split(live.found, &taken, change));
+        }
+        for range in live.stale {
+            let left = self.records(JournalDecoder::stale_at(facts, range.from), range.from, range.resume);
+            let undone = undo_last_commit(self.files).ok();
+            let taken = undone.iter().flat_map(|undone| undone.places()).collect();
+            let pages = undone.and_then(|undone| undone.old.pages);
+            let change = Change { generation: -1, pages, ..Change::default() };
+            changes.extend(Self::split(left.found, &taken, change));
+        }
+        changes.retain(|change| !change.records.is_empty());
+        for change in changes {
+            if !each(change) {
+                return;
+            }
+        }
+    }
+
+    fn behind(&self, _: u64) -> Option<Record> {
+        None
+    }
+
+    fn generation(&self, _: &[u8]) -> Option<i64> {
+        None
+    }
+
+    fn undoes(&self) -> bool {
+        hot(self.files, self.log) == Hot::Yes
+    }
+}
+
+struct Records {
+    /// Records from here on are not wanted.
+    to: u64,
+    found: Vec<Record>,
+    /// What is not read any more.
+    stale: Vec<Recovery>,
+}
+
+impl Sink for Records {
+    fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
+        self.found.extend(batch.iter().filter(|record| record.at < self.to));
+    }
+
+    fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+
+    fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
+        self.found.extend(recovery.record.map(|(record, _)| record).filter(|record| record.at < self.to));
+        if recovery.kind == Kind::Stale && recovery.record.is_none() {
+            self.stale.push(*recovery);
+        }
+    }
+
+    fn done(&self) -> bool {
+        self.found.last().is_some_and(|record| record.end() >= self.to)
+    }
+}
