@@ -431,13 +431,19 @@ impl Forward<'_, '_, '_> {
         let (from, to) = (recovery.from, recovery.resume);
         let (log, file) = (self.log, self.fates.standings.file());
         let Some(mut decoder) = log.format().stale(&log.files(), file, from) else { return false };
-        self.range(recovery, reader);
-        let rows = self.printer.opts.reverse.then(Vec::new);
+        let reverse = self.printer.opts.reverse;
+        if !reverse {
+            self.range(recovery, reader);
+        }
+        let rows = reverse.then(Vec::new);
         let mut sink = Leftovers { shown: self, to, rows, full: false };
         scan(&mut Reader::new(log.source(file)), &mut *decoder, from, &mut sink);
         let rows = sink.rows.unwrap_or_default();
-        let mut reader = Reader::new(log.source(file));
-        rows.iter().rev().for_each(|record| self.record(record, None, &mut reader));
+        let mut own = Reader::new(log.source(file));
+        rows.iter().rev().for_each(|record| self.record(record, None, &mut own));
+        if reverse {
+            self.range(recovery, reader);
+        }
         true
     }
 
