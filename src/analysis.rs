@@ -293,7 +293,7 @@ impl OpenLog {
             let kept = if engine.opens { engine.transactions } else { 0 };
             Shares { engine: kept, intact, at_stake: intact.saturating_sub(kept) }
         });
-        Forecast { engine, intact, transactions, keys: None }
+        Forecast { engine, intact, transactions, keys: None, rows: None }
     }
 
     fn file_report(&self, file: usize, survey: Survey, read: Read) -> FileReport {
@@ -419,6 +419,9 @@ pub struct Forecast {
     pub transactions: Option<Shares>,
     /// The same in live keys, where somebody has asked for it: both states have to be built.
     pub keys: Option<Shares>,
+    /// The same in rows of tables, of a log of pages whose format can find them; of those at stake no more is known than
+    /// their number.
+    pub rows: Option<Shares>,
 }
 
 /// Tells that a word is not read as it stands.

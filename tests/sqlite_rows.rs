@@ -189,11 +189,11 @@ fn pages_are_of_the_types_that_the_engine_knows() {
         let theirs = page_types(dir.path());
         let (_, lines) = dump(&[], dir.path());
         let mut newest = BTreeMap::new();
-        let size = lines
+        let mut size = lines
             .iter()
             .filter(|line| line["fate"] == "applied")
             .filter_map(|line| line["database_pages"].as_i64());
-        let size = size.last().expect("a commit");
+        let size = size.next_back().expect("a commit");
         for line in lines.iter().filter(|line| line["type"] == "record" && line["fate"] == "applied") {
             let page = line["page"].as_i64().expect("a page");
             newest.insert(page, line["page_type"].as_str().expect("a type").to_owned());

@@ -39,8 +39,8 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     for (log, report) in logs.iter().zip(&mut reports) {
         if (asked || log.bytes() <= SMALL) && report.findings().any(|f| f.class != Class::Note) {
             // A log that cannot be read to its end gives a verdict all the same, without the keys.
-            let keys = stake::keys(log, report).ok();
-            report.forecast.iter_mut().for_each(|forecast| forecast.keys = keys);
+            let (keys, rows) = stake::keys(log, report).ok().unzip();
+            report.forecast.iter_mut().for_each(|f| (f.keys, f.rows) = (keys, rows.flatten()));
         }
     }
     let code = opts.judgement.exit_code(&reports);

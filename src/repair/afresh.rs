@@ -73,8 +73,16 @@ pub fn records(log: &OpenLog, report: &Report, out: &mut dyn FnMut(&[u8]) -> Res
     let left_out = report.forecast.as_ref().map_or(0, Forecast::at_stake);
     let corrupt = report.files.iter().any(|f| f.role.counts() && f.end() == "corrupt");
     let lost = corrupt || left_out > 0;
-    let state_sha256 = state_sha256.unwrap_or_default();
-    Ok(Rebuilt { entries, state_sha256, bytes, unfit: 0, records: entries, left_out, lost })
+    Ok(Rebuilt {
+        entries,
+        state_sha256,
+        image_sha256: None,
+        bytes,
+        unfit: 0,
+        records: entries,
+        left_out,
+        lost,
+    })
 }
 
 fn write(

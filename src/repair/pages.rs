@@ -47,10 +47,18 @@ pub fn plan(log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result
             (image, records, 0, lost)
         }
     };
-    let sha256 = image::sha256(log, &image)?.unwrap_or_default();
+    let image_sha256 = image::sha256(log, &image)?;
     let entries = image.len.checked_div(u64::from(image.page_bytes)).unwrap_or(0);
-    let rebuilt =
-        Rebuilt { entries, state_sha256: sha256, bytes: image.len, unfit: 0, records, left_out, lost };
+    let rebuilt = Rebuilt {
+        entries,
+        state_sha256: None,
+        image_sha256,
+        bytes: image.len,
+        unfit: 0,
+        records,
+        left_out,
+        lost,
+    };
     Ok(Made { image, rebuilt })
 }
 

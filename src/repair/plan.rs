@@ -441,9 +441,13 @@ impl Plan {
             })
         });
         let tally = |t: &Tally| json!({ "records": t.records, "data": t.data, "commits": t.commits });
-        let rebuilt = self.rebuilt.as_ref().map(
-            |r| json!({ "entries": r.entries, "state_sha256": r.state_sha256, "pairs_too_large": r.unfit }),
-        );
+        let rebuilt = self.rebuilt.as_ref().map(|r| {
+            let mut told = json!({ "entries": r.entries, "pairs_too_large": r.unfit });
+            for (name, hash) in [("state_sha256", &r.state_sha256), ("image_sha256", &r.image_sha256)] {
+                hash.iter().for_each(|hash| told[name] = hash.as_str().into());
+            }
+            told
+        });
         let mut plan = json!({
             "files": files.collect::<Vec<_>>(), "kept": tally(&self.kept), "dropped": tally(&self.dropped),
             "missing": self.missing.iter().map(|(a, b)| json!({ "first": a.to_string(), "last": b.to_string() })).collect::<Vec<_>>(),

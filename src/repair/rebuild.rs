@@ -30,8 +30,10 @@ const MEMORY: u64 = 2 << 30;
 pub struct Rebuilt {
     /// Keys in the new tree.
     pub entries: u64,
-    /// Hash of the recovered state.
-    pub state_sha256: String,
+    /// Hash of the recovered state, where it is one of keys.
+    pub state_sha256: Option<String>,
+    /// Hash of the new file, where it is known before it is written.
+    pub image_sha256: Option<String>,
     /// Bytes of the new file.
     pub bytes: u64,
     /// Pairs that fit no page of this size and are left out.
@@ -60,7 +62,8 @@ pub fn plan(log: &OpenLog, report: &Report, rule: &Rule, anew: &Anew) -> Result<
     let bytes = bytes.load(Ordering::Relaxed);
     Ok(Rebuilt {
         entries: entries - unfit,
-        state_sha256: state_sha256.unwrap_or_default(),
+        state_sha256,
+        image_sha256: None,
         bytes,
         unfit,
         records: replayed.applied,

@@ -146,7 +146,7 @@ struct LogDoc<'a, F: Serialize, O: Serialize, G: Serialize, N: Serialize> {
 pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl Serialize + 'a {
     let forecast = report.forecast.as_ref().map(|f| {
         let (transactions, keys) = (f.transactions, f.keys);
-        json!({
+        let mut told = json!({
             "engine": {
                 "opens": f.engine.opens, "records": f.engine.records, "error": f.engine.error,
                 "transactions": transactions.map(|t| t.engine), "keys": keys.map(|k| k.engine),
@@ -158,7 +158,13 @@ pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl
                 "records": f.at_stake(), "transactions": transactions.map(|t| t.at_stake),
                 "keys": keys.map(|k| k.at_stake),
             },
-        })
+        });
+        if let Some(rows) = f.rows {
+            told["engine"]["rows"] = rows.engine.into();
+            told["intact"]["rows"] = rows.intact.into();
+            told["at_stake"]["rows"] = rows.at_stake.into();
+        }
+        told
     });
     LogDoc {
         path: &report.path,

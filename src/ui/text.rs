@@ -436,6 +436,10 @@ impl Tally {
             let noun = report.format.profile().entry;
             format!("In {noun}s: {}{of} would be missing or not what they should be.", keys.at_stake)
         }));
+        let rows = forecast.and_then(|f| f.rows).filter(|rows| rows.at_stake > 0);
+        lines.extend(
+            rows.map(|rows| format!("In rows of tables: {} would be left of {}.", rows.engine, rows.intact)),
+        );
         lines
     }
 
@@ -515,6 +519,13 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
     }
     let revision = report.revision.filter(|_| report.revision_named);
     let revision = revision.map_or(String::new(), |r| format!(" --revision {r}"));
+    let damaged = tally.codes.keys().any(|code| code.class() == Class::Corruption);
+    if report.format.grades() && damaged && report.path != "-" {
+        steps.push((
+            format!("walmedic replay {}{revision}", quote(&report.place)),
+            "what can be made of it, each file graded, and the best one".into(),
+        ));
+    }
     if let Some(copy) = beside(&report.place, ".repaired")
         .filter(|_| report.path != "-" && report.format.mends() && report.foreign().is_none())
     {
