@@ -2,12 +2,13 @@
 //!
 //! Byte 0 picks the format, byte 1 its revision and the window, byte 2 the names of the files and where the rest of the
 //! input is split between two of them. Everything that the commands build on is run: survey, conclusions, inspection,
-//! the engine, the findings. Nothing may panic, the regions must tile every file, and neither the window nor the number
+//! the engine, the findings, the rows of tables. Nothing may panic, the regions must tile every file, and neither the window nor the number
 //! of threads may change anything.
 
 use std::io;
 
 use walmedic::analysis::OpenLog;
+use walmedic::format::rows::Wanted;
 use walmedic::format::{ALL, Format, LogFile};
 use walmedic::log::bytes::{ReadAt, Reader};
 use walmedic::log::scan::scan;
@@ -70,6 +71,14 @@ pub fn read(data: &[u8]) {
     }
     // Wording them must not panic, either.
     report.findings().for_each(drop);
+    for file in 0..open.files().len() {
+        let files = open.files();
+        if let Some(mut context) = format.context(&files, file) {
+            context.behind(0);
+        }
+        let wanted = Wanted { table: None, page: None, most: usize::MAX };
+        format.rows(&files, file, &wanted, &mut |_| true);
+    }
     let chunk = 1usize << (how >> 2 & 15);
     for file in 0..open.files().len() {
         assert_eq!(survey(&open, file, Some(chunk)), survey(&open, file, None), "{chunk} bytes at a time");

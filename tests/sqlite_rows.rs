@@ -189,11 +189,8 @@ fn pages_are_of_the_types_that_the_engine_knows() {
         let theirs = page_types(dir.path());
         let (_, lines) = dump(&[], dir.path());
         let mut newest = BTreeMap::new();
-        let mut size = lines
-            .iter()
-            .filter(|line| line["fate"] == "applied")
-            .filter_map(|line| line["database_pages"].as_i64());
-        let size = size.next_back().expect("a commit");
+        let applied = lines.iter().rev().filter(|line| line["fate"] == "applied");
+        let size = applied.filter_map(|line| line["database_pages"].as_i64()).next().expect("a commit");
         for line in lines.iter().filter(|line| line["type"] == "record" && line["fate"] == "applied") {
             let page = line["page"].as_i64().expect("a page");
             newest.insert(page, line["page_type"].as_str().expect("a type").to_owned());
