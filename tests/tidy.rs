@@ -56,6 +56,7 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::EngineRefuses, Test("tests/verdicts.rs", "an_engine_that_refuses_sound_records_is_a_finding")),
     (Code::Unopenable, Test("tests/cli.rs", "a_file_that_cannot_be_opened_does_not_hide_the_others")),
     (Code::StaleGeneration, Fixture("sqlite-wal/stale-generation")),
+    (Code::PaddingCommits, Fixture("sqlite-wal/padded")),
     (Code::PageMismatch, Test("tests/sqlite.rs", "a_log_is_told_from_another_databases")),
     (Code::NeverSynced, Fixture("sqlite-journal/never-synced")),
     (Code::Preallocated, NotYet("no format so far writes zeros ahead")),

@@ -115,6 +115,7 @@ codes! {
     StaleGeneration "WM-801" Note "older generation behind the end";
     Preallocated "WM-802" Note "space written ahead";
     NeverSynced "WM-803" Note "records that were never synced";
+    PaddingCommits "WM-804" Note "commits repeated to fill a sector";
     StillWritten "WM-901" Note "the log is still being written";
     ChangedWhileRead "WM-902" Incomplete "file became shorter while it was read";
     Unopenable "WM-903" Incomplete "file that could not be opened";
@@ -129,8 +130,8 @@ impl Code {
     /// Whether an engine can be trusted to read a log with such a note as it is.
     pub fn harmless(self) -> bool {
         use Code::{
-            CommitWithoutBegin, FirstFileMissing, LocatedWord, MissingNumber, NeverSynced, Preallocated,
-            RevisionUndecided, StaleGeneration, StatedGap, StillWritten, UndecidedTail,
+            CommitWithoutBegin, FirstFileMissing, LocatedWord, MissingNumber, NeverSynced, PaddingCommits,
+            Preallocated, RevisionUndecided, StaleGeneration, StatedGap, StillWritten, UndecidedTail,
         };
         matches!(
             self,
@@ -139,6 +140,7 @@ impl Code {
                 | LocatedWord
                 | MissingNumber
                 | NeverSynced
+                | PaddingCommits
                 | Preallocated
                 | RevisionUndecided
                 | StaleGeneration

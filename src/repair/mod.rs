@@ -74,7 +74,7 @@ impl Strategy {
     /// The rule by which edits are made.
     ///
     /// # Errors
-    /// Those of reading; [`Refused`](crate::refused::Refused) where the engine does not open the log that it is to decide on.
+    /// Those of reading; [`Refused`] where the engine does not open the log that it is to decide on.
     pub fn rule(self, log: &OpenLog, report: &Report, undecided: bool, renumber: bool) -> Result<Rule> {
         // Without its file a log of pages leads nowhere, and a journal leads back to one.
         let there = report.files.iter().any(|f| f.role == Role::Pages && f.bytes > 0);

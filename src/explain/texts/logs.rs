@@ -475,6 +475,18 @@ pub(super) const TEXTS: &[Explanation] = &[
         next: &[NOTHING],
     },
     Explanation {
+        code: Code::PaddingCommits,
+        meaning: "The last frame of transactions stands there several times, each time with its commit mark, up to the end \
+                  of a disk sector.",
+        causes: &[
+            "The engine was told that the disk can tear a whole sector (psow=0), and synchronous is FULL: it fills the \
+             sector, so that the next transaction cannot harm this one.",
+        ],
+        walmedic: "Only a note. The copies count as frames and as transactions, as the engine counts them.",
+        risk: "None. Numbers of transactions look larger than what was committed.",
+        next: &[NOTHING],
+    },
+    Explanation {
         code: Code::StillWritten,
         meaning: "The file was written to while it was read.",
         causes: &["The engine is running.", "A copy or a restore of the file is under way."],

@@ -1,10 +1,10 @@
 //! What lies behind the live end, counted; and whether WAL and database can belong together.
 
 use super::facts::{Facts, Frames, database_page_bytes};
-use super::frame::{HEADER, Head};
+use super::frame::{HEAD, HEADER, Head};
 use super::{belongs, word};
 use crate::format::{LogFile, Remark, Role, Word};
-use crate::log::bytes::Reader;
+use crate::log::bytes::{Bytes, Reader};
 use crate::log::fault::{Behind, Cause};
 use crate::log::finding::Code;
 use crate::log::region::Kind;
@@ -21,6 +21,10 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
         word::locate(files, log, survey).iter().map(|words| located(log, words)).collect()
     });
     let size = files[log].src.size();
+    if let Some((at, copies)) = facts.frames.and_then(|frames| padding(&files[log], &frames)) {
+        let message = format!("{copies} of the first frames repeat the commit before them, to fill a sector");
+        remarks.push(Remark { code: Code::PaddingCommits, file: log, at, len: 0, message });
+    }
     let mut say = |code, at, message: String| {
         remarks.push(Remark { code, file: log, at, len: 0, message });
     };
@@ -61,6 +65,32 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
         None => {}
     }
     remarks
+}
+
+/// The first frame that repeats the one before it, commit mark and image, and how many do: engines that do it do it always, so
+/// a few frames tell.
+fn padding(log: &LogFile<'_>, frames: &Frames) -> Option<(u64, u64)> {
+    const FRAMES: u64 = 256;
+    let stride = frames.shape.stride();
+    let mut reader = Reader::new(log.src);
+    let (mut first, mut copies) = (None, 0);
+    for n in 1..FRAMES {
+        let (at, before) = (frames.start + n * stride, frames.start + (n - 1) * stride);
+        let Ok(heads) = Head::at(&mut reader, at).and_then(|h| Ok([Head::at(&mut reader, before)?, h]))
+        else {
+            break;
+        };
+        let [old, new] = heads;
+        let same = old.commit != 0 && (old.page, old.commit, old.salts) == (new.page, new.commit, new.salts);
+        if !same || new.salts != frames.salts {
+            continue;
+        }
+        let image = |reader: &mut Reader<'_>, at| reader.piece(at + HEAD..at + stride).map(<[u8]>::to_vec);
+        if image(&mut reader, before).ok()? == image(&mut reader, at).ok()? {
+            (first, copies) = (first.or(Some(at)), copies + 1);
+        }
+    }
+    first.map(|at| (at, copies))
 }
 
 /// Offers to put a word right.
