@@ -216,18 +216,25 @@ fn pages_are_of_the_types_that_the_engine_knows() {
 #[test]
 fn the_history_of_a_page_goes_over_generations() {
     let shape = Shape { page_bytes: 1024, vacuum: "NONE", encoding: "UTF-8", reserved: 0 };
-    let (dir, _) = crashed(&mut Watch::new("sqlite page history", 60).random(1), shape, true);
-    let (code, all) = dump(&[], dir.path());
+    let watch = Watch::new("sqlite page history", 120);
+    let page_of = |line: &serde_json::Value, generation: i64| {
+        (line["generation"] == generation).then(|| line["page"].as_i64()).flatten()
+    };
+    // A log of which both generations have written the same page.
+    let (dir, code, all, number) = (0..100)
+        .find_map(|n| {
+            let (dir, _) = crashed(&mut watch.random(n), shape, true);
+            let (code, all) = dump(&[], dir.path());
+            let pages = |of| -> BTreeSet<i64> { all.iter().filter_map(|line| page_of(line, of)).collect() };
+            let number = *pages(0).intersection(&pages(-1)).next()?;
+            Some((dir, code, all, number))
+        })
+        .expect("a page of both generations");
     assert_eq!(code, Some(0));
     let records: Vec<_> = all.iter().filter(|line| line["type"] == "record").collect();
     let frames = (std::fs::metadata(dir.path().join("app.db-wal")).expect("a log").len() - 32) / 1048;
     assert_eq!(records.len() as u64, frames, "a line a frame");
     let generation = |line: &serde_json::Value| line["generation"].as_i64();
-    let pages = |of| -> BTreeSet<i64> {
-        let own = records.iter().filter(|line| generation(line) == Some(of));
-        own.filter_map(|line| line["page"].as_i64()).collect()
-    };
-    let number = *pages(0).intersection(&pages(-1)).next().expect("a page of both generations");
     let (_, page) = dump(&["--page", &number.to_string()], dir.path());
     let page: Vec<_> = page.iter().filter(|line| line["type"] == "record").collect();
     let expected: Vec<_> = records.iter().filter(|line| line["page"] == number).copied().collect();
@@ -393,11 +400,12 @@ fn rows_of_a_journal_are_those_before_the_transaction() {
                     uncommitted += 1;
                 }
                 Some(state) => {
-                    assert!(!hot && told.whole && older.contains(&content), "never was there: {label}");
+                    assert!(!hot && (!told.whole || older.contains(&content)), "never was there: {label}");
                     assert_eq!(state == State::Superseded, keys.contains(&key(&told.row)), "{label}");
                     old += 1;
                 }
-                None => panic!("{label}"),
+                // Overflow pages that the interrupted transaction has not come to write, or that the commit cut off.
+                None => assert!(!told.whole, "{label}"),
             }
         }
         assert_eq!(live, newest, "{shape:?} {mode}");

@@ -12,6 +12,7 @@ use crate::cmd::replay::Undecided;
 use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, REFUSED, complain, examine, open_one, put_words_right};
 use crate::findings::plural;
 use crate::judgement::Judgement;
+use crate::log::finding::Code;
 use crate::refused::Refused;
 use crate::repair::bound::{self, Deed};
 use crate::repair::pages::Pages;
@@ -148,7 +149,9 @@ impl Opts {
 
 /// Refuses a log that is another database's.
 fn own(report: &Report, force: bool) -> Result<()> {
-    match report.foreign().filter(|_| !force) {
+    // A journal alone, without its database or the file that it shares with others, leads anywhere.
+    let alone = report.remarks.iter().find(|r| r.code == Code::MissingFile && report.format.rolls_back());
+    match report.foreign().or(alone).filter(|_| !force) {
         Some(foreign) => {
             Err(Refused(format!("{}: {}; --force goes on", report.path, foreign.message)).into())
         }
@@ -200,7 +203,7 @@ pub fn carry_out(task: &Task<'_>, wanted: &Target, deed: &Deed, global: &Global)
         (None, false) => bail!("--apply needs --output DIR (a new copy) or --in-place (with a backup)"),
     };
     let left = done.as_ref().map_or(remaining(report) != CLEAN, |done| done.left);
-    let code = if left || plan.lost { FINDINGS } else { CLEAN };
+    let code = if left || plan.lost || plan.problems() > 0 { FINDINGS } else { CLEAN };
     if !global.quiet {
         told(&plan, wanted, left, &target::strangers(log))?;
     }
@@ -234,10 +237,17 @@ fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Resul
     let strangers = if wanted.output.is_some() { strangers } else { &[] };
     if wanted.format == Format::Text {
         let what = if plan.acts() { "Done" } else { "Nothing to do" };
+        let broken = match plan.problems() {
+            0 => String::new(),
+            n => format!(
+                ", but the database that it leads to has {}: walmedic replay shows what else can be made",
+                plural(n, "problem")
+            ),
+        };
         let lost = if plan.lost { "; something is lost for good" } else { "" };
         let found = if left { "findings are left, see walmedic verify" } else { "it reads back clean" };
         let kept = plan.counted.then(|| format!("{} kept, ", plural(plan.kept.records, "record")));
-        writeln!(out, "{what}: {}{found}{lost}.", kept.unwrap_or_default())?;
+        writeln!(out, "{what}: {}{found}{broken}{lost}.", kept.unwrap_or_default())?;
         if let Some(sentence) = not_copied(strangers) {
             writeln!(out, "{sentence}")?;
         }
@@ -247,6 +257,9 @@ fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Resul
             "schema": "walmedic.done/1", "applied": plan.acts() || written.is_some(), "output": written,
             "records": plan.counted.then_some(plan.kept.records), "lost": plan.lost, "findings_left": left,
         });
+        if let Some(grade) = &plan.grade {
+            done["problems"] = grade.problems.into();
+        }
         if !strangers.is_empty() {
             done["not_copied"] = strangers.into();
         }

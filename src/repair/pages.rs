@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::analysis::{OpenLog, Report};
 use crate::format::{Image, Role};
-use crate::io::interrupt;
+use crate::io::{durable, interrupt};
 use crate::refused::Refused;
 use crate::repair::Task;
 use crate::repair::edits::Rule;
@@ -75,8 +75,14 @@ fn made(log: &OpenLog, report: &Report, rule: &Rule) -> Result<(Image, u64, u64,
         return Err(Refused(format!("{}: the engine does not open this log: {why}", report.path)).into());
     }
     let Some(image) = replayed.image else { bail!("{}: makes no file of pages", report.path) };
-    let recovered = replayed.recovered.unwrap_or_default();
-    Ok((image, replayed.applied, recovered.uncommitted + recovered.incomplete, recovered.lost))
+    let applied = replayed.applied;
+    Ok(match replayed.recovered {
+        Some(recovered) => (image, applied, recovered.uncommitted + recovered.incomplete, recovered.lost),
+        None => {
+            let unseen = report.forecast.as_ref().map_or(0, |f| f.intact.saturating_sub(applied));
+            (image, applied, unseen, unseen > 0)
+        }
+    })
 }
 
 /// The name of the file: that of the one that is there, or the one that the log is about.
@@ -101,6 +107,15 @@ pub fn write(
     let file = File::create_new(path).with_context(failed)?;
     permit(&file).with_context(failed)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
+    let room = durable::room(durable::parent(path)).with_context(failed)?;
+    if room < made.image.len {
+        let need = made.image.len;
+        return Err(Refused(format!(
+            "{}: {need} bytes are needed there and {room} are free",
+            path.display()
+        ))
+        .into());
+    }
     image::pieces(task.log, &made.image, &mut |piece| Ok(out.write_all(piece)?)).with_context(failed)?;
     interrupt::check()?;
     out.into_inner().map_err(|e| e.into_error()).and_then(|file| file.sync_all()).with_context(failed)

@@ -12,7 +12,7 @@ use crate::analysis::{FileReport, OpenLog, Report};
 use crate::codec::hex;
 use crate::fate::Standing;
 use crate::findings::Finding;
-use crate::format::{Anew, Role};
+use crate::format::{Anew, Grade, Role};
 use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::RepeatKind;
 use crate::log::finding::{Class, Code};
@@ -21,6 +21,7 @@ use crate::repair::afresh;
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
 use crate::repair::pages::{self, Pages};
 use crate::repair::rebuild::{self, Rebuilt};
+use crate::replay::image::File;
 use crate::replay::walk::{Item, walk, walk_file, written_order};
 
 /// Edits of one file that the plan lists one by one; the others are counted.
@@ -55,6 +56,8 @@ pub struct Plan {
     pub keys: Option<u64>,
     /// What comes of pages that are made anew.
     pub rebuilt: Option<Rebuilt>,
+    /// How good the file is that the log will lead to, where its format can tell.
+    pub grade: Option<Grade>,
     /// Nothing is wrong in what is left.
     pub sound: bool,
     /// Writes that the engine will keep; `None`: nobody knows without writing.
@@ -253,6 +256,7 @@ impl Plan {
             falls_back: false,
             keys: Some(0),
             rebuilt: None,
+            grade: None,
             sound: true,
             after: None,
             counted: count || !rule.verbatim,
@@ -263,6 +267,7 @@ impl Plan {
         }
         if let Some(pages) = rule.pages {
             plan.pages(log, report, rule, pages)?;
+            plan.grade(log, report, rule)?;
             return Ok(plan);
         }
         if let Some(anew) = log.format().anew().filter(|_| !rule.verbatim) {
@@ -282,6 +287,7 @@ impl Plan {
         plan.after = (plan.sound && log.format().anew().is_none()).then_some(plan.kept.data);
         plan.leave_out(report, rule);
         plan.hints(report);
+        plan.grade(log, report, rule)?;
         Ok(plan)
     }
 
@@ -302,6 +308,10 @@ impl Plan {
         let Some(name) = pages::name(log) else { return Ok(()) };
         let old = report.files.iter().find(|f| *f.name == *name).map(|f| f.bytes);
         let same = made.image.patches.is_empty() && old == Some(made.image.len);
+        // Of nothing no database is made.
+        if made.rebuilt.records == 0 && old.unwrap_or(0) == 0 {
+            return Ok(());
+        }
         let sound = report.findings().all(|f| f.class == Class::Note && f.code.harmless());
         if !(same && sound) {
             self.remake(report, made.rebuilt, &name);
@@ -399,6 +409,21 @@ impl Plan {
         }
     }
 
+    /// Grades the file that the log will lead to, where its format can.
+    fn grade(&mut self, log: &OpenLog, report: &Report, rule: &Rule) -> Result<()> {
+        let damaged = report.findings().any(|f| f.class == Class::Corruption) || rule.pages.is_some();
+        if damaged && !rule.verbatim && log.format().grades() && self.acts() {
+            let made = pages::plan(log, report, rule, rule.pages.unwrap_or(Pages::Made))?;
+            self.grade = log.format().grade(&File::new(log, &made.image));
+        }
+        Ok(())
+    }
+
+    /// Things wrong with the structure of the file that the log will lead to.
+    pub fn problems(&self) -> u64 {
+        self.grade.as_ref().map_or(0, |grade| grade.problems)
+    }
+
     /// Whether it would change anything.
     pub fn acts(&self) -> bool {
         self.files.iter().any(FilePlan::acts)
@@ -455,6 +480,9 @@ impl Plan {
         });
         if let Some(rebuilt) = rebuilt {
             plan["rebuild"] = rebuilt;
+        }
+        if let Some(grade) = &self.grade {
+            plan["grade"] = json!({ "problems": grade.problems, "first": grade.first, "rows": grade.rows });
         }
         plan
     }

@@ -66,7 +66,7 @@ impl View<'_> {
         writeln!(out)?;
         self.files(out, plan)?;
         self.missing(out, plan)?;
-        self.next(out, report)
+        self.next(out, report, plan)
     }
 
     fn files(&self, out: &mut dyn Write, plan: &Plan) -> Result<()> {
@@ -120,9 +120,14 @@ impl View<'_> {
         Ok(())
     }
 
-    fn next(&self, out: &mut dyn Write, report: &Report) -> Result<()> {
+    fn next(&self, out: &mut dyn Write, report: &Report, plan: &Plan) -> Result<()> {
         let (command, options) = self.again;
         let options = if options.is_empty() { String::new() } else { format!(" {options}") };
+        if plan.problems() > 0 {
+            writeln!(out, "\n  {}", self.paint.strong("First:"))?;
+            writeln!(out, "    walmedic replay {}", quote(&report.place))?;
+            writeln!(out, "        what else can be made of it, each file graded")?;
+        }
         let typed = format!("walmedic {command} {}{options} --apply", quote(&report.place));
         let stdin = report.path == "-";
         // What comes in by standard input may have a name.
@@ -136,7 +141,8 @@ impl View<'_> {
                 writeln!(out, "        {line}")?;
             }
         }
-        if stdin {
+        // In place no file is added.
+        if stdin || plan.files.len() > report.files.len() {
             return Ok(());
         }
         writeln!(out, "    {typed} --in-place")?;
@@ -162,6 +168,10 @@ pub fn not_copied(strangers: &[String]) -> Option<String> {
 fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     let record = report.format.profile().record;
     let mut said = Vec::new();
+    if let Some(first) = plan.grade.as_ref().and_then(|grade| grade.first.first()) {
+        let problems = plural(plan.problems(), "problem");
+        said.push(format!("The database that it leads to is not sound: {problems}, the first: {first}."));
+    }
     if let Some(rebuilt) = &plan.rebuilt {
         let keys = plural(rebuilt.entries, "key");
         let pages = report.format.profile().paged();

@@ -531,7 +531,12 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
     {
         steps.push((
             format!("walmedic repair {}{revision} --apply --output {}", quote(&report.place), quote(&copy)),
-            "a sound copy with all that is intact and committed (without --apply: the plan)".into(),
+            match report.format.grades() && damaged {
+                true => "a copy with all that is intact and committed (without --apply: the plan)".into(),
+                false => {
+                    "a sound copy with all that is intact and committed (without --apply: the plan)".into()
+                }
+            },
         ));
     }
     if !report.conclusions.gaps.is_empty() {

@@ -191,7 +191,9 @@ pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
         recovered.image = Some(as_it_is(job.files));
         return recovered;
     };
-    (recovered.page_bytes, recovered.lost) = (rollback.shape.page_bytes as u32, rollback.lost);
+    let database = job.files.iter().find(|f| f.claim.role == Role::Pages).map_or(0, |f| f.src.size());
+    let lost = rollback.lost || rollback.nowhere(database) > 0;
+    (recovered.page_bytes, recovered.lost) = (rollback.shape.page_bytes as u32, lost);
     if hot(job.files, log) == Hot::Committed && !salvage {
         recovered.uncommitted = rollback.records;
         recovered.image = Some(as_it_is(job.files));

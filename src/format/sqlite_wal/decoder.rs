@@ -272,7 +272,8 @@ impl FrameDecoder {
             };
             let live = head.page != 0 && head.salts == frames.salts;
             let old = is_older(frames, &head);
-            rest.odd |= !(live || old || head.blank()) || (older && !old);
+            // An older generation may itself end in a transaction that was spilled.
+            rest.odd |= !(live || old || head.blank()) || (older && live);
             older |= old;
             rest.live |= live;
             rest.commit |= live && head.commit != 0;

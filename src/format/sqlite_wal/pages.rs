@@ -38,6 +38,13 @@ impl Newest {
         self.pages = pages;
     }
 
+    /// Pages that are neither among these nor in a database of so many.
+    fn holes(&self, database: u64) -> u64 {
+        let there = u32::try_from(database).unwrap_or(u32::MAX).min(self.pages);
+        let behind = self.images.range(there.saturating_add(1)..).filter(|(page, _)| **page <= self.pages);
+        u64::from(self.pages - there).saturating_sub(behind.count() as u64)
+    }
+
     /// The pages as changes of a state: the number is the key.
     pub fn give(&self, log: usize, page_bytes: u64, take: Take<'_>) {
         for (_, &at) in self.images.iter().filter(|(page, _)| **page <= self.pages) {
@@ -123,7 +130,7 @@ pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
     } else {
         (recovered.records, recovered.incomplete, recovered.uncommitted) = (committed, incomplete, open);
     }
-    recovered.lost = incomplete > 0;
+    recovered.lost = incomplete > 0 || newest.holes(size.checked_div(page_bytes).unwrap_or(0)) > 0;
     recovered.image = Some(if committed == 0 {
         Image { base, len: size, page_bytes: recovered.page_bytes, patches: Vec::new() }
     } else {

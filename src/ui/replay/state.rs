@@ -466,7 +466,12 @@ impl<'a> Teller<'a> {
             steps.push((format!("walmedic replay {log}{words}{same} --into {target}"), why));
         }
         if self.report.format.mends() && (at_stake || self.damage(told.wish).0 > 0 || !words.is_empty()) {
-            steps.push((format!("walmedic repair {log}{words}"), "the plan of a copy that the engine opens"));
+            let best = self.candidates.iter().find(|c| c.best);
+            let words = if best.is_some_and(|c| c.words) { " --repair-words" } else { words };
+            let salvage = best.is_some_and(|c| c.policy == Policy::Salvage);
+            let survivors = if salvage { " --survivors keep" } else { "" };
+            let why = "the plan of a copy that the engine opens";
+            steps.push((format!("walmedic repair {log}{words}{survivors}"), why));
         }
         if !steps.is_empty() {
             writeln!(out, "\n  {}", self.paint.strong("Next:"))?;
