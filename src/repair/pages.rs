@@ -38,15 +38,7 @@ pub struct Made {
 /// # Errors
 /// [`Refused`] where there is no such file to be had; those of reading.
 pub fn plan(log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result<Made> {
-    let (image, records, left_out, lost) = match pages {
-        Pages::Made => made(log, report, rule)?,
-        Pages::Undone => {
-            let undone = log.format().undo_last_commit(&log.files());
-            let (image, records, lost) =
-                undone.map_err(|why| Refused(format!("{}: no commit can be undone: {why}", report.path)))?;
-            (image, records, 0, lost)
-        }
-    };
+    let (image, records, left_out, lost) = counted(log, report, rule, pages)?;
     let image_sha256 = image::sha256(log, &image)?;
     let entries = image.len.checked_div(u64::from(image.page_bytes)).unwrap_or(0);
     let rebuilt = Rebuilt {
@@ -60,6 +52,27 @@ pub fn plan(log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result
         lost,
     };
     Ok(Made { image, rebuilt })
+}
+
+/// The file alone, without a look at its bytes.
+///
+/// # Errors
+/// As [`plan`].
+pub fn file(log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result<Image> {
+    Ok(counted(log, report, rule, pages)?.0)
+}
+
+/// The file, the records that make it, those left out, and whether something is lost.
+fn counted(log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result<(Image, u64, u64, bool)> {
+    match pages {
+        Pages::Made => made(log, report, rule),
+        Pages::Undone => {
+            let undone = log.format().undo_last_commit(&log.files());
+            let (image, records, lost) =
+                undone.map_err(|why| Refused(format!("{}: no commit can be undone: {why}", report.path)))?;
+            Ok((image, records, 0, lost))
+        }
+    }
 }
 
 fn made(log: &OpenLog, report: &Report, rule: &Rule) -> Result<(Image, u64, u64, bool)> {
@@ -103,20 +116,20 @@ pub fn write(
     permit: &dyn Fn(&File) -> io::Result<()>,
 ) -> Result<()> {
     let failed = || format!("{}: cannot be written", path.display());
-    let made = plan(task.log, task.report, task.rule, pages)?;
+    let made = self::file(task.log, task.report, task.rule, pages)?;
     let file = File::create_new(path).with_context(failed)?;
     permit(&file).with_context(failed)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
     let room = durable::room(durable::parent(path)).with_context(failed)?;
-    if room < made.image.len {
-        let need = made.image.len;
+    if room < made.len {
+        let need = made.len;
         return Err(Refused(format!(
             "{}: {need} bytes are needed there and {room} are free",
             path.display()
         ))
         .into());
     }
-    image::pieces(task.log, &made.image, &mut |piece| Ok(out.write_all(piece)?)).with_context(failed)?;
+    image::pieces(task.log, &made, &mut |piece| Ok(out.write_all(piece)?)).with_context(failed)?;
     interrupt::check()?;
     out.into_inner().map_err(|e| e.into_error()).and_then(|file| file.sync_all()).with_context(failed)
 }

@@ -413,8 +413,8 @@ impl Plan {
     fn grade(&mut self, log: &OpenLog, report: &Report, rule: &Rule) -> Result<()> {
         let damaged = report.findings().any(|f| f.class == Class::Corruption) || rule.pages.is_some();
         if damaged && !rule.verbatim && log.format().grades() && self.acts() {
-            let made = pages::plan(log, report, rule, rule.pages.unwrap_or(Pages::Made))?;
-            self.grade = log.format().grade(&File::new(log, &made.image));
+            let made = pages::file(log, report, rule, rule.pages.unwrap_or(Pages::Made))?;
+            self.grade = log.format().grade(&File::new(log, &made));
         }
         Ok(())
     }
