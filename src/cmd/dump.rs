@@ -11,8 +11,8 @@ use crate::args::{Format, Global, Input};
 use crate::cmd::rows;
 use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, complain, open_all};
 use crate::fate::{Standing, Standings};
-use crate::format::Context;
 use crate::format::rows::State;
+use crate::format::{Context, Unpack};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::layout::Layout;
@@ -204,7 +204,8 @@ fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result
             continue;
         }
         let files = log.files();
-        let mut fates = Fates { context: log.format().context(&files, file), ..Fates::new(report, file) };
+        let (context, unpack) = (log.format().context(&files, file), log.format().unpack(&files, file));
+        let mut fates = Fates { context, unpack, ..Fates::new(report, file) };
         if printer.opts.reverse {
             backwards(log, file, &mut fates, printer)?;
         } else {
@@ -282,6 +283,7 @@ pub(super) struct Fates<'r> {
     standings: Standings<'r>,
     halt: u64,
     context: Option<Box<dyn Context + 'r>>,
+    unpack: Option<Box<dyn Unpack + 'r>>,
 }
 
 impl<'r> Fates<'r> {
@@ -300,7 +302,7 @@ impl<'r> Fates<'r> {
             }
             None => u64::MAX,
         };
-        Fates { standings: Standings::new(report, file), halt, context: None }
+        Fates { standings: Standings::new(report, file), halt, context: None, unpack: None }
     }
 
     /// Status and fate of a record.
@@ -397,21 +399,14 @@ impl Forward<'_, '_, '_> {
         let role = file.role;
         let len = usize::try_from(record.len).unwrap_or(usize::MAX);
         let Ok(bytes) = reader.window(record.at, len).slice(record.at..record.end()) else { return };
-        let mut entry = report.format.entry(role, report.revision, bytes, fix);
-        if let Some(context) = &mut self.fates.context {
-            context.complete(record, bytes, &mut entry);
-        }
         let number = fix.filter(|f| f.field == "seq").and_then(|f| f.known()).unwrap_or(record.seq);
-        let numbered = record.next > record.seq;
-        if !self.printer.wants_number(numbered.then_some(number)) || !self.printer.wants_entry(&entry) {
-            return;
-        }
-        let row = Row {
+        let seq = (record.next > record.seq).then_some(number);
+        let whole = Row {
             file: &file.name,
             at: record.at,
             len: record.len,
-            seq: numbered.then_some(number),
-            entry: Some(entry),
+            seq,
+            entry: None,
             tx: (record.txn != 0).then_some(record.txn),
             status,
             fate,
@@ -420,10 +415,26 @@ impl Forward<'_, '_, '_> {
             fix,
             cause: region.filter(|r| !r.kind.sound()).and_then(|r| Some((r.kind, r.cause?))),
         };
-        let mut parts = vec![(0, report.format.layout(role, report.revision))];
-        parts.extend(report.format.inner(role, bytes));
-        let result = self.printer.print(&row, bytes, &parts);
-        self.error = result.err();
+        let Fates { context, unpack, .. } = &mut *self.fates;
+        let contents = unpack.as_mut().map_or(bytes, |unpack| unpack.contents(record, bytes));
+        let (printer, error) = (&mut *self.printer, &mut self.error);
+        report.format.operations(role, report.revision, contents, fix, &mut |entry| {
+            let mut row = Row { entry: Some(*entry), seq: entry.seq.or(seq), ..whole };
+            if let (Some(entry), Some(context)) = (&mut row.entry, &mut *context) {
+                context.complete(record, bytes, entry);
+            }
+            if !printer.wants_number(row.seq) || !row.entry.as_ref().is_some_and(|e| printer.wants_entry(e)) {
+                return true;
+            }
+            let mut parts = Vec::new();
+            if printer.opts.hex {
+                parts.push((0, report.format.layout(role, report.revision)));
+                parts.extend(report.format.inner(role, bytes));
+            }
+            *error = printer.print(&row, bytes, &parts).err();
+            // The bytes are those of all its operations.
+            error.is_none() && !printer.full() && !printer.opts.hex
+        });
     }
 
     /// The records in what is stale, where the format can tell them.

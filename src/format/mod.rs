@@ -139,6 +139,9 @@ pub struct Profile {
     pub entry: &'static str,
     /// Whether its records carry numbers that `gaps` can judge.
     pub numbered: bool,
+    /// Whether keys belong to column families: a key of the state then begins with the number of its family, four bytes,
+    /// the highest first.
+    pub families: bool,
 }
 
 impl Profile {
@@ -174,6 +177,12 @@ pub struct Entry<'a> {
     pub key: Option<&'a [u8]>,
     /// Value, where the record has one.
     pub value: Option<&'a [u8]>,
+    /// Of an operation over a range of keys, which begins at `key`: the key that it ends in front of.
+    pub end: Option<&'a [u8]>,
+    /// Number of the column family, in formats that have them.
+    pub family: Option<u32>,
+    /// Its own number, where a record holds several operations; `None`: the record's.
+    pub seq: Option<u64>,
     /// Page number, in logs of pages.
     pub page: Option<u64>,
     /// What the page is; told by a [`Context`].
@@ -274,9 +283,77 @@ pub struct Taken {
     pub key: Part,
     /// Its value; `None`: the key is deleted, or cannot be had any more.
     pub value: Option<Part>,
-    /// Key and value themselves, where they were at hand: of pages that are cut short or padded they lie nowhere in one
-    /// piece. They count more than the places.
-    pub given: Option<(Vec<u8>, Vec<u8>)>,
+    /// The change itself, where its bytes were at hand: of pages that are cut short or padded, or of records in fragments,
+    /// they lie nowhere in one piece. It counts more than the places.
+    pub given: Option<Given>,
+}
+
+/// A change with its own bytes; see [`Taken`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The key; of a range of keys the first.
+    pub key: Vec<u8>,
+    /// What becomes of it.
+    pub effect: Effect<Vec<u8>>,
+}
+
+/// What a change does to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect<V> {
+    /// It gets this value.
+    Put(V),
+    /// It is gone.
+    Delete,
+    /// This operand is merged into its value, by whatever rule the store was made with.
+    Merge(V),
+    /// It and all keys behind it are gone, up to this one, which is not.
+    DeleteRange(V),
+}
+
+impl<V> Effect<V> {
+    /// The same over a borrowed value.
+    pub fn as_ref(&self) -> Effect<&V> {
+        match self {
+            Effect::Put(value) => Effect::Put(value),
+            Effect::Delete => Effect::Delete,
+            Effect::Merge(operand) => Effect::Merge(operand),
+            Effect::DeleteRange(end) => Effect::DeleteRange(end),
+        }
+    }
+
+    /// What it comes with: a value, an operand, the end of a range.
+    pub fn value(&self) -> Option<&V> {
+        match self {
+            Effect::Put(value) | Effect::Merge(value) | Effect::DeleteRange(value) => Some(value),
+            Effect::Delete => None,
+        }
+    }
+
+    /// The word of reports.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Effect::Put(_) => "PUT",
+            Effect::Delete => "DELETE",
+            Effect::Merge(_) => "MERGE",
+            Effect::DeleteRange(_) => "DELETE_RANGE",
+        }
+    }
+
+    /// The same over what `f` makes of its value.
+    pub fn map<W>(self, f: impl FnOnce(V) -> W) -> Effect<W> {
+        match self {
+            Effect::Put(value) => Effect::Put(f(value)),
+            Effect::Delete => Effect::Delete,
+            Effect::Merge(operand) => Effect::Merge(f(operand)),
+            Effect::DeleteRange(end) => Effect::DeleteRange(f(end)),
+        }
+    }
+}
+
+/// Puts the contents of records together that lie in pieces, or compressed.
+pub trait Unpack {
+    /// The contents of a record. `bytes`: the record, of a very long one only the first.
+    fn contents<'b>(&'b mut self, record: &Record, bytes: &'b [u8]) -> &'b [u8];
 }
 
 /// What was recovered of a log whose records are no changes of keys.
@@ -524,6 +601,23 @@ pub trait Format: Sync {
         _wanted: &rows::Wanted<'_>,
         _each: &mut dyn FnMut(&rows::TableRow<'_>) -> bool,
     ) {
+    }
+
+    /// What puts the contents of the records of this file together; `None`: they are the records' own bytes.
+    fn unpack<'a>(&self, _files: &'a [LogFile<'a>], _file: usize) -> Option<Box<dyn Unpack + 'a>> {
+        None
+    }
+
+    /// The operations of a record, in order, as long as `each` wants more. `contents`: see [`Format::unpack`].
+    fn operations(
+        &self,
+        role: Role,
+        revision: Option<&str>,
+        contents: &[u8],
+        fix: Option<Fix>,
+        each: &mut dyn FnMut(&Entry<'_>) -> bool,
+    ) {
+        each(&self.entry(role, revision, contents, fix));
     }
 
     /// A record taken apart. `fix` names the field whose inferred value is to be used.

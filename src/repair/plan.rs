@@ -574,15 +574,18 @@ impl Planner<'_, '_> {
         if self.plan.keys.is_none() || !item.is_data() || kept && self.keys.is_empty() {
             return;
         }
-        let Some(key) = item.entry().key else { return };
-        let mut hash = DefaultHasher::new();
-        key.hash(&mut hash);
-        let hash = hash.finish();
-        if kept {
-            self.keys.remove(&hash);
-        } else {
-            self.keys.insert(hash);
-        }
+        item.operations(&mut |entry| {
+            let Some(key) = entry.key else { return true };
+            let mut hash = DefaultHasher::new();
+            (entry.family, key).hash(&mut hash);
+            let hash = hash.finish();
+            if kept {
+                self.keys.remove(&hash);
+            } else {
+                self.keys.insert(hash);
+            }
+            true
+        });
         self.plan.keys = Some(self.keys.len() as u64).filter(|&n| n < KEYS);
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
 use crate::fate::Standing;
-use crate::format::Taken;
+use crate::format::{Effect, Taken};
 use crate::log::conclude::Place;
 use crate::replay::state::Value;
 use crate::replay::walk::{Item, walk};
@@ -20,8 +20,8 @@ pub struct Version<'a> {
     pub place: Place,
     /// Its number.
     pub seq: Option<u64>,
-    /// Its value; `None`: the key is deleted.
-    pub value: Option<Value<'a>>,
+    /// What becomes of it.
+    pub effect: Effect<Value<'a>>,
     /// What counts against it; `None`: only the engine takes these bytes for a record.
     pub standing: Option<Standing>,
     /// The policies under which it is the last word on its key.
@@ -74,18 +74,23 @@ pub fn find(log: &OpenLog, report: &Report, wanted: &Wanted<'_>) -> Result<Found
     let mut finals: HashMap<Vec<u8>, Finals> = HashMap::new();
     let mut versions = 0;
     walk(log, report, None, &mut |item: &Item<'_>| {
-        let Some(change) = item.change().filter(|change| (wanted.keys)(change.key)) else { return Ok(()) };
-        versions += 1;
-        if !finals.contains_key(change.key) {
-            finals.insert(change.key.to_vec(), Finals::default());
-        }
-        let Some(of) = finals.get_mut(change.key) else { return Ok(()) };
-        for (policy, last) in [(Policy::Committed, &mut of.committed), (Policy::Salvage, &mut of.salvage)] {
-            if policy.takes(item.standing, wanted.undecided) {
-                *last = Some(item.place());
+        item.changes(&mut |change| {
+            if !(wanted.keys)(&change.key) {
+                return Ok(());
             }
-        }
-        Ok(())
+            versions += 1;
+            if !finals.contains_key(&*change.key) {
+                finals.insert(change.key.to_vec(), Finals::default());
+            }
+            let Some(of) = finals.get_mut(&*change.key) else { return Ok(()) };
+            for (policy, last) in [(Policy::Committed, &mut of.committed), (Policy::Salvage, &mut of.salvage)]
+            {
+                if policy.takes(item.standing, wanted.undecided) {
+                    *last = Some(item.place());
+                }
+            }
+            Ok(())
+        })
     })?;
     let (mut parts, mut key, mut failure) = (Parts::new(log), Vec::new(), None);
     let outcome = ask_engine(log, report, wanted.engine, &mut |taken| {
@@ -117,19 +122,23 @@ pub fn tell(
 ) -> Result<()> {
     let finals = &mut found.finals;
     walk(log, report, None, &mut |item: &Item<'_>| {
-        let Some(change) = item.change().filter(|change| (wanted.keys)(change.key)) else { return Ok(()) };
         let place = item.place();
-        let mut last_of = Vec::new();
-        if let Some(of) = finals.get_mut(change.key) {
-            if of.engine.as_ref().is_some_and(|(at, _)| *at == place) {
-                of.engine_met = true;
-                last_of.push(Policy::Engine);
+        item.changes(&mut |change| {
+            if !(wanted.keys)(&change.key) {
+                return Ok(());
             }
-            let of = [(Policy::Committed, of.committed), (Policy::Salvage, of.salvage)];
-            last_of.extend(of.iter().filter(|(_, at)| *at == Some(place)).map(|(policy, _)| *policy));
-        }
-        let (seq, standing) = (item.seq(), Some(item.standing));
-        each(&Version { key: change.key, place, seq, value: change.value, standing, last_of })
+            let mut last_of = Vec::new();
+            if let Some(of) = finals.get_mut(&*change.key) {
+                if of.engine.as_ref().is_some_and(|(at, _)| *at == place) {
+                    of.engine_met = true;
+                    last_of.push(Policy::Engine);
+                }
+                let of = [(Policy::Committed, of.committed), (Policy::Salvage, of.salvage)];
+                last_of.extend(of.iter().filter(|(_, at)| *at == Some(place)).map(|(policy, _)| *policy));
+            }
+            let (seq, standing) = (item.seq(), Some(item.standing));
+            each(&Version { key: &change.key, place, seq, effect: change.effect, standing, last_of })
+        })
     })?;
     let mut alone: Vec<(&Vec<u8>, &Place, &Taken)> = finals
         .iter()
@@ -142,9 +151,10 @@ pub fn tell(
             key,
             place: *place,
             seq: None,
-            value: match (&taken.given, &taken.value) {
-                (Some((_, value)), Some(_)) => Some(Value::Bytes(value.into())),
-                (_, value) => value.clone().map(Value::Placed),
+            effect: match (&taken.given, &taken.value) {
+                (Some(given), _) => given.effect.as_ref().map(|bytes| Value::Bytes(bytes.into())),
+                (None, Some(part)) => Effect::Put(Value::Placed(part.clone())),
+                (None, None) => Effect::Delete,
             },
             standing: None,
             last_of: vec![Policy::Engine],

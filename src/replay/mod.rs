@@ -22,7 +22,7 @@ use sha2::{Digest, Sha256};
 use crate::analysis::{OpenLog, Report};
 use crate::codec::hex;
 use crate::fate::Standing;
-use crate::format::{Image, Job, Outcome, Part, Recovered, Role, Take, Taken};
+use crate::format::{Effect, Entry, Image, Job, Outcome, Part, Recovered, Role, Take, Taken};
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::conclude::Place;
 use crate::log::layout::Width;
@@ -222,8 +222,9 @@ impl<'a> Applier<'a> {
     }
 
     fn apply(&mut self, taken: &Taken) -> Result<()> {
-        if let (Some((key, value)), Some(_)) = (&taken.given, &taken.value) {
-            return self.state.put(key, &Value::Bytes(value.into()), taken.place);
+        if let Some(given) = &taken.given {
+            let effect = given.effect.as_ref().map(|bytes| Value::Bytes(bytes.into()));
+            return self.state.change(&given.key, &effect, taken.place);
         }
         let mut key = Vec::new();
         self.parts.key(taken, &mut key)?;
@@ -252,7 +253,7 @@ impl<'a> Parts<'a> {
 
     fn key(&mut self, taken: &Taken, out: &mut Vec<u8>) -> Result<()> {
         match &taken.given {
-            Some((key, _)) => out.clone_from(key),
+            Some(given) => out.clone_from(&given.key),
             None => self.read(0, &taken.key, out)?,
         }
         Ok(())
@@ -278,7 +279,7 @@ fn by_records(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
     walk(log, report, until, &mut |item: &Item<'_>| {
         if wish.policy.takes(item.standing, wish.undecided) {
             applied += u64::from(item.apply(&mut state)?);
-        } else if item.change().is_some() {
+        } else if item.is_data() {
             left_out.add(item.standing);
         }
         Ok(())
@@ -381,10 +382,18 @@ pub fn digest(log: &OpenLog, state: &Sorted) -> Result<(u64, Option<String>)> {
 
 /// A change that a record makes.
 pub struct Change<'a> {
-    /// The key.
-    pub key: &'a [u8],
-    /// Its value; `None` deletes it.
-    pub value: Option<Value<'a>>,
+    /// The key, as the state has it.
+    pub key: Cow<'a, [u8]>,
+    /// What becomes of it.
+    pub effect: Effect<Value<'a>>,
+}
+
+/// A key as the state has it: behind the number of its column family, where the format has those.
+pub fn state_key(family: Option<u32>, key: &[u8]) -> Cow<'_, [u8]> {
+    match family {
+        Some(family) => Cow::Owned([&family.to_be_bytes(), key].concat()),
+        None => Cow::Borrowed(key),
+    }
 }
 
 impl Item<'_> {
@@ -393,34 +402,57 @@ impl Item<'_> {
     /// # Errors
     /// When the state cannot be kept.
     pub fn apply(&self, state: &mut State) -> Result<bool> {
-        let Some(change) = self.change() else { return Ok(false) };
-        match &change.value {
-            Some(value) => state.put(change.key, value, self.place())?,
-            None => state.delete(change.key)?,
-        }
-        Ok(true)
+        let mut changed = false;
+        self.changes(&mut |change| {
+            changed = true;
+            state.change(&change.key, &change.effect, self.place())
+        })?;
+        Ok(changed)
     }
 
-    /// What the record does to the state; `None` where it is only a mark.
-    pub fn change(&self) -> Option<Change<'_>> {
+    /// What the record does to the state, change by change; none where it is only a mark.
+    ///
+    /// # Errors
+    /// What `each` says.
+    pub fn changes(&self, each: &mut dyn FnMut(Change<'_>) -> Result<()>) -> Result<()> {
         if !self.is_data() {
-            return None;
+            return Ok(());
         }
-        let entry = self.entry();
-        let key = entry.key?;
-        if entry.op == "DELETE" {
-            return Some(Change { key, value: None });
-        }
-        let value = entry.value.unwrap_or_default();
-        // The value is the last field of every record that has one, so a long one is placed from the end.
-        let rest = self.record.len - self.bytes.len() as u64;
-        let len = value.len() as u64 + rest;
-        let value = if len > INLINE {
-            let end = self.record.end();
-            Value::Placed(Part { file: self.file, span: end - len..end })
-        } else {
-            Value::Bytes(Cow::Borrowed(value))
+        let mut result = Ok(());
+        self.operations(&mut |entry| {
+            if let Some(change) = self.change(entry) {
+                result = each(change);
+            }
+            result.is_ok()
+        });
+        result
+    }
+
+    fn change<'e>(&self, entry: &Entry<'e>) -> Option<Change<'e>> {
+        let family = self.in_families().then(|| entry.family.unwrap_or(0));
+        let key = state_key(family, entry.key?);
+        let bytes = |bytes: Option<&'e [u8]>| Value::Bytes(Cow::Borrowed(bytes.unwrap_or_default()));
+        let effect = match entry.op {
+            "DELETE" | "SINGLE_DELETE" => Effect::Delete,
+            "MERGE" => Effect::Merge(bytes(entry.value)),
+            "DELETE_RANGE" => Effect::DeleteRange(Value::Bytes(match entry.end {
+                Some(end) => Cow::Owned(state_key(family, end).into_owned()),
+                None => Cow::Borrowed(&[]),
+            })),
+            _ if self.is_placed(entry.value) => {
+                // The value is the last field of every record that has one, so a long one is placed from the end.
+                let rest = self.record.len - self.bytes.len() as u64;
+                let (len, end) = (entry.value.map_or(0, |v| v.len() as u64) + rest, self.record.end());
+                Effect::Put(Value::Placed(Part { file: self.file, span: end - len..end }))
+            }
+            _ => Effect::Put(bytes(entry.value)),
         };
-        Some(Change { key, value: Some(value) })
+        Some(Change { key, effect })
+    }
+
+    /// Whether a value is too long to be held, and lies in the log in one piece.
+    fn is_placed(&self, value: Option<&[u8]>) -> bool {
+        let rest = self.record.len - self.bytes.len() as u64;
+        !self.in_families() && value.map_or(0, |v| v.len() as u64) + rest > INLINE
     }
 }

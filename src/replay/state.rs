@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use redb::{Database, ReadableDatabase, TableDefinition};
 
-use crate::format::Part;
+use crate::format::{Effect, Part};
 use crate::log::conclude::Place;
 
 /// Longer values stay in the log.
@@ -126,6 +126,18 @@ impl State {
     pub fn new(limit: u64) -> State {
         let (table, hash) = (HashTable::new(), DefaultHashBuilder::default());
         State { table, hash, waiting: Waiting::default(), weight: 0, limit, disk: None }
+    }
+
+    /// Makes a change.
+    ///
+    /// # Errors
+    /// When the store on disk cannot be written.
+    pub fn change(&mut self, key: &[u8], effect: &Effect<Value<'_>>, place: Place) -> Result<()> {
+        match effect {
+            Effect::Put(value) => self.put(key, value, place),
+            Effect::Delete => self.delete(key),
+            Effect::Merge(_) | Effect::DeleteRange(_) => Ok(()),
+        }
     }
 
     /// Sets a key.

@@ -335,6 +335,7 @@ static PROFILE: Profile = Profile {
     record: "entry",
     entry: "live key",
     numbered: false,
+    families: false,
 };
 
 impl Format for DdiaBtree {

@@ -92,6 +92,7 @@ static PROFILE: Profile = Profile {
     record: "record",
     entry: "page",
     numbered: true,
+    families: false,
 };
 
 impl Format for SqliteJournal {

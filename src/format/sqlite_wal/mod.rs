@@ -100,6 +100,7 @@ static PROFILE: Profile = Profile {
     record: "frame",
     entry: "page",
     numbered: true,
+    families: false,
 };
 
 impl Format for SqliteWal {

@@ -117,12 +117,12 @@ impl Teller<'_> {
             _ => Hue::Odd,
         };
         let seq = version.seq.map_or("-".into(), |n| n.to_string());
-        put(line, format_args!("{:>10} {seq:>8} {:<10} ", version.place.at, op(version)));
+        put(line, format_args!("{:>10} {seq:>8} {:<10} ", version.place.at, version.effect.word()));
         if several {
             short(line, version.key, self.notation, if self.verbose { usize::MAX } else { SHORT });
             line.push(b' ');
         }
-        if let Some(value) = &version.value {
+        if let Some(value) = version.effect.value() {
             line.extend_from_slice(b"= ");
             self.text_value(line, value)?;
         }
@@ -144,9 +144,9 @@ impl Teller<'_> {
         if let Some(seq) = version.seq {
             put(line, format_args!("{seq}"));
         }
-        put(line, format_args!(",{},", op(version)));
+        put(line, format_args!(",{},", version.effect.word()));
         let mut value = Vec::new();
-        if let Some(found) = &version.value {
+        if let Some(found) = version.effect.value() {
             value_bytes(self.log, found, &mut |piece| {
                 value.extend_from_slice(piece);
                 Ok(())
@@ -160,8 +160,8 @@ impl Teller<'_> {
     fn version_json(&self, out: &mut dyn Write, line: &mut Vec<u8>, version: &Version<'_>) -> Result<()> {
         line.extend_from_slice(b"{\"type\":\"version\",\"key\":");
         string(line, version.key, self.notation);
-        put(line, format_args!(",\"op\":\"{}\",\"value\":", op(version)));
-        self.json_value(out, line, version.value.as_ref())?;
+        put(line, format_args!(",\"op\":\"{}\",\"value\":", version.effect.word()));
+        self.json_value(out, line, version.effect.value())?;
         self.json_place(line, version.place, version.seq);
         put(line, format_args!(",\"standing\":\"{}\",\"last_of\":[", standing(version)));
         for (i, word) in words_of(&version.last_of).iter().enumerate() {
@@ -170,10 +170,6 @@ impl Teller<'_> {
         line.extend_from_slice(b"]}");
         Ok(())
     }
-}
-
-fn op(version: &Version<'_>) -> &'static str {
-    if version.value.is_some() { "PUT" } else { "DELETE" }
 }
 
 fn standing(version: &Version<'_>) -> &'static str {
