@@ -287,7 +287,7 @@ impl OpenLog {
             self.format().engine(&job, None)
         };
         let mut counted = report.files.iter().filter(|f| f.role.counts());
-        let grouped = counted.any(|f| f.survey.rules.grouping != Grouping::None);
+        let grouped = counted.any(|f| !matches!(f.survey.rules.grouping, Grouping::None | Grouping::Named));
         let transactions = grouped.then(|| {
             let intact = report.conclusions.transactions;
             let kept = if engine.opens { engine.transactions } else { 0 };

@@ -18,6 +18,8 @@ pub enum Grouping {
     BeginCommit,
     /// Everything since the last COMMIT waits for the next one.
     CommitOnly,
+    /// Transactions have names and interleave, across files, too: the format tells those that are not whole.
+    Named,
     /// There are COMMITs and nothing tells where a batch begins: what follows the last one is undecided.
     Undecided,
 }
