@@ -16,6 +16,7 @@ use crate::log::survey::{Rules, Survey};
 pub mod bitcask;
 pub mod bitcask_hash;
 pub mod bitcask_log;
+pub mod block_log;
 pub mod chain;
 pub mod ddia_btree;
 pub mod ddia_lsm;

@@ -1,0 +1,3 @@
+//! The logs of LevelDB and RocksDB: records in blocks of 32 KiB.
+
+pub mod manifest;
