@@ -428,7 +428,7 @@ impl Forward<'_, '_, '_> {
             }
             let mut parts = Vec::new();
             if printer.opts.hex {
-                parts.push((0, report.format.layout(role, report.revision)));
+                parts.push((0, report.format.layout_of(role, report.revision, bytes)));
                 parts.extend(report.format.inner(role, bytes));
             }
             *error = printer.print(&row, bytes, &parts).err();

@@ -5,6 +5,7 @@ pub mod ascii;
 #[allow(unsafe_code)]
 pub mod crc32;
 pub mod crc32c;
+pub mod cursor;
 // The dispatch to what is compiled for newer CPUs.
 #[allow(unsafe_code)]
 pub mod fibonacci;

@@ -16,6 +16,7 @@ use crate::log::survey::{Rules, Survey};
 pub mod bitcask;
 pub mod bitcask_hash;
 pub mod bitcask_log;
+pub mod block_log;
 pub mod chain;
 pub mod ddia_btree;
 pub mod ddia_lsm;
@@ -35,6 +36,8 @@ pub static ALL: &[&dyn Format] = &[
     &bitcask_log::BitcaskLog,
     &sqlite_wal::SqliteWal,
     &sqlite_journal::SqliteJournal,
+    &block_log::LEVELDB,
+    &block_log::ROCKSDB,
 ];
 
 /// The part a file plays in its log.
@@ -350,6 +353,15 @@ impl<V> Effect<V> {
     }
 }
 
+/// Turns records into changes of the state, where what one does depends on those before it.
+pub trait Memtable {
+    /// Takes a record in; whether it changes anything by now. `contents`: see [`Unpack`].
+    fn insert(&mut self, file: usize, record: &Record, contents: &[u8], take: Take<'_>) -> bool;
+
+    /// Takes what still waits for a commit as if it had come.
+    fn finish(&mut self, take: Take<'_>);
+}
+
 /// Puts the contents of records together that lie in pieces, or compressed.
 pub trait Unpack {
     /// The contents of a record. `bytes`: the record, of a very long one only the first.
@@ -516,6 +528,12 @@ pub trait Format: Sync {
     /// Whether a file of this name can belong to such a log.
     fn claim(&self, name: &str) -> Option<Claim>;
 
+    /// Of formats whose files have the same names: whether a directory with files of these names is this one's. `head` gives
+    /// the first bytes of one of them.
+    fn suits(&self, _names: &[&str], _head: &mut dyn FnMut(&str) -> Vec<u8>) -> bool {
+        true
+    }
+
     /// Whether the first bytes of a file with an unknown name, at most 64 KiB, are such a log's; the higher the surer.
     fn recognise(&self, head: &[u8]) -> u64;
 
@@ -573,6 +591,11 @@ pub trait Format: Sync {
     /// The fields of a record in a file of this role.
     fn layout(&self, role: Role, revision: Option<&str>) -> &'static Layout;
 
+    /// The fields of this record, where they differ from one to the next.
+    fn layout_of(&self, role: Role, revision: Option<&str>, _record: &[u8]) -> &'static Layout {
+        self.layout(role, revision)
+    }
+
     /// The fields of these bytes at this offset, which are no record: a header.
     fn heading(&self, _role: Role, _at: u64, _bytes: &[u8]) -> Option<&'static Layout> {
         None
@@ -605,6 +628,11 @@ pub trait Format: Sync {
 
     /// What puts the contents of the records of this file together; `None`: they are the records' own bytes.
     fn unpack<'a>(&self, _files: &'a [LogFile<'a>], _file: usize) -> Option<Box<dyn Unpack + 'a>> {
+        None
+    }
+
+    /// What turns the records of this log into changes; `None`: each says itself what it changes.
+    fn memtable<'a>(&self, _files: &'a [LogFile<'a>]) -> Option<Box<dyn Memtable + 'a>> {
         None
     }
 

@@ -273,18 +273,30 @@ impl<'a> Parts<'a> {
 }
 
 fn by_records(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
-    let mut state = State::new(wish.memory);
+    let files = log.files();
+    let mut memtable = log.format().memtable(&files);
+    let mut applier = Applier::new(log, wish.memory);
     let (mut applied, mut left_out) = (0, LeftOut::default());
     let until = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
     walk(log, report, until, &mut |item: &Item<'_>| {
         if wish.policy.takes(item.standing, wish.undecided) {
-            applied += u64::from(item.apply(&mut state)?);
+            let changed = match &mut memtable {
+                Some(memtable) => memtable.insert(item.file, &item.record, item.contents(), &mut |taken| {
+                    applier.take(&taken);
+                }),
+                None => item.apply(&mut applier.state)?,
+            };
+            applied += u64::from(changed);
         } else if item.is_data() {
             left_out.add(item.standing);
         }
         Ok(())
     })?;
-    let state = state.finish()?;
+    if let (Some(memtable), Policy::Salvage) = (&mut memtable, wish.policy) {
+        memtable.finish(&mut |taken| applier.take(&taken));
+    }
+    applier.failure.map_or(Ok(()), Err)?;
+    let state = applier.state.finish()?;
     Ok(Replayed {
         policy: wish.policy,
         opens: true,
@@ -453,6 +465,6 @@ impl Item<'_> {
     /// Whether a value is too long to be held, and lies in the log in one piece.
     fn is_placed(&self, value: Option<&[u8]>) -> bool {
         let rest = self.record.len - self.bytes.len() as u64;
-        !self.in_families() && value.map_or(0, |v| v.len() as u64) + rest > INLINE
+        self.in_place() && value.map_or(0, |v| v.len() as u64) + rest > INLINE
     }
 }

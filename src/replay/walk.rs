@@ -25,6 +25,8 @@ pub struct Item<'a> {
     pub bytes: &'a [u8],
     /// What it says: the same, unless the format keeps it in pieces, or compressed.
     contents: &'a [u8],
+    /// These are the record's own bytes.
+    in_place: bool,
     format: &'static dyn Format,
     revision: Option<&'static str>,
     role: Role,
@@ -44,6 +46,16 @@ impl<'a> Item<'a> {
     /// Its operations, in order, as long as `each` wants more.
     pub fn operations(&self, each: &mut dyn FnMut(&Entry<'_>) -> bool) {
         self.format.operations(self.role, self.revision, self.contents, self.fix, each);
+    }
+
+    /// What it says; see [`crate::format::Unpack`].
+    pub fn contents(&self) -> &'a [u8] {
+        self.contents
+    }
+
+    /// Whether what it says lies in the file as it is.
+    pub fn in_place(&self) -> bool {
+        self.in_place
     }
 
     /// Whether keys belong to column families.
@@ -148,11 +160,12 @@ impl Walker<'_, '_> {
         let (format, revision) = (self.report.format, self.report.revision);
         let role = self.report.files[file].role;
         let fix = mended.or(known);
+        let in_place = self.unpack.is_none();
         let contents = match &mut self.unpack {
             Some(unpack) => unpack.contents(record, bytes),
             None => bytes,
         };
-        let item = Item { file, record: *record, fix, standing, bytes, contents, format, revision, role };
+        let item = Item { file, record: *record, fix, standing, bytes, contents, in_place, format, revision, role };
         self.result = (self.each)(&item);
     }
 }

@@ -122,7 +122,7 @@ impl Assembler {
             Part::Unknown => return Err(fault(Cause::Kind(first.kind))),
         }
         let (shape, packed) = match facts.content {
-            Content::Edits => (None, false),
+            Content::Edits | Content::Other => (None, false),
             Content::Batches => {
                 let (shape, packed) = self.batch(b, facts).map_err(fault)?;
                 (Some(shape), packed)
@@ -138,9 +138,9 @@ impl Assembler {
         loop {
             let next = fragment(b, end, BLOCK)?;
             let apart =
-                |what| Broken { fault: Fault { at: end, cause: Cause::Malformed(what) }, apart: true };
+                |at, what| Broken { fault: Fault { at, cause: Cause::Malformed(what) }, apart: true };
             if !matches!(next.part, Part::Middle | Part::Last) || !next.goes_with(first) {
-                return Err(apart("fragment in the place of the rest of a record"));
+                return Err(apart(end, "fragment in the place of the rest of a record"));
             }
             self.spans.push(next.payload.clone());
             end = next.payload.end;
@@ -148,7 +148,7 @@ impl Assembler {
                 return Ok(end);
             }
             if Grid::at(end) != Grid::at(first.payload.end) {
-                return Err(apart("end of a fragment"));
+                return Err(apart(end, "end of a fragment"));
             }
         }
     }

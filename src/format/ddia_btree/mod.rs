@@ -90,7 +90,7 @@ pub(crate) const MAX_SEQ: u32 = 1 << 16;
 fn sum_of<B: Bytes>(sum: Sum, b: &mut B, span: std::ops::Range<u64>) -> Result<u32, Fault> {
     match sum {
         Sum::Bytes => b.sum32(span),
-        Sum::Crc32 => b.crc32(0, span),
+        _ => b.crc32(0, span),
     }
 }
 
@@ -363,7 +363,7 @@ impl Format for DdiaBtree {
         let (name, reason) = match facts.checksum {
             Some(Sum::Bytes) => (Some("r1"), "entries with a byte sum for checksum"),
             Some(Sum::Crc32) if facts.commit => (Some("r3"), "entries with CRC-32, and a commit entry"),
-            Some(Sum::Crc32) => {
+            Some(_) => {
                 (None, "entries with CRC-32, but no commit entry: r2 redoes them, r3 does not")
             }
             None if facts.commit => (Some("r3"), "a commit entry"),
