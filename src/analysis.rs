@@ -278,12 +278,12 @@ impl OpenLog {
         let engine = if sound {
             let transactions = report.conclusions.transactions;
             let halts = Vec::new();
-            Outcome { opens: true, error: None, records: intact, transactions, halts, image: None }
+            Outcome { opens: true, error: None, records: intact, transactions, halts, ..Outcome::default() }
         } else {
             let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
             let files = self.files();
             let job =
-                Job { files: &files, surveys: &surveys, revision: self.revision, engine: None, until: None };
+                Job { files: &files, surveys: &surveys, revision: self.revision, engine: None, mode: None, until: None };
             self.format().engine(&job, None)
         };
         let mut counted = report.files.iter().filter(|f| f.role.counts());

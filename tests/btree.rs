@@ -46,7 +46,7 @@ impl Opened {
 
     fn replay(&self, policy: Policy, engine: Option<&str>) -> Replayed {
         let engine = engine.map(str::to_owned);
-        let wish = Wish { policy, engine, undecided: false, until: None, memory: u64::MAX };
+        let wish = Wish { policy, engine, mode: None, undecided: false, until: None, memory: u64::MAX };
         replay(&self.log, &self.report, &wish).expect("a state")
     }
 

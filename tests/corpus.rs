@@ -255,7 +255,7 @@ impl Checks {
 /// Whether there is a state by a policy, and its hash.
 fn state(log: &OpenLog, report: &Report, policy: Policy, engine: Option<&str>) -> (bool, String) {
     let engine = engine.map(str::to_owned);
-    let wish = Wish { policy, engine, undecided: false, until: None, memory: u64::MAX };
+    let wish = Wish { policy, engine, mode: None, undecided: false, until: None, memory: u64::MAX };
     let replayed = replay(log, report, &wish).expect("a state");
     // Of pages the file that they make is compared.
     let file = || Some(image::sha256(log, replayed.image.as_ref()?).expect("a hash").expect("no giant"));

@@ -587,7 +587,7 @@ fn the_original_opens_what_was_repaired() {
             let task = Task { log: &log, report: &report, rule: &rule, path: &case };
             target::copy(&task, &output).expect("repaired");
             let policy = Policy::Committed;
-            let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
+            let wish = Wish { policy, engine: None, mode: None, undecided: false, until: None, memory: u64::MAX };
             let replayed = replay(&log, &report, &wish).expect("a state");
             expected.push(state_digest(&log, &replayed.state).expect("a hash").1);
             folders.push(output);

@@ -219,7 +219,7 @@ fn check_replay(log: &Log) {
     let mut counts = Vec::new();
     for policy in [Policy::Engine, Policy::Committed, Policy::Salvage] {
         let [all, none] = [u64::MAX, 0].map(|memory| {
-            let wish = Wish { policy, engine: None, undecided: false, until: None, memory };
+            let wish = Wish { policy, engine: None, mode: None, undecided: false, until: None, memory };
             let replayed = replay(&open, &report, &wish).expect("a state");
             let hash = digest(&open, &replayed.state).expect("a hash");
             (replayed.opens, replayed.applied, hash, replayed.left_out)

@@ -24,7 +24,7 @@ use walmedic::replay::{Policy, Wish, digest, replay, value_bytes};
 type Pairs = BTreeMap<String, String>;
 
 fn wish(policy: Policy) -> Wish {
-    Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX }
+    Wish { policy, engine: None, mode: None, undecided: false, until: None, memory: u64::MAX }
 }
 
 fn pairs(log: &OpenLog, report: &Report, wish: &Wish) -> Pairs {

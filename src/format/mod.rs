@@ -145,6 +145,8 @@ pub struct Profile {
     /// Whether keys belong to column families: a key of the state then begins with the number of its family, four bytes,
     /// the highest first.
     pub families: bool,
+    /// Ways in which its engine can be told to recover, which `--mode` takes.
+    pub modes: &'static [&'static str],
 }
 
 impl Profile {
@@ -200,14 +202,18 @@ pub struct Entry<'a> {
 }
 
 /// What the engine would hold after its next open, in numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Whether it opens at all.
     pub opens: bool,
     /// The error it would die with, in its own words.
     pub error: Option<String>,
+    /// It neither opens nor refuses, but reads the same bytes for ever.
+    pub hangs: bool,
     /// Records that change something and that it applies.
     pub records: u64,
+    /// Records that it reads and has no need to apply: what they change is in its tables.
+    pub settled: u64,
     /// Commits that it goes by, in formats with transactions.
     pub transactions: u64,
     /// Places from which on it does not take over records any more, for the fates in `dump`.
@@ -219,8 +225,8 @@ pub struct Outcome {
 impl Outcome {
     /// The engine does not open, so nothing is taken over.
     pub fn refused(error: String) -> Outcome {
-        let halts = vec![Halt { file: 0, at: 0, for_good: true }];
-        Outcome { opens: false, error: Some(error), records: 0, transactions: 0, halts, image: None }
+        let halts = vec![Halt { file: 0, at: 0, for_good: true, to: u64::MAX }];
+        Outcome { error: Some(error), halts, ..Outcome::default() }
     }
 }
 
@@ -257,7 +263,7 @@ pub enum Fill {
     Bytes(Vec<u8>),
 }
 
-/// Where an engine stops reading.
+/// Where an engine stops reading, or what it leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Halt {
     /// Index of the file.
@@ -266,6 +272,8 @@ pub struct Halt {
     pub at: u64,
     /// It reads no later file either.
     pub for_good: bool,
+    /// Where it goes on; `u64::MAX`: nowhere in this file.
+    pub to: u64,
 }
 
 /// Bytes of one file of a log.
@@ -401,6 +409,8 @@ pub struct Job<'a> {
     pub revision: Option<&'a str>,
     /// The engine's version, one of [`Profile::engines`]; `None`: the one that goes with the revision.
     pub engine: Option<&'a str>,
+    /// How the engine recovers, one of [`Profile::modes`]; `None`: as the store was set up, as far as its files tell.
+    pub mode: Option<&'a str>,
     /// Where a recovery stops; the engine knows no such place.
     pub until: Option<Place>,
 }
@@ -663,6 +673,16 @@ pub trait Format: Sync {
 
     /// What the engine would hold after opening these files: every change that it makes goes to `take`, if that is given.
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome;
+
+    /// Intact records in files that the engine does not read any more, as their changes are in its tables.
+    fn settled(&self, _files: &[LogFile<'_>], _surveys: &[&Survey]) -> u64 {
+        0
+    }
+
+    /// The way in which the engine would recover these files, where it has several; one of [`Profile::modes`].
+    fn mode(&self, _files: &[LogFile<'_>]) -> Option<&'static str> {
+        None
+    }
 
     /// What is intact and committed, with `salvage` also what is not committed, in logs whose records are not changes of keys themselves; of
     /// several values of a key the last one told counts. `None`: the records tell it.

@@ -25,7 +25,7 @@ const MEMORY: u64 = 1 << 30;
 /// # Errors
 /// [`Refused`] when it does not open; when the state cannot be kept.
 pub fn engine(log: &OpenLog, report: &Report) -> Result<Replayed> {
-    let wish = Wish { policy: Policy::Engine, engine: None, undecided: false, until: None, memory: MEMORY };
+    let wish = Wish { policy: Policy::Engine, engine: None, mode: None, undecided: false, until: None, memory: MEMORY };
     let replayed = replay(log, report, &wish)?;
     if !replayed.opens {
         let why = replayed.error.as_deref().unwrap_or("it stops");

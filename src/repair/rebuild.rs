@@ -99,7 +99,7 @@ fn state(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Replayed> {
         return afresh::engine(log, report);
     }
     let policy = Policy::Committed;
-    let wish = Wish { policy, engine: None, undecided: rule.undecided, until: None, memory: MEMORY };
+    let wish = Wish { policy, engine: None, mode: None, undecided: rule.undecided, until: None, memory: MEMORY };
     replay(log, report, &wish)
 }
 

@@ -72,7 +72,7 @@ fn one(
     words: bool,
     judge: Option<&Path>,
 ) -> Result<Option<Candidate>> {
-    let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
+    let wish = Wish { policy, engine: None, mode: None, undecided: false, until: None, memory: u64::MAX };
     let replayed = replay(log, report, &wish)?;
     let Some(made) = replayed.image.filter(|_| replayed.opens) else { return Ok(None) };
     let Some(grade) = report.format.grade(&File::new(log, &made)) else { return Ok(None) };

@@ -35,6 +35,8 @@ pub struct Wanted<'a> {
     /// The engine's version, where it is not the one that goes with the revision.
     pub engine: Option<&'a str>,
     /// As in [`super::Wish`].
+    pub mode: Option<&'a str>,
+    /// As in [`super::Wish`].
     pub undecided: bool,
 }
 
@@ -93,7 +95,7 @@ pub fn find(log: &OpenLog, report: &Report, wanted: &Wanted<'_>) -> Result<Found
         })
     })?;
     let (mut parts, mut key, mut failure) = (Parts::new(log), Vec::new(), None);
-    let outcome = ask_engine(log, report, wanted.engine, &mut |taken| {
+    let outcome = ask_engine(log, report, (wanted.engine, wanted.mode), &mut |taken| {
         if failure.is_some() {
             return;
         }

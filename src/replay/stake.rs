@@ -16,7 +16,7 @@ const MEMORY: u64 = 64 << 20;
 /// When a state cannot be kept.
 pub fn keys(log: &OpenLog, report: &Report) -> Result<(Shares, Option<Shares>)> {
     let state = |policy| {
-        let wish = Wish { policy, engine: None, undecided: false, until: None, memory: MEMORY };
+        let wish = Wish { policy, engine: None, mode: None, undecided: false, until: None, memory: MEMORY };
         replay(log, report, &wish)
     };
     let (engine, intact) = (state(Policy::Engine)?, state(Policy::Committed)?);

@@ -156,6 +156,7 @@ pub static ROCKSDB: BlockLog = BlockLog {
         title: "RocksDB log",
         engines: engine::VERSIONS,
         families: true,
+        modes: engine::ROCKSDB_MODES,
         ..LEVELDB_PROFILE
     },
 };
@@ -171,6 +172,7 @@ const LEVELDB_PROFILE: Profile = Profile {
     entry: "key",
     numbered: true,
     families: false,
+    modes: engine::LEVELDB_MODES,
 };
 
 impl Format for BlockLog {
@@ -277,6 +279,14 @@ impl Format for BlockLog {
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
         engine::outcome(self.flavour, job, take)
+    }
+
+    fn settled(&self, files: &[LogFile<'_>], surveys: &[&Survey]) -> u64 {
+        engine::settled(self.flavour, files, surveys)
+    }
+
+    fn mode(&self, files: &[LogFile<'_>]) -> Option<&'static str> {
+        Some(engine::default_mode(self.flavour, files))
     }
 
     fn memtable<'a>(&self, files: &'a [LogFile<'a>]) -> Option<Box<dyn Memtable + 'a>> {

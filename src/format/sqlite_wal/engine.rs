@@ -19,7 +19,7 @@ const SLACK: u64 = 65536;
 pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let (records, transactions) = (0, 0);
     let mut outcome =
-        Outcome { opens: true, error: None, records, transactions, halts: Vec::new(), image: None };
+        Outcome { opens: true, error: None, records, transactions, ..Outcome::default() };
     let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return outcome };
     let database = job.files.iter().position(|f| f.claim.role == Role::Pages);
     let size = database.map_or(0, |file| job.files[file].src.size());
@@ -36,7 +36,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
         kept.read(&mut reader, &frames, header.sums[0], take.is_some());
     }
     (outcome.records, outcome.transactions) = (kept.records, kept.commits);
-    outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true });
+    outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true, to: u64::MAX });
     let Some(take) = take else { return outcome };
     let page_bytes = facts.frames.map_or(0, |frames| frames.shape.page_bytes);
     let base = database.filter(|_| size > 0);
