@@ -220,7 +220,7 @@ impl Finding {
 pub fn plural(n: u64, noun: &str) -> String {
     match (n, noun.strip_suffix('y')) {
         (1, _) => format!("1 {noun}"),
-        (n, None) if noun.ends_with('s') => format!("{n} {noun}es"),
+        (n, None) if noun.ends_with(['s', 'h']) => format!("{n} {noun}es"),
         (n, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{n} {stem}ies"),
         (n, _) => format!("{n} {noun}s"),
     }

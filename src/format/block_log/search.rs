@@ -6,7 +6,7 @@
 //! lead to need not. Bytes that went missing or came in between move the blocks: the first fragment at the start of a record
 //! that is cut says where they begin now.
 
-use super::assemble::{Assembler, Found, Grid, Whole};
+use super::assemble::{Assembler, Found, Grid, Whole, filled};
 use super::decoder::{BlockDecoder, PROOF, TRUST};
 use super::fragment::{BLOCK, Fragment, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, mend};
 use super::{Content, Facts, inflate};
@@ -129,17 +129,8 @@ impl BlockDecoder {
         if !fits {
             return None;
         }
-        let end = self.filled(reader, whole.end, whole.header, grid);
+        let end = filled(reader, whole.end, whole.header, Some(grid)).unwrap_or(whole.end);
         Some((self.take(at, end, &whole), mended.fix))
-    }
-
-    /// Where what ends at `end` ends with the zeros that fill its block.
-    fn filled(&self, reader: &mut Reader<'_>, end: u64, header: u64, grid: Grid) -> u64 {
-        let left = grid.left(end);
-        let to = reader.end().min(end + left);
-        let zeros = |b: &[u8]| b.iter().all(|&byte| byte == 0);
-        let fills = left < header && reader.piece(end..to).is_ok_and(zeros);
-        if fills { to } else { end }
     }
 
     /// The next place that provably holds a record of this log, and why it is believed.
@@ -174,13 +165,13 @@ impl BlockDecoder {
     }
 
     /// Where the damaged fragment at `at` ends by its own length, if another whole one stands there.
-    fn own_length(&mut self, reader: &mut Reader<'_>, at: u64, grid: Grid) -> Option<u64> {
+    fn own_length(&self, reader: &mut Reader<'_>, at: u64, grid: Grid) -> Option<u64> {
         let [.., low, high, kind] = reader.array::<{ HEADER as usize }>(at).ok()?;
         let header = if matches!(kind, 5..=8) { RECYCLABLE } else { HEADER };
         let len = u64::from(u16::from_le_bytes([low, high]));
         let end = at + header + len;
         let inside = len > 0 && header + len <= grid.left(at) && end < reader.end();
-        inside.then(|| self.filled(reader, end, header, grid))
+        inside.then(|| filled(reader, end, header, Some(grid)).unwrap_or(end))
     }
 
     /// Follows whole fragments from `at` on to the first record that can be put together.
@@ -193,7 +184,10 @@ impl BlockDecoder {
             match fragment.part {
                 Part::Full | Part::First if self.probe(reader, at, Some(grid)).is_some() => return Some(at),
                 Part::Aside => return Some(at),
-                _ => at = self.filled(reader, fragment.payload.end, fragment.header(), grid),
+                _ => {
+                    let end = fragment.payload.end;
+                    at = filled(reader, end, fragment.header(), Some(grid)).unwrap_or(end);
+                }
             }
         }
     }
@@ -216,12 +210,9 @@ impl BlockDecoder {
         span: std::ops::Range<u64>,
         other: &mut Option<u64>,
     ) -> Option<u64> {
-        /// Bytes of a header, and of the number behind it.
-        const LOOK: usize = RECYCLABLE as usize + 8;
-        for at in span.clone() {
-            let window = reader.window(at, LOOK.max((span.end - at) as usize));
-            let Ok(head) = window.slice(at..(at + LOOK as u64).min(window.end)) else { continue };
-            let Some(seq) = self.plausible(head) else { continue };
+        let mut from = span.start;
+        while let Some((at, seq)) = self.candidate(reader, from..span.end) {
+            from = at + 1;
             let room = JUMP.saturating_add(at - damaged);
             let fitting = match (seq, self.due) {
                 (Some(seq), Some(due)) => fits(seq, due, room),
@@ -242,6 +233,20 @@ impl BlockDecoder {
             }
         }
         None
+    }
+
+    /// The first place in `span` where a record may begin, and its number, if that can be read.
+    fn candidate(&self, reader: &mut Reader<'_>, span: std::ops::Range<u64>) -> Option<(u64, Option<u64>)> {
+        /// Bytes of a header, and of the number behind it.
+        const LOOK: u64 = RECYCLABLE + 8;
+        let to = span.end.saturating_add(LOOK).min(reader.end());
+        let window = reader.window(span.start, (to - span.start) as usize);
+        let bytes = window.slice(span.start..to).ok()?;
+        let offsets = 0..(span.end - span.start) as usize;
+        offsets.into_iter().find_map(|i| {
+            let seq = self.plausible(bytes.get(i..bytes.len().min(i + LOOK as usize))?)?;
+            Some((span.start + i as u64, seq))
+        })
     }
 
     /// Whether a record may begin with these bytes; its number, if that can be read.
