@@ -98,6 +98,7 @@ fn survey(open: &OpenLog, file: usize, chunk: Option<usize>) -> Survey {
             claim: f.claim,
             src: if i == file { source } else { f.src },
             memo: None,
+            stream: false,
         })
         .collect();
     let mut opened = open.format().open(&seen, file, open.revision);

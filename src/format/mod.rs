@@ -95,6 +95,8 @@ pub struct LogFile<'a> {
     pub src: &'a dyn ReadAt,
     /// Of the whole log; `None` where nothing is kept.
     pub memo: Option<&'a Memo>,
+    /// It came by standard input: what lies beside it was not given.
+    pub stream: bool,
 }
 
 /// What a format found out about a log: a log is asked about several times, and its bytes need to be read for it once.

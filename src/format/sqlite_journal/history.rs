@@ -6,9 +6,9 @@ use super::decoder::JournalDecoder;
 use super::engine::{Hot, hot};
 use super::facts::Facts;
 use super::pages::{Rollback, undo_last_commit};
-use crate::format::sqlite::history::{Change, History, stated};
-use crate::format::{LogFile, Role};
-use crate::log::bytes::{ReadAt, Reader};
+use crate::format::LogFile;
+use crate::format::sqlite::history::{Change, History, Sources};
+use crate::log::bytes::Reader;
 use crate::log::decoder::Recovery;
 use crate::log::record::Record;
 use crate::log::region::Kind;
@@ -16,22 +16,14 @@ use crate::log::scan::{Sink, scan};
 
 /// See the top of this file.
 pub struct JournalHistory<'a> {
-    files: &'a [LogFile<'a>],
-    log: usize,
-    page_bytes: u32,
+    sources: Sources<'a>,
 }
 
 impl<'a> JournalHistory<'a> {
     /// Of the journal with this index; `None` where nothing tells what its pages look like.
     pub fn of(files: &'a [LogFile<'a>], log: usize) -> Option<Self> {
-        files.get(log).filter(|file| file.claim.role == Role::Log)?;
-        let mut history = JournalHistory { files, log, page_bytes: 0 };
-        let shape = Facts::of(files, log).shape;
-        history.page_bytes = match shape {
-            Some(shape) => u32::try_from(shape.page_bytes).ok()?,
-            None => history.database().and_then(stated)?,
-        };
-        Some(history)
+        let page_bytes = Facts::of(files, log).shape.map(|shape| shape.page_bytes);
+        Some(JournalHistory { sources: Sources::of(files, log, page_bytes)? })
     }
 
     /// The records between two offsets, or of the whole file as its engine reads it, and what that does not read.
@@ -50,36 +42,28 @@ impl<'a> JournalHistory<'a> {
 }
 
 impl History for JournalHistory<'_> {
-    fn page_bytes(&self) -> u32 {
-        self.page_bytes
+    fn sources(&self) -> &Sources<'_> {
+        &self.sources
     }
 
     fn head(&self) -> u64 {
         super::RECORD.fixed()
     }
 
-    fn log(&self) -> &dyn ReadAt {
-        self.files[self.log].src
-    }
-
-    fn database(&self) -> Option<&dyn ReadAt> {
-        let database = self.files.iter().find(|file| file.claim.role == Role::Pages && file.src.size() > 0);
-        database.map(|file| file.src)
-    }
-
     fn play(&self, each: &mut dyn FnMut(Change) -> bool) {
-        let facts = Facts::of(self.files, self.log);
+        let Sources { files, log, .. } = self.sources;
+        let facts = Facts::of(files, log);
         let live = self.records(JournalDecoder::new(facts), 0, u64::MAX);
         let mut changes = Vec::new();
-        if let Some(rollback) = Rollback::of(self.files, self.log, u64::MAX) {
+        if let Some(rollback) = Rollback::of(files, log, u64::MAX) {
             let taken = rollback.images.values().copied().collect();
-            let counts = hot(self.files, self.log) != Hot::Committed;
+            let counts = hot(files, log) != Hot::Committed;
             let change = Change { pages: Some(rollback.pages), counts, ..Change::default() };
             changes.extend(Self::split(live.found, &taken, change));
         }
         for range in live.stale {
             let left = self.records(JournalDecoder::stale_at(facts, range.from), range.from, range.resume);
-            let undone = undo_last_commit(self.files).ok();
+            let undone = undo_last_commit(files).ok();
             let taken = undone.iter().flat_map(|undone| undone.places()).collect();
             let pages = undone.and_then(|undone| undone.old.pages);
             let change = Change { generation: -1, pages, ..Change::default() };
@@ -102,7 +86,7 @@ impl History for JournalHistory<'_> {
     }
 
     fn undoes(&self) -> bool {
-        hot(self.files, self.log) == Hot::Yes
+        hot(self.sources.files, self.sources.log) == Hot::Yes
     }
 }
 

@@ -5,7 +5,8 @@ use super::engine::{Hot, Played, hot, play, super_journal};
 use super::facts::Facts;
 use super::header::{Header, Shape, Sort, TO_THE_END, file_name};
 use super::pages::{First, Rollback, undo_last_commit};
-use crate::format::{Fill, LogFile, Remark, Role};
+use crate::format::sqlite::files as beside;
+use crate::format::{Fill, LogFile, Remark};
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::finding::Code;
@@ -19,7 +20,7 @@ const LISTED: usize = 100;
 
 /// See the top of this file.
 pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
-    let Some(log) = files.iter().position(|f| f.claim.role == Role::Log) else { return Vec::new() };
+    let Some(log) = beside::log(files) else { return Vec::new() };
     let Some(survey) = surveys.get_mut(log) else { return Vec::new() };
     let facts = Facts::of(files, log);
     count_stale(files[log].src, facts, survey);
@@ -58,7 +59,7 @@ impl Judge<'_> {
     }
 
     fn database(&self) -> Option<&LogFile<'_>> {
-        self.files.iter().find(|f| f.claim.role == Role::Pages && f.src.size() > 0)
+        beside::database(self.files).map(|file| &self.files[file])
     }
 
     /// Counts against records, and later headers against the first.

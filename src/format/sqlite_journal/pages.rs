@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use super::decoder::JournalDecoder;
 use super::engine::{Hot, hot};
-use super::facts::{Facts, as_it_is, database_bytes};
+use super::facts::Facts;
 use super::header::{Header, Shape, Sort, TO_THE_END};
 use super::{RECORD, spoiled};
-use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Role, Take, Taken};
+use crate::format::sqlite::{files as beside, header::MAGIC};
+use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::conclude::Place;
 use crate::log::decoder::Recovery;
@@ -64,8 +65,7 @@ impl First {
         let mut field = |offset: u64| reader.array(at.checked_add(offset)?).ok().map(u32::from_be_bytes);
         let (counter, pages, valid_for) = (field(COUNTER)?, field(SIZE)?, field(VALID_FOR)?);
         let kept = valid_for == counter && pages != 0;
-        (named == *crate::format::sqlite_wal::DATABASE)
-            .then_some(First { counter, pages: kept.then_some(pages) })
+        (named == *MAGIC).then_some(First { counter, pages: kept.then_some(pages) })
     }
 }
 
@@ -100,7 +100,7 @@ impl Rollback {
         scan(&mut reader, &mut JournalDecoder::new(facts), 0, &mut sink);
         let mut images = BTreeMap::new();
         let mut twice = Vec::new();
-        let mut database = files.iter().find(|f| f.claim.role == Role::Pages).map(|f| Reader::new(f.src));
+        let mut database = beside::database(files).map(|file| Reader::new(files[file].src));
         for &(page, at) in &sink.slots {
             let Some(before) = images.insert(page, at) else { continue };
             twice.push((page, at));
@@ -112,7 +112,7 @@ impl Rollback {
         }
         let first =
             images.get(&1).and_then(|at| First::at(&mut reader, at + 4)).and_then(|first| first.pages);
-        let size = u32::try_from(database_bytes(files) / shape.page_bytes).unwrap_or(u32::MAX);
+        let size = u32::try_from(beside::database_bytes(files) / shape.page_bytes).unwrap_or(u32::MAX);
         let stated = facts.header.filter(|header| header.shape().is_some()).or(facts.model);
         let stated = stated.map(|header| header.pages);
         let pages = first.or(stated).unwrap_or(size);
@@ -183,25 +183,24 @@ impl Sink for Records {
 /// unless that file was forgotten when this one was copied: `salvage` takes it for that.
 pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
     let mut recovered = Recovered::default();
-    let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return recovered };
+    let Some(log) = beside::log(job.files) else { return recovered };
     let to = job.until.filter(|until| until.file == log).map_or(u64::MAX, |until| until.at);
     let rollback = Rollback::of(job.files, log, to);
     let live = rollback.filter(|rollback| rollback.records > 0 || holds_a_transaction(job.files, log));
     let Some(rollback) = live else {
-        recovered.image = Some(as_it_is(job.files));
+        recovered.image = Some(beside::as_it_is(job.files));
         return recovered;
     };
-    let database = job.files.iter().find(|f| f.claim.role == Role::Pages).map_or(0, |f| f.src.size());
-    let lost = rollback.lost || rollback.nowhere(database) > 0;
+    let lost = rollback.lost || rollback.nowhere(beside::database_bytes(job.files)) > 0;
     (recovered.page_bytes, recovered.lost) = (rollback.shape.page_bytes as u32, lost);
     if hot(job.files, log) == Hot::Committed && !salvage {
         recovered.uncommitted = rollback.records;
-        recovered.image = Some(as_it_is(job.files));
+        recovered.image = Some(beside::as_it_is(job.files));
         return recovered;
     }
     give(&rollback.images, log, rollback.shape, take);
     recovered.records = rollback.records;
-    recovered.image = Some(rollback.image(log, as_it_is(job.files).base));
+    recovered.image = Some(rollback.image(log, beside::database(job.files)));
     recovered
 }
 
@@ -241,9 +240,9 @@ impl Undone {
 /// # Errors
 /// Why it cannot be done.
 pub fn undo_last_commit(files: &[LogFile<'_>]) -> Result<Undone, &'static str> {
-    let log = files.iter().position(|f| f.claim.role == Role::Log).ok_or("there is no journal")?;
-    let database = files.iter().position(|f| f.claim.role == Role::Pages);
-    let base = database.filter(|&file| files[file].src.size() > 0).ok_or("there is no database")?;
+    let log = beside::log(files).ok_or("there is no journal")?;
+    let missing = if files[log].stream { "the database was not given" } else { "there is no database" };
+    let base = beside::database(files).ok_or(missing)?;
     let facts = Facts::of(files, log);
     if facts.sort() != Some(Sort::Finished) {
         return Err("the journal is not one of a transaction that is over");

@@ -4,11 +4,10 @@
 use super::SqliteWal;
 use super::facts::{Facts, Frames};
 use super::frame::{HEAD, Head};
-use super::pages::size_of;
 use super::{KIND_FRAME, decoder};
-use crate::format::sqlite::history::{Change, History, stated};
-use crate::format::{Format, LogFile, Role};
-use crate::log::bytes::{Bytes, ReadAt, Reader};
+use crate::format::sqlite::history::{Change, History, Sources};
+use crate::format::{Format, LogFile};
+use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::record::{Mark, Record};
 use crate::log::region::Kind;
@@ -16,24 +15,17 @@ use crate::log::scan::{Sink, scan};
 
 /// See the top of this file.
 pub struct WalHistory<'a> {
-    files: &'a [LogFile<'a>],
-    log: usize,
+    sources: Sources<'a>,
     /// `None`: it holds none.
     frames: Option<Frames>,
-    page_bytes: u32,
 }
 
 impl<'a> WalHistory<'a> {
     /// Of the WAL with this index; `None` where nothing tells what its pages look like.
     pub fn of(files: &'a [LogFile<'a>], log: usize) -> Option<Self> {
-        files.get(log).filter(|file| file.claim.role == Role::Log)?;
         let frames = Facts::of(files, log).frames;
-        let mut history = WalHistory { files, log, frames, page_bytes: 0 };
-        history.page_bytes = match frames {
-            Some(frames) => size_of(frames.shape.page_bytes),
-            None => history.database().and_then(stated)?,
-        };
-        Some(history)
+        let sources = Sources::of(files, log, frames.map(|frames| frames.shape.page_bytes))?;
+        Some(WalHistory { sources, frames })
     }
 
     /// The record at this place, numbered by it.
@@ -47,27 +39,18 @@ impl<'a> WalHistory<'a> {
 }
 
 impl History for WalHistory<'_> {
-    fn page_bytes(&self) -> u32 {
-        self.page_bytes
+    fn sources(&self) -> &Sources<'_> {
+        &self.sources
     }
 
     fn head(&self) -> u64 {
         HEAD
     }
 
-    fn log(&self) -> &dyn ReadAt {
-        self.files[self.log].src
-    }
-
-    fn database(&self) -> Option<&dyn ReadAt> {
-        let database = self.files.iter().find(|file| file.claim.role == Role::Pages && file.src.size() > 0);
-        database.map(|file| file.src)
-    }
-
     fn play(&self, each: &mut dyn FnMut(Change) -> bool) {
         let mut sink =
             Player { history: self, each, change: Change::default(), whole: true, next: 1, full: false };
-        let mut decoder = SqliteWal.open(self.files, self.log, None).decoder;
+        let mut decoder = SqliteWal.open(self.sources.files, self.sources.log, None).decoder;
         scan(&mut Reader::new(self.log()), &mut *decoder, 0, &mut sink);
         sink.close(None, false);
     }
