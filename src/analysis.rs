@@ -495,6 +495,11 @@ impl Report {
         }
     }
 
+    /// Whether it came without the file that its records are pages of, by standard input: of that nothing is known.
+    pub fn alone(&self) -> bool {
+        self.path == STREAM && self.format.profile().paged()
+    }
+
     /// Why the log does not seem to be the one of the files it is about.
     pub fn foreign(&self) -> Option<&Remark> {
         self.remarks.iter().find(|r| r.code == Code::ForeignRecords)

@@ -221,6 +221,10 @@ pub fn at(code: Code) -> Option<&'static str> {
         Code::PageDamaged => {
             "Looks at the checksum only, which covers one byte of 200, and writes the damaged page back into the database."
         }
+        Code::TreeInconsistent => {
+            "Looks at nothing but the checksums: it rolls back, deletes the journal, and says that the database is malformed \
+             when it comes upon it."
+        }
         Code::UnfinishedOperation => {
             "Rolls the transaction back as soon as it opens the database: cuts it to its old size, writes every page in the \
              journal back, and deletes the journal."

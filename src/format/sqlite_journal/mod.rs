@@ -139,7 +139,7 @@ impl Format for SqliteJournal {
         if !undone.fits {
             return Err("the database has been changed again since");
         }
-        Ok((undone.image, undone.records, undone.lost > 0))
+        Ok((undone.image, undone.records, undone.lost > 0 || undone.torn.is_some()))
     }
 
     fn recognise(&self, head: &[u8]) -> u64 {

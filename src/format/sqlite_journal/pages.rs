@@ -97,7 +97,9 @@ impl Rollback {
         let shape = facts.shape?;
         let mut reader = Reader::new(files[log].src);
         let mut sink = Records { to, slots: Vec::new(), lost: false, full: false };
-        scan(&mut reader, &mut JournalDecoder::new(facts), 0, &mut sink);
+        let mut decoder = JournalDecoder::new(facts);
+        scan(&mut reader, &mut decoder, 0, &mut sink);
+        let cut = !sink.full && decoder.missing() > 0;
         let mut images = BTreeMap::new();
         let mut twice = Vec::new();
         let mut database = beside::database(files).map(|file| Reader::new(files[file].src));
@@ -123,8 +125,13 @@ impl Rollback {
             images.remove(page);
         }
         let records = sink.slots.len().saturating_sub(spoiled.len()) as u64;
-        let lost = sink.lost || !spoiled.is_empty();
+        let lost = sink.lost || cut || !spoiled.is_empty();
         Some(Rollback { shape, pages, misstated, images, records, twice, spoiled, lost })
+    }
+
+    /// Bytes of the database before the transaction.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.pages).saturating_mul(self.shape.page_bytes)
     }
 
     /// Pages that are in no record, and behind the end of a database of `bytes`.
@@ -136,7 +143,7 @@ impl Rollback {
 
     /// The file that it makes of a database.
     fn image(&self, log: usize, base: Option<usize>) -> Image {
-        let len = u64::from(self.pages).saturating_mul(self.shape.page_bytes);
+        let len = self.bytes();
         let patches = patches(&self.images, log, self.shape);
         Image { base, len, page_bytes: self.shape.page_bytes as u32, patches }
     }
@@ -220,6 +227,8 @@ pub struct Undone {
     pub old: First,
     /// Pages that the commit cut off the end of the database, and that no record holds: they are lost.
     pub lost: u64,
+    /// Where the file ends inside a record, or before one that a header counts: what it holds is lost.
+    pub torn: Option<u64>,
     /// Whether the change counter of the database is the next one after that of the old page 1: no transaction lies
     /// between the two.
     pub fits: bool,
@@ -250,7 +259,7 @@ pub fn undo_last_commit(files: &[LogFile<'_>]) -> Result<Undone, &'static str> {
     let (shape, (start, nonce)) =
         facts.shape.zip(facts.voted).ok_or("nothing in the journal can be proved to be a record")?;
     let mut reader = Reader::new(files[log].src);
-    let images = last_transaction(&mut reader, &facts, shape, start, nonce);
+    let (images, torn) = last_transaction(&mut reader, &facts, shape, start, nonce);
     let first = images.get(&1).and_then(|at| First::at(&mut reader, at + 4));
     let first = first.ok_or("page 1 is not among the records: the transaction did not commit")?;
     let pages = first.pages.ok_or("page 1 does not tell the size of the database")?;
@@ -267,43 +276,71 @@ pub fn undo_last_commit(files: &[LogFile<'_>]) -> Result<Undone, &'static str> {
         lost: false,
     };
     let lost = rollback.nowhere(files[base].src.size());
-    Ok(Undone { image: rollback.image(log, Some(base)), records: rollback.records, old: first, lost, fits })
+    let (image, records) = (rollback.image(log, Some(base)), rollback.records);
+    Ok(Undone { image, records, old: first, lost, torn, fits })
 }
 
 /// The records of the transaction that was written last, by page number. Behind them may lie records of longer ones
-/// before it: they have another nonce, or are about a page that this one has changed already.
+/// before it: they have another nonce, or are about a page that this one has changed already. And where the file ends in
+/// the midst of them.
 fn last_transaction(
     reader: &mut Reader<'_>,
     facts: &Facts,
     shape: Shape,
     start: u64,
     nonce: u32,
-) -> BTreeMap<u32, u64> {
+) -> (BTreeMap<u32, u64>, Option<u64>) {
     let mut images = BTreeMap::new();
-    let (mut at, mut nonce, mut left) = (start, nonce, u64::MAX);
+    // What the header counts: the first one is zeroed.
+    let mut left: Option<u32> = None;
+    let (mut at, mut nonce) = (start, nonce);
     loop {
         reader.forward(at, shape.stride() as usize);
-        let slot = shape.slot_at(reader, at).filter(|slot| left > 0 && slot.1 == nonce);
+        let slot = shape.slot_at(reader, at).filter(|slot| left != Some(0) && slot.1 == nonce);
         if let Some((page, _)) = slot.filter(|slot| facts.plausible(shape, slot.0)) {
             if images.contains_key(&page) {
-                return images;
+                return (images, None);
             }
             images.insert(page, at);
-            (at, left) = (at + shape.stride(), left - 1);
+            (at, left) = (at + shape.stride(), left.map(|left| left.saturating_sub(1)));
             continue;
         }
         let next = shape.boundary(at);
         let first = next.saturating_add(shape.sector);
         let header = Header::at(reader, next).filter(|header| header.sort() == Sort::Live);
         let same = |header: &Header| header.shape() == Some(shape) && next > start;
-        let fresh = shape.slot_at(reader, first).is_some_and(|slot| !images.contains_key(&slot.0));
+        let fresh = shape.slot_at(reader, first).is_none_or(|slot| !images.contains_key(&slot.0));
         match header.filter(same).filter(|_| fresh) {
             Some(header) => {
                 let counted = header.count != TO_THE_END && header.count != 0;
                 (at, nonce) = (first, header.nonce);
-                left = if counted { u64::from(header.count) } else { u64::MAX };
+                left = counted.then_some(header.count);
             }
-            None => return images,
+            None => {
+                let torn = breaks_off(reader, facts, shape, (at, left), &images).then_some(at);
+                return (images, torn);
+            }
         }
     }
+}
+
+/// Whether the file ends inside a record at `at` that no one has seen yet, or before one of those `left` by the header's
+/// count. The engine itself may cut a journal that it keeps (`journal_size_limit`).
+fn breaks_off(
+    reader: &mut Reader<'_>,
+    facts: &Facts,
+    shape: Shape,
+    (at, left): (u64, Option<u32>),
+    images: &BTreeMap<u32, u64>,
+) -> bool {
+    let rest = reader.end().saturating_sub(at);
+    if rest >= shape.stride() || facts.trailer.is_some_and(|trailer| trailer.at <= at) {
+        return false;
+    }
+    if let Some(left) = left {
+        return left > 0;
+    }
+    // It may also be the end of an older record: that begins with anything.
+    let page = reader.array(at).map(u32::from_be_bytes);
+    rest > 0 && page.map_or(true, |page| facts.plausible(shape, page) && !images.contains_key(&page))
 }
