@@ -614,6 +614,35 @@ fn a_stream_is_told_as_if_it_lay_beside_its_database() {
     assert!(code == Some(4) && told.contains("the database was not given"), "{told}");
 }
 
+/// What is over is listed record by record with what lies between, all of it, from either end.
+#[test]
+fn what_is_over_is_listed_without_a_hole() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // Of a single record behind a zeroed header nothing proves that it is one.
+    for (seed, records) in [(1, 3), (2, 5), (3, 19)] {
+        let log = journal::finished(&mut Random::new(seed), records);
+        for file in &log.files {
+            std::fs::write(dir.path().join(&file.name), &file.bytes).expect("a file");
+        }
+        let listed = |args: &[&str]| {
+            let (code, told) = walmedic(&[&["dump", "--format", "json"], args].concat(), dir.path());
+            assert_eq!(code, Some(0), "{told}");
+            let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+            told["records"].as_array().expect("records").clone()
+        };
+        let (forwards, mut backwards) = (listed(&[]), listed(&["--reverse"]));
+        backwards.reverse();
+        assert_eq!(forwards, backwards);
+        let mut end = 0;
+        for line in &forwards {
+            assert_eq!((line["offset"].as_u64(), line["status"].as_str()), (Some(end), Some("stale")));
+            end += line["len"].as_u64().expect("a length");
+        }
+        assert_eq!(end, log.files[1].bytes.len() as u64);
+        assert_eq!(forwards.iter().filter(|line| line["page"].is_number()).count(), records);
+    }
+}
+
 /// Whatever of the files that belong together is named, its logs are found.
 #[test]
 fn any_file_leads_to_its_logs() {

@@ -1,6 +1,8 @@
 //! Page images that a log holds, transaction by transaction, whatever kind of log it is; and the database at any of their
 //! moments.
 
+use std::ops::Range;
+
 use hashbrown::HashMap;
 
 use super::{Pages, files};
@@ -62,8 +64,8 @@ pub trait History {
     fn head(&self) -> u64;
     /// Tells all transactions in the order of the file, as long as `each` wants more.
     fn play(&self, each: &mut dyn FnMut(Change) -> bool);
-    /// The record at this offset, among bytes that are not read any more.
-    fn behind(&self, at: u64) -> Option<Record>;
+    /// The first record inside these bytes, or the last one, where the engine does not read any more.
+    fn behind(&self, span: Range<u64>, last: bool) -> Option<Record>;
     /// Whether the database holds changes that were never committed, which the log undoes.
     fn undoes(&self) -> bool {
         false

@@ -1,6 +1,8 @@
 //! A journal as a history of pages: what it rolls back, or what is left of the transactions before.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::decoder::JournalDecoder;
 use super::engine::{Hot, hot};
@@ -17,13 +19,15 @@ use crate::log::scan::{Sink, scan};
 /// See the top of this file.
 pub struct JournalHistory<'a> {
     sources: Sources<'a>,
+    /// All records that are not read any more, in order of offset, once somebody has asked for one.
+    left: OnceCell<Vec<Record>>,
 }
 
 impl<'a> JournalHistory<'a> {
     /// Of the journal with this index; `None` where nothing tells what its pages look like.
     pub fn of(files: &'a [LogFile<'a>], log: usize) -> Option<Self> {
         let page_bytes = Facts::of(files, log).shape.map(|shape| shape.page_bytes);
-        Some(JournalHistory { sources: Sources::of(files, log, page_bytes)? })
+        Some(JournalHistory { sources: Sources::of(files, log, page_bytes)?, left: OnceCell::new() })
     }
 
     /// The records between two offsets, or of the whole file as its engine reads it, and what that does not read.
@@ -31,6 +35,12 @@ impl<'a> JournalHistory<'a> {
         let mut records = Records { to, found: Vec::new(), stale: Vec::new() };
         scan(&mut Reader::new(self.log()), &mut decoder, from, &mut records);
         records
+    }
+
+    /// The records in what is not read any more.
+    fn left_in(&self, stale: &Recovery) -> Vec<Record> {
+        let facts = Facts::of(self.sources.files, self.sources.log);
+        self.records(JournalDecoder::stale_at(facts, stale.from), stale.from, stale.resume).found
     }
 
     /// A transaction of those records that are taken for it, and another one, of which nothing is known, of the rest.
@@ -62,12 +72,12 @@ impl History for JournalHistory<'_> {
             changes.extend(Self::split(live.found, &taken, change));
         }
         for range in live.stale {
-            let left = self.records(JournalDecoder::stale_at(facts, range.from), range.from, range.resume);
+            let left = self.left_in(&range);
             let undone = undo_last_commit(files).ok();
             let taken = undone.iter().flat_map(|undone| undone.places()).collect();
             let pages = undone.and_then(|undone| undone.old.pages);
             let change = Change { generation: -1, pages, ..Change::default() };
-            changes.extend(Self::split(left.found, &taken, change));
+            changes.extend(Self::split(left, &taken, change));
         }
         changes.retain(|change| !change.records.is_empty());
         for change in changes {
@@ -77,8 +87,16 @@ impl History for JournalHistory<'_> {
         }
     }
 
-    fn behind(&self, _: u64) -> Option<Record> {
-        None
+    fn behind(&self, span: Range<u64>, last: bool) -> Option<Record> {
+        let left = self.left.get_or_init(|| {
+            let facts = Facts::of(self.sources.files, self.sources.log);
+            let stale = self.records(JournalDecoder::new(facts), 0, u64::MAX).stale;
+            stale.iter().flat_map(|stale| self.left_in(stale)).collect()
+        });
+        let from = left.partition_point(|record| record.at < span.start);
+        let to = left.partition_point(|record| record.end() <= span.end);
+        let inside = left.get(from..to)?;
+        if last { inside.last() } else { inside.first() }.copied()
     }
 
     fn generation(&self, _: &[u8]) -> Option<i64> {

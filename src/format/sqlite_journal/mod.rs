@@ -27,7 +27,6 @@ use crate::format::{
     Remark, Revision, Role, Take,
 };
 use crate::log::bytes::ReadAt;
-use crate::log::decoder::Decoder;
 use crate::log::finding::Code;
 use crate::log::layout::{Layout, mark, uint};
 use crate::log::numbering::Numbering;
@@ -160,13 +159,6 @@ impl Format for SqliteJournal {
             trust: decoder::TRUST,
         };
         Opened { decoder: Box::new(decoder::JournalDecoder::new(Facts::of(files, file))), rules }
-    }
-
-    fn stale(&self, files: &[LogFile<'_>], file: usize, at: u64) -> Option<Box<dyn Decoder>> {
-        let log = files[file].claim.role == Role::Log;
-        log.then(|| {
-            Box::new(decoder::JournalDecoder::stale_at(Facts::of(files, file), at)) as Box<dyn Decoder>
-        })
     }
 
     fn follows(&self, files: &[LogFile<'_>]) -> bool {

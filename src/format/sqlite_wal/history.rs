@@ -1,6 +1,8 @@
 //! A WAL as a history of pages: its transactions as the decoder tells them, and behind the live end what is left of older
 //! generations.
 
+use std::ops::Range;
+
 use super::SqliteWal;
 use super::facts::{Facts, Frames};
 use super::frame::{HEAD, Head};
@@ -55,10 +57,15 @@ impl History for WalHistory<'_> {
         sink.close(None, false);
     }
 
-    fn behind(&self, at: u64) -> Option<Record> {
-        let whole = at.saturating_add(self.frames?.shape.stride()) <= self.log().size();
-        let head = whole.then(|| Head::at(&mut Reader::with_chunk(self.log(), HEAD as usize), at));
-        self.record(at, head?.ok())
+    fn behind(&self, span: Range<u64>, last: bool) -> Option<Record> {
+        let stride = self.frames?.shape.stride();
+        let slots = span.end.min(self.log().size()).saturating_sub(span.start) / stride;
+        let mut reader = Reader::with_chunk(self.log(), HEAD as usize);
+        (0..slots).find_map(|n| {
+            let at = span.start + stride * if last { slots - 1 - n } else { n };
+            let head = Head::at(&mut reader, at).ok();
+            self.record(at, head)
+        })
     }
 
     fn generation(&self, record: &[u8]) -> Option<i64> {
