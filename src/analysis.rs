@@ -19,6 +19,9 @@ use crate::log::scan::scan;
 use crate::log::survey::{BatchState, Grouping, Survey};
 use crate::log::surveyor::Surveyor;
 
+/// The path that stands for standard input.
+const STREAM: &str = "-";
+
 /// A log opened for reading: what every command starts from.
 pub struct OpenLog {
     /// What was found, and how.
@@ -188,7 +191,8 @@ impl OpenLog {
     /// Its files, as formats see them.
     pub fn files(&self) -> Vec<LogFile<'_>> {
         let pairs = self.log.files.iter().zip(&self.sources);
-        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src, memo: Some(&self.memo) }).collect()
+        let (memo, stream) = (Some(&self.memo), self.log.path == STREAM);
+        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src, memo, stream }).collect()
     }
 
     /// The bytes of one file.
@@ -226,7 +230,7 @@ impl OpenLog {
         let mut remarks = self.format().inspect(&files, &mut surveys, self.revision);
         remarks.extend(self.words().map(|(file, word)| inferred(file, word)));
         // Of a stream nobody knows what lies beside it.
-        remarks.retain(|r| self.log.path != "-" || r.code != Code::MissingFile);
+        remarks.retain(|r| self.log.path != STREAM || r.code != Code::MissingFile);
         let mut members: Vec<Member<'_>> = files
             .iter()
             .zip(&mut surveys)
@@ -489,6 +493,11 @@ impl Report {
         {
             self.conclusions.batches.retain(|u| !matches!(u.batch.state, BatchState::NoBegin { .. }));
         }
+    }
+
+    /// Whether it came without the file that its records are pages of, by standard input: of that nothing is known.
+    pub fn alone(&self) -> bool {
+        self.path == STREAM && self.format.profile().paged()
     }
 
     /// Why the log does not seem to be the one of the files it is about.

@@ -209,7 +209,7 @@ fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result
         if printer.opts.reverse {
             backwards(log, file, &mut fates, printer)?;
         } else {
-            let mut sink = Forward { log, fates: &mut fates, printer, to: u64::MAX, rows: None, error: None };
+            let mut sink = Forward { fates: &mut fates, printer, to: u64::MAX, rows: None, error: None };
             read(log, file, 0, &mut sink);
             sink.error.map_or(Ok(()), Err)?;
         }
@@ -231,7 +231,7 @@ fn backwards(log: &OpenLog, file: usize, fates: &mut Fates<'_>, printer: &mut Pr
             break;
         }
         let rows = matches!(block, Block::Records { .. }).then(Vec::new);
-        let mut sink = Forward { log, fates: &mut *fates, printer: &mut *printer, to: 0, rows, error: None };
+        let mut sink = Forward { fates: &mut *fates, printer: &mut *printer, to: 0, rows, error: None };
         match block {
             Block::Records { from, to, seq } => {
                 sink.to = to;
@@ -335,7 +335,6 @@ impl<'r> Fates<'r> {
 }
 
 struct Forward<'a, 'r, 'p> {
-    log: &'a OpenLog,
     fates: &'a mut Fates<'r>,
     printer: &'a mut Printer<'p>,
     /// Records from here on are not wanted.
@@ -370,11 +369,7 @@ impl Sink for Forward<'_, '_, '_> {
         }
         match recovery.record {
             Some((record, fix)) => self.record(&record, Some(fix), reader),
-            None if recovery.kind == Kind::Stale => {
-                if !self.leftovers(recovery, reader) {
-                    self.behind(recovery, reader);
-                }
-            }
+            None if recovery.kind == Kind::Stale => self.behind(recovery, reader),
             None => self.range(recovery, reader),
         }
     }
@@ -437,52 +432,25 @@ impl Forward<'_, '_, '_> {
         });
     }
 
-    /// The records in what is stale, where the format can tell them.
-    fn leftovers(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) -> bool {
-        let (from, to) = (recovery.from, recovery.resume);
-        let (log, file) = (self.log, self.fates.standings.file());
-        let Some(mut decoder) = log.format().stale(&log.files(), file, from) else { return false };
-        let reverse = self.printer.opts.reverse;
-        if !reverse {
-            self.range(recovery, reader);
-        }
-        let rows = reverse.then(Vec::new);
-        let mut sink = Leftovers { shown: self, to, rows, full: false };
-        scan(&mut Reader::new(log.source(file)), &mut *decoder, from, &mut sink);
-        let rows = sink.rows.unwrap_or_default();
-        let mut own = Reader::new(log.source(file));
-        rows.iter().rev().for_each(|record| self.record(record, None, &mut own));
-        if reverse {
-            self.range(recovery, reader);
-        }
-        true
-    }
-
     /// What the engine does not read any more: record by record, where the format tells them, and what lies between.
     fn behind(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
-        let (from, to) = (recovery.from, recovery.resume.min(reader.end()));
-        let at = |fates: &mut Fates<'_>, at| fates.context.as_mut().and_then(|context| context.behind(at));
-        let Some(len) = at(self.fates, from).map(|first| first.len.max(1)) else {
-            return self.range(recovery, reader);
-        };
-        let count = (to - from) / len;
-        let rest = Recovery { from: from + count * len, resume: to, ..*recovery };
+        let (mut from, mut to) = (recovery.from, recovery.resume.min(reader.end()));
         let reverse = self.printer.opts.reverse;
-        if reverse && rest.from < to {
-            self.range(&rest, reader);
-        }
-        for nth in 0..count {
-            if self.done() {
-                return;
+        while from < to && !self.done() {
+            let context = self.fates.context.as_mut();
+            let record = context.and_then(|context| context.behind(from..to, reverse));
+            let record = record.filter(|r| from <= r.at && r.at < r.end() && r.end() <= to);
+            let rest = match &record {
+                Some(record) if reverse => record.end()..to,
+                Some(record) => from..record.at,
+                None => from..to,
+            };
+            if !rest.is_empty() {
+                self.range(&Recovery { from: rest.start, resume: rest.end, ..*recovery }, reader);
             }
-            let place = from + len * if reverse { count - 1 - nth } else { nth };
-            match at(self.fates, place) {
-                Some(record) => self.record(&record, None, reader),
-                None => self.range(&Recovery { from: place, resume: place + len, ..*recovery }, reader),
-            }
-        }
-        if !reverse && rest.from < to {
-            self.range(&rest, reader);
+            let Some(record) = record else { return };
+            self.record(&record, None, reader);
+            (from, to) = if reverse { (from, record.at) } else { (record.end(), to) };
         }
     }
 
@@ -523,38 +491,6 @@ impl Forward<'_, '_, '_> {
         let layout = heading.unwrap_or_else(|| report.format.layout(file.role, report.revision));
         let result = self.printer.print(&row, bytes, &[(0, layout)]);
         self.error = result.err();
-    }
-}
-
-/// Records of what is stale, up to `to`.
-struct Leftovers<'f, 'a, 'r, 'p> {
-    shown: &'f mut Forward<'a, 'r, 'p>,
-    to: u64,
-    /// Collects instead of printing, where the last one comes first.
-    rows: Option<Vec<Record>>,
-    full: bool,
-}
-
-impl Sink for Leftovers<'_, '_, '_, '_> {
-    fn records(&mut self, batch: &[Record], reader: &mut Reader<'_>) {
-        let own = batch.iter().filter(|r| r.end() <= self.to);
-        match &mut self.rows {
-            Some(rows) => rows.extend(own),
-            None => own.for_each(|record| self.shown.record(record, None, reader)),
-        }
-        self.full |= batch.last().is_some_and(|r| r.end() >= self.to);
-    }
-
-    fn framing(&mut self, _: u64, to: u64, _: &mut Reader<'_>) {
-        self.full |= to >= self.to;
-    }
-
-    fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
-        self.full |= recovery.resume >= self.to;
-    }
-
-    fn done(&self) -> bool {
-        self.full || self.shown.done()
     }
 }
 

@@ -273,6 +273,7 @@ fn write(target: &Target, teller: &Teller<'_>, told: &mut Told<'_>) -> Result<()
                     path.display()
                 );
             };
+            fresh::must_have_room(path, image.len)?;
             fresh::file(path, &mut |out| {
                 told.image = Some(image::write(log, image, out)?);
                 Ok(())

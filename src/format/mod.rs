@@ -98,6 +98,8 @@ pub struct LogFile<'a> {
     pub src: &'a dyn ReadAt,
     /// Of the whole log; `None` where nothing is kept.
     pub memo: Option<&'a Memo>,
+    /// It came by standard input: what lies beside it was not given.
+    pub stream: bool,
 }
 
 /// What a format found out about a log: a log is asked about several times, and its bytes need to be read for it once.
@@ -512,8 +514,8 @@ pub trait Context {
     /// Completes what is known of a record with these bytes.
     fn complete(&mut self, record: &Record, bytes: &[u8], entry: &mut Entry<'_>);
 
-    /// The record at this offset, among bytes that the engine does not read any more.
-    fn behind(&mut self, at: u64) -> Option<Record>;
+    /// The first record inside these bytes, or the last one, where the engine does not read any more.
+    fn behind(&mut self, span: Range<u64>, last: bool) -> Option<Record>;
 }
 
 /// The commits of the teaching engines, oldest first: what `--engine` takes for their formats.
@@ -556,11 +558,6 @@ pub trait Format: Sync {
     /// Whether the log is part of a transaction over several logs, of which another one beside it is the first.
     fn follows(&self, _files: &[LogFile<'_>]) -> bool {
         false
-    }
-
-    /// A decoder for the records in what is stale from `at` on, where they can be told at all.
-    fn stale(&self, _files: &[LogFile<'_>], _file: usize, _at: u64) -> Option<Box<dyn Decoder>> {
-        None
     }
 
     /// Whether a repair can only be the file that its records are about: no log of them leads there.

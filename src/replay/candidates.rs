@@ -30,7 +30,8 @@ pub struct Candidate {
     pub best: bool,
 }
 
-/// Makes and grades all of them; empty where nothing is damaged or the format grades nothing.
+/// Makes and grades all of them; empty where nothing is damaged, the format grades nothing, or its database
+/// was not given.
 ///
 /// # Errors
 /// When one cannot be read any more, or the real engine cannot be run.
@@ -41,7 +42,7 @@ pub fn all(
     judge: Option<&Path>,
 ) -> Result<Vec<Candidate>> {
     let damaged = report.findings().any(|f| f.class == Class::Corruption);
-    if !damaged || !report.format.grades() {
+    if !damaged || !report.format.grades() || report.alone() {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();

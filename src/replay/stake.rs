@@ -27,8 +27,10 @@ pub fn keys(log: &OpenLog, report: &Report) -> Result<(Shares, Option<Shares>)> 
         intact: counts.added + shared,
         at_stake: counts.differing(),
     };
-    let rows =
-        |replayed: &Replayed| Some(report.format.grade(&File::new(log, replayed.image.as_ref()?))?.rows);
+    let rows = |replayed: &Replayed| {
+        let image = replayed.image.as_ref().filter(|_| !report.alone())?;
+        Some(report.format.grade(&File::new(log, image))?.rows)
+    };
     let rows = rows(&engine).zip(rows(&intact)).map(|(engine, intact)| Shares {
         engine,
         intact,

@@ -354,7 +354,7 @@ impl Format for DdiaBtree {
 
     fn recognise(&self, head: &[u8]) -> u64 {
         let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
-        let file = LogFile { name: "", claim, src: &head, memo: None };
+        let file = LogFile { name: "", claim, src: &head, memo: None, stream: false };
         Sample::of(&file, Sum::Crc32).bytes.max(Sample::of(&file, Sum::Bytes).bytes)
     }
 

@@ -309,6 +309,9 @@ impl<'a> Teller<'a> {
         if let Some(bytes) = by_engine.or(replayed.recovered.as_ref().map(|recovered| recovered.page_bytes)) {
             lines.push(format!("Pages of {bytes} bytes, as far as the files tell."));
         }
+        if self.report.alone() {
+            lines.push("The database was not given: pages that the log does not hold are zeros.".into());
+        }
         if self.verbose && replayed.state.spilled() {
             lines.push("The state was larger than --memory: it went to a temporary file.".into());
         }
