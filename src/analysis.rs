@@ -16,7 +16,7 @@ use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
 use crate::log::region::{Kind, MANY_REGIONS, MAX_REGIONS, Region};
 use crate::log::scan::scan;
-use crate::log::survey::{BatchState, Grouping, Survey};
+use crate::log::survey::{BatchState, Ends, Grouping, Survey};
 use crate::log::surveyor::Surveyor;
 
 /// The path that stands for standard input.
@@ -394,7 +394,7 @@ pub struct FileReport {
 impl FileReport {
     /// First byte that does not belong to the unbroken chain of intact records; the end, where something must follow there.
     pub fn first_bad(&self) -> Option<u64> {
-        self.survey.regions.first_bad().or(self.survey.breaks_off.then_some(self.bytes))
+        self.survey.regions.first_bad().or((self.survey.ends == Ends::BreaksOff).then_some(self.bytes))
     }
 
     /// The end verdict: `clean`, `torn`, `corrupt`, `preallocated` or `stale`.
@@ -404,7 +404,7 @@ impl FileReport {
         match regions.last() {
             Some(last) if last.kind == Kind::Torn && regions.iter().filter(hurt).count() == 1 => "torn",
             _ if self.survey.marred || regions.iter().any(|r| hurt(&r)) => "corrupt",
-            _ if self.survey.breaks_off => "torn",
+            _ if self.survey.ends != Ends::Whole => "torn",
             Some(last) if last.kind == Kind::Preallocated => "preallocated",
             Some(last) if last.kind == Kind::Stale => "stale",
             _ => "clean",

@@ -487,6 +487,20 @@ pub(super) const TEXTS: &[Explanation] = &[
         next: &[NOTHING],
     },
     Explanation {
+        code: Code::FlushedLog,
+        meaning: "The catalogue of the store (its MANIFEST) says that the tables hold everything in this log. The \
+                  engine does not replay it any more.",
+        causes: &[
+            "The process ended between writing the tables and deleting the log.",
+            "Something keeps old logs: a backup under way, an archive, recycling.",
+        ],
+        walmedic: "Only a note. Its records are listed and checked like all others; the state is made without them, \
+                   for the tables have them already.",
+        risk: "None, as long as the tables and the catalogue are sound. Where they are not, such a log can be \
+               the last copy.",
+        next: &[AGAIN],
+    },
+    Explanation {
         code: Code::StillWritten,
         meaning: "The file was written to while it was read.",
         causes: &["The engine is running.", "A copy or a restore of the file is under way."],

@@ -182,9 +182,7 @@ impl Assembler {
                 let payload = b.piece(one.clone()).map_err(|fault| fault.cause)?;
                 batch::check(payload, facts.flavour, &mut |end| ends.push(end))
             }
-            several => {
-                batch::check(Pieces::new(b, several), facts.flavour, &mut |end| ends.push(end))
-            }
+            several => batch::check(Pieces::new(b, several), facts.flavour, &mut |end| ends.push(end)),
         };
         match plain {
             Ok(shape) => Ok((shape, false)),

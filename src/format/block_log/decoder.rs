@@ -72,7 +72,7 @@ impl BlockDecoder {
             }
             Found::Aside(aside) => {
                 Ok(Next::Framing(filled(b, aside.payload.end, aside.header(), self.grid)?))
-            },
+            }
         }
     }
 

@@ -37,10 +37,15 @@ impl<'a> Batches<'a> {
         names
     }
 
-    fn change(&self, place: Place, log: Option<u64>, operation: &batch::Operation<'_>, take: Take<'_>) -> bool {
-        let counts = log.is_none_or(|log| {
-            self.directory.replays(log) && self.directory.takes(operation.family, log)
-        });
+    fn change(
+        &self,
+        place: Place,
+        log: Option<u64>,
+        operation: &batch::Operation<'_>,
+        take: Take<'_>,
+    ) -> bool {
+        let counts =
+            log.is_none_or(|log| self.directory.replays(log) && self.directory.takes(operation.family, log));
         if !operation.changes || !counts {
             return false;
         }

@@ -10,7 +10,8 @@
 
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT, RECYCLABLE_LAYOUT};
 use crate::format::{
-    Claim, Entry, Format, Job, LogFile, Memtable, Opened, Outcome, Profile, Remark, Revision, Role, Take, Unpack,
+    Claim, Entry, Format, Job, LogFile, Memtable, Opened, Outcome, Profile, Remark, Revision, Role, Take,
+    Unpack,
 };
 use crate::log::bytes::Reader;
 use crate::log::finding::Code;

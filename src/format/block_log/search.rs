@@ -8,7 +8,7 @@
 
 use super::assemble::{Assembler, Found, Grid, Whole, filled};
 use super::decoder::{BlockDecoder, PROOF, TRUST};
-use super::fragment::{BLOCK, Fragment, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, mend};
+use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, mend};
 use super::{Content, Facts, inflate};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
@@ -195,9 +195,7 @@ impl BlockDecoder {
     /// The record at `at`, looked at only.
     fn probe(&mut self, reader: &mut Reader<'_>, at: u64, grid: Option<Grid>) -> Option<Whole> {
         match self.assembler.at(reader, at, grid, &self.facts) {
-            Ok(Found::Whole(whole)) => {
-                self.search.spend(whole.end - at).then_some(whole)
-            }
+            Ok(Found::Whole(whole)) => self.search.spend(whole.end - at).then_some(whole),
             _ => None,
         }
     }
@@ -227,7 +225,8 @@ impl BlockDecoder {
                 return Some(at);
             }
             // Of what lies far off the next record has to be witness.
-            let follows = self.probe(reader, whole.end, None).is_some_and(|behind| numbers(&behind).0 == next);
+            let follows =
+                self.probe(reader, whole.end, None).is_some_and(|behind| numbers(&behind).0 == next);
             if follows && self.due.is_some_and(|due| first > due) {
                 *other = other.or(Some(at));
             }
@@ -271,23 +270,8 @@ impl BlockDecoder {
     }
 
     /// Whether fragments of an older log follow: the file was written over, and this is what is left of it.
-    fn older_behind(&mut self, reader: &mut Reader<'_>, at: u64) -> bool {
-        let Some(own) = self.facts.number.filter(|_| self.facts.recycled) else { return false };
-        let older = |f: &Fragment| f.log.is_some_and(|log| log != own);
-        let (mut from, end) = (at, reader.end());
-        while from < end {
-            let window = reader.window(from, RECYCLABLE as usize);
-            let kind = window.slice(from..from + HEADER).map_or(0, |head| head[HEADER as usize - 1]);
-            if matches!(kind, 5..=8) {
-                match fragment(reader, from, self.old_grid.left(from)) {
-                    Ok(f) if older(&f) => return true,
-                    _ if !self.search.spend(BLOCK / 64) => return false,
-                    _ => {}
-                }
-            }
-            from += 1;
-        }
-        false
+    fn older_behind(&self, reader: &mut Reader<'_>, at: u64) -> bool {
+        self.facts.recycled && older(&self.facts, reader, at).0 > 0
     }
 }
 
@@ -322,21 +306,32 @@ fn nonzero_in(reader: &mut Reader<'_>, at: u64) -> u64 {
     if found == reader.end() { found } else { found - (found - at) % BLOCK }
 }
 
-/// Older records behind the live end, whole ones only: how many, and their log's number.
+/// Whole records of older logs from `at` on: how many, and the number of the last one's log.
 pub fn older(facts: &Facts, reader: &mut Reader<'_>, at: u64) -> (u64, Option<u32>) {
     let (mut records, mut log) = (0, None);
     let mut assembler = Assembler::new();
     let any = Facts { number: None, ..*facts };
-    let (mut from, end) = (at, reader.end());
-    while from < end {
-        let found = assembler.at(reader, from, Some(Grid::at(0)), &any);
-        from = match found {
+    let (mut from, end, mut budget) = (at, reader.end(), BUDGET);
+    while from < end && budget > 0 {
+        let window = reader.forward(from, RECYCLABLE as usize);
+        let head = window.slice(from..(from + RECYCLABLE).min(end)).unwrap_or_default();
+        let kind = head.get(HEADER as usize - 1).copied().unwrap_or(0);
+        let own =
+            head.get(HEADER as usize..).and_then(|log| log.first_chunk()).map(|b| u32::from_le_bytes(*b));
+        if !matches!(kind, 5..=8) || own == facts.number {
+            from += 1;
+            continue;
+        }
+        from = match assembler.at(reader, from, Some(Grid::at(0)), &any) {
             Ok(Found::Whole(whole)) => {
                 (records, log) = (records + 1, whole.log);
                 whole.end
             }
             Ok(Found::Aside(fragment)) => fragment.payload.end,
-            Err(_) => from + 1,
+            Err(_) => {
+                budget = budget.saturating_sub(BLOCK / 4);
+                from + 1
+            }
         };
     }
     (records, log)

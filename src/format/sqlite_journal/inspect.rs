@@ -17,7 +17,7 @@ use crate::log::finding::Code;
 use crate::log::record::Record;
 use crate::log::region::{Kind, Region};
 use crate::log::scan::{Sink, scan};
-use crate::log::survey::Survey;
+use crate::log::survey::{Ends, Survey};
 
 /// So many findings of one kind are told one by one.
 const LISTED: usize = 100;
@@ -34,7 +34,9 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     let live = matches!(facts.sort(), Some(Sort::Live | Sort::Damaged | Sort::Cleared));
     if let Some(shape) = facts.shape.filter(|_| live) {
         judge.headers(shape, survey.regions.as_slice());
-        survey.breaks_off = judge.missing > 0;
+        if judge.missing > 0 {
+            survey.ends = Ends::BreaksOff;
+        }
     }
     let rollback = Some(()).filter(|()| live).and_then(|()| Rollback::of(files, log, u64::MAX));
     if let Some(rollback) = &rollback {

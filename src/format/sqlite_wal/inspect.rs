@@ -9,7 +9,7 @@ use crate::log::bytes::{Bytes, Reader};
 use crate::log::fault::{Behind, Cause};
 use crate::log::finding::Code;
 use crate::log::region::Kind;
-use crate::log::survey::{Batch, BatchState, Ended, Survey};
+use crate::log::survey::{Batch, BatchState, Ended, Ends, Survey};
 
 /// See the top of this file.
 pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
@@ -39,7 +39,7 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
         }
         if size == HEADER {
             if let Some(survey) = surveys.get_mut(log) {
-                survey.breaks_off = true;
+                survey.ends = Ends::BreaksOff;
             }
             say(Code::TornTail, size, "a header and no frame: a crash, or a cut, right behind it".into());
         }
