@@ -355,6 +355,21 @@ impl<V> Effect<V> {
     }
 }
 
+/// Writes records anew, where their form depends on the place at which they stand.
+pub trait Framer {
+    /// Whether a record can stand as it is at the offset `to` of the new file. `bytes`: of a very long one only the first.
+    fn fits(&self, record: &Record, bytes: &[u8], to: u64) -> bool;
+
+    /// Appends a record as it is to be at the offset `at`; with these contents, if any are given.
+    fn record(&mut self, record: &Record, contents: Option<&[u8]>, at: u64, out: &mut Vec<u8>);
+
+    /// Appends what of the framing in this span of the old file is still needed.
+    fn framing(&mut self, span: Range<u64>, at: u64, out: &mut Vec<u8>);
+
+    /// Appends what states that these numbers are missing.
+    fn gap(&mut self, first: u64, last: u64, at: u64, out: &mut Vec<u8>);
+}
+
 /// Turns records into changes of the state, where what one does depends on those before it.
 pub trait Memtable {
     /// Takes a record in; whether it changes anything by now. `contents`: see [`Unpack`].
@@ -626,6 +641,16 @@ pub trait Format: Sync {
     /// What puts the contents of the records of this file together; `None`: they are the records' own bytes.
     fn unpack<'a>(&self, _files: &'a [LogFile<'a>], _file: usize) -> Option<Box<dyn Unpack + 'a>> {
         None
+    }
+
+    /// What writes the records of this file anew; `None`: they can stand anywhere as they are.
+    fn framer<'a>(&self, _files: &'a [LogFile<'a>], _file: usize) -> Option<Box<dyn Framer + 'a>> {
+        None
+    }
+
+    /// Whether a file of this name is no part of the log and yet has to go where the log goes: tables.
+    fn belongs(&self, _name: &str) -> bool {
+        false
     }
 
     /// What turns the records of this log into changes; `None`: each says itself what it changes.

@@ -169,7 +169,9 @@ impl Sink for Kept<'_> {
     fn edit(&mut self, edit: Edit<'_>) -> Result<()> {
         match edit {
             Edit::Drop(..) => self.dropped = true,
-            Edit::Keep(_) | Edit::Patch(..) | Edit::Relink(..) => self.joined |= self.dropped,
+            Edit::Keep(_) | Edit::Patch(..) | Edit::Relink(..) | Edit::Reframe(..) => {
+                self.joined |= self.dropped
+            }
             Edit::Insert(_) | Edit::Seal(_) => {}
         }
         Ok(())

@@ -645,6 +645,12 @@ impl Sink for Planner<'_, '_> {
                 self.plan.patched += u64::from(!relinked);
                 listed(Verb::Patch, at..at + len, bytes, None)
             }
+            Edit::Reframe(span, bytes, mended) => {
+                file.new_bytes += bytes.len() as u64;
+                (file.prefix, file.changed) = (None, true);
+                self.plan.patched += u64::from(mended);
+                listed(Verb::Patch, span, bytes, None)
+            }
             Edit::Insert(bytes) | Edit::Seal(bytes) => {
                 file.new_bytes += bytes.len() as u64;
                 (file.prefix, file.changed) = (None, true);

@@ -10,8 +10,8 @@
 
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT, RECYCLABLE_LAYOUT};
 use crate::format::{
-    Claim, Entry, Format, Job, LogFile, Memtable, Opened, Outcome, Profile, Remark, Revision, Role, Take,
-    Unpack,
+    Claim, Entry, Format, Framer, Job, LogFile, Memtable, Opened, Outcome, Profile, Remark, Revision, Role,
+    Take, Unpack,
 };
 use crate::log::bytes::Reader;
 use crate::log::finding::Code;
@@ -26,6 +26,7 @@ mod decoder;
 mod directory;
 mod engine;
 pub mod fragment;
+mod framer;
 mod inflate;
 mod inspect;
 pub mod manifest;
@@ -278,6 +279,17 @@ impl Format for BlockLog {
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
         engine::outcome(self.flavour, job, take)
+    }
+
+    fn framer<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Framer + 'a>> {
+        let facts = Facts::of(self.flavour, &files[file]);
+        let frames = (facts.content == Content::Batches).then(|| framer::Frames::new(facts, &files[file]));
+        frames.map(|frames| Box::new(frames) as Box<dyn Framer + 'a>)
+    }
+
+    fn belongs(&self, name: &str) -> bool {
+        let ends = |ending: &&str| name.ends_with(*ending);
+        name == "IDENTITY" || [".sst", ".ldb", ".blob"].iter().any(ends)
     }
 
     fn memtable<'a>(&self, files: &'a [LogFile<'a>]) -> Option<Box<dyn Memtable + 'a>> {

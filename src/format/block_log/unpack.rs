@@ -58,6 +58,13 @@ fn mended(reader: &mut Reader<'_>, record: &Record, place: u64, facts: &Facts) -
     mend(reader, place, left, facts.number, &wanted)
 }
 
+impl Unpacker<'_> {
+    /// What the fragments of a record hold, compressed if it is.
+    pub fn payload(&mut self, record: &Record) -> &[u8] {
+        if self.gather(record) { &self.gathered } else { &[] }
+    }
+}
+
 impl Unpack for Unpacker<'_> {
     fn contents<'b>(&'b mut self, record: &Record, bytes: &'b [u8]) -> &'b [u8] {
         if let Some(payload) = plain(record, bytes) {
