@@ -132,7 +132,7 @@ impl Assembler {
                     told = Some(Grid::at(end));
                 }
                 self.spans.push(first.payload.clone());
-                end = self.rest(b, &first, grid.filter(|_| pieces).or(told))?;
+                end = self.rest(b, &first, grid.filter(|_| pieces).or(told), pieces)?;
             }
             Part::Middle | Part::Last => return Err(fault(Cause::Malformed("fragment without a first one"))),
             Part::Aside | Part::Ignorable => return Ok(Found::Aside(first)),
@@ -151,9 +151,16 @@ impl Assembler {
 
     /// The fragments behind the first one, of which a compressed record may have several in a block; gives back where the last
     /// one ends.
-    fn rest<B: Bytes>(&mut self, b: &mut B, first: &Fragment, grid: Option<Grid>) -> Result<u64, Broken> {
+    fn rest<B: Bytes>(
+        &mut self,
+        b: &mut B,
+        first: &Fragment,
+        grid: Option<Grid>,
+        pieces: bool,
+    ) -> Result<u64, Broken> {
         let mut end = first.payload.end;
-        let cut_at_blocks = grid == Some(Grid::at(end));
+        // A compressed record may be cut anywhere; then the blocks are known, if at all, from elsewhere.
+        let cut_at_blocks = !pieces;
         loop {
             let at = filled(b, end, first.header(), grid)?;
             let next = fragment(b, at, grid.map_or(BLOCK, |grid| grid.left(at)))?;
