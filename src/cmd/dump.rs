@@ -4,7 +4,6 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde_json::json;
 
 use crate::analysis::{OpenLog, Report};
 use crate::args::{Format, Global, Input};
@@ -20,10 +19,10 @@ use crate::log::record::{Fix, Record, Trust};
 use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
 use crate::ui::bytes::{Notation, matches, printable};
-use crate::ui::out::Out;
+use crate::ui::hex;
+use crate::ui::lines::{Form, Kind as LineKind, Lines};
 use crate::ui::paint::Paint;
 use crate::ui::row::{self, Row};
-use crate::ui::{hex, json};
 
 /// Arguments of `dump`.
 #[derive(Debug, Args)]
@@ -154,45 +153,14 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
 
 /// The records of these logs; how many there were.
 fn records(logs: &[OpenLog], reports: &[Report], opts: &Opts, global: &Global) -> Result<u64> {
-    let mut printer = Printer {
-        out: Out::default(),
-        line: Vec::with_capacity(1 << 16),
-        opts,
-        limit: opts.limit.unwrap_or(u64::MAX),
-        verbose: global.verbose,
-        paint: Paint::stdout(global.color),
-        printed: 0,
-        file: None,
-    };
-    open(&mut printer.out, opts.format, "records", row::CSV_HEADER)?;
+    let kind = LineKind { what: "records", csv: row::CSV_HEADER, columns: "    offset      seq operation" };
+    let paint = Paint::stdout(global.color);
+    let lines = Lines::new(kind, opts.format, paint, opts.limit)?;
+    let mut printer = Printer { lines, opts, verbose: global.verbose, paint };
     for (log, report) in logs.iter().zip(reports) {
         dump_log(log, report, &mut printer)?;
     }
-    close(&mut printer.out, opts.format, "records", printer.printed)?;
-    Ok(printer.printed)
-}
-
-/// What stands in front of the lines, which are called `what`.
-pub(super) fn open(out: &mut Out, format: Format, what: &str, header: &str) -> Result<()> {
-    let version = env!("CARGO_PKG_VERSION");
-    match format {
-        Format::Ndjson => {
-            json::line(out, &json!({ "type": "meta", "schema": "walmedic.dump/1", "version": version }))
-        }
-        Format::Json => Ok(write!(out, "{{\"schema\":\"walmedic.dump/1\",\"{what}\":[")?),
-        Format::Csv => Ok(writeln!(out, "{header}")?),
-        Format::Text => Ok(()),
-    }
-}
-
-/// What stands behind them.
-pub(super) fn close(out: &mut Out, format: Format, what: &str, printed: u64) -> Result<()> {
-    match format {
-        Format::Ndjson => json::line(out, &json!({ "type": "summary", what: printed }))?,
-        Format::Json => out.write_all(b"]}\n")?,
-        Format::Csv | Format::Text => {}
-    }
-    Ok(out.flush()?)
+    printer.lines.end()
 }
 
 fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result<()> {
@@ -498,19 +466,15 @@ impl Forward<'_, '_, '_> {
 type Part = (usize, &'static Layout);
 
 struct Printer<'o> {
-    out: Out,
-    line: Vec<u8>,
+    lines: Lines,
     opts: &'o Opts,
-    limit: u64,
     verbose: bool,
     paint: Paint,
-    printed: u64,
-    file: Option<String>,
 }
 
 impl Printer<'_> {
     fn full(&self) -> bool {
-        self.printed >= self.limit || self.out.closed()
+        self.lines.full()
     }
 
     fn wants(&self, r: &Record) -> bool {
@@ -542,57 +506,45 @@ impl Printer<'_> {
     }
 
     fn print(&mut self, row: &Row<'_>, bytes: &[u8], parts: &[Part]) -> Result<()> {
-        self.line.clear();
+        let (verbose, paint) = (self.verbose, self.paint);
+        if self.opts.hex {
+            return self.lines.plain(|out| annotated(out, row, (bytes, parts), verbose, paint));
+        }
         let notation = self.opts.bytes.unwrap_or_default();
-        match self.opts.format {
-            _ if self.opts.hex => self.hex(row, bytes, parts)?,
-            Format::Ndjson => row::ndjson(&mut self.line, row, notation),
-            Format::Json => {
-                if self.printed > 0 {
-                    self.line.push(b',');
-                }
-                row::ndjson(&mut self.line, row, notation);
-                self.line.pop();
-            }
-            Format::Csv => row::csv(&mut self.line, row, notation),
-            Format::Text => {
-                if self.file.as_deref() != Some(row.file) {
-                    self.file = Some(row.file.to_owned());
-                    let name = printable(row.file);
-                    writeln!(
-                        self.line,
-                        "{}",
-                        self.paint.strong(format!("{name}\n    offset      seq operation"))
-                    )?;
-                }
-                let limit = if self.verbose { usize::MAX } else { 40 };
-                row::text(&mut self.line, row, notation, limit, self.paint);
-            }
-        }
-        self.printed += 1;
-        self.out.write_all(&self.line)?;
-        Ok(())
+        let limit = if verbose { usize::MAX } else { 40 };
+        self.lines.print(row.file, |out, form| match form {
+            Form::Json => row::ndjson(out, row, notation),
+            Form::Csv => row::csv(out, row, notation),
+            Form::Text => row::text(out, row, notation, limit, paint),
+        })
     }
+}
 
-    fn hex(&mut self, row: &Row<'_>, bytes: &[u8], parts: &[Part]) -> Result<()> {
-        let why = row.cause.map_or(String::new(), |(_, cause)| format!(": {cause}"));
-        let place = format!("{}:0x{:x}", printable(row.file), row.at);
-        let head = format!("{place} ({}), {} bytes, {}{why}", row.at, row.len, row.status);
-        writeln!(self.line, "{}", self.paint.strong(head))?;
-        let limit = if self.verbose { usize::MAX } else { 128 };
-        let ends = parts.iter().skip(1).map(|part| part.0).chain([bytes.len()]);
-        for ((from, layout), to) in parts.iter().zip(ends) {
-            let Some(part) = bytes.get(*from..to) else { continue };
-            let (at, fix) = (row.at + *from as u64, row.fix.filter(|_| *from == 0));
-            let rest = if *from > 0 { "contents" } else { "bytes that belong to no field" };
-            hex::annotated(&mut self.line, (layout, rest), part, at, fix, limit, self.paint)?;
-        }
-        if (bytes.len() as u64) < row.len {
-            writeln!(self.line, "            … {} more bytes", row.len - bytes.len() as u64)?;
-        }
-        writeln!(self.line)?;
-        Ok(())
+/// The bytes of a record or a range, field by field.
+fn annotated(
+    out: &mut Vec<u8>,
+    row: &Row<'_>,
+    (bytes, parts): (&[u8], &[Part]),
+    verbose: bool,
+    paint: Paint,
+) -> Result<()> {
+    let why = row.cause.map_or(String::new(), |(_, cause)| format!(": {cause}"));
+    let place = format!("{}:0x{:x}", printable(row.file), row.at);
+    let head = format!("{place} ({}), {} bytes, {}{why}", row.at, row.len, row.status);
+    writeln!(out, "{}", paint.strong(head))?;
+    let limit = if verbose { usize::MAX } else { 128 };
+    let ends = parts.iter().skip(1).map(|part| part.0).chain([bytes.len()]);
+    for ((from, layout), to) in parts.iter().zip(ends) {
+        let Some(part) = bytes.get(*from..to) else { continue };
+        let (at, fix) = (row.at + *from as u64, row.fix.filter(|_| *from == 0));
+        let rest = if *from > 0 { "contents" } else { "bytes that belong to no field" };
+        hex::annotated(out, (layout, rest), part, at, fix, limit, paint)?;
     }
+    if (bytes.len() as u64) < row.len {
+        writeln!(out, "            … {} more bytes", row.len - bytes.len() as u64)?;
+    }
+    writeln!(out)?;
+    Ok(())
 }
 
 #[cfg(test)]

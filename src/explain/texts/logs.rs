@@ -379,6 +379,8 @@ pub(super) const TEXTS: &[Explanation] = &[
             "A crash between the page writes of one operation.",
             "A page was written to the wrong place, or a write was lost.",
             "Changes of the free list that the engine does not log.",
+            "SQLite rollback journal: a wrong page number in it, which no checksum covers, or a database that was \
+             damaged before.",
         ],
         walmedic: "The contradiction is reported. Nothing is changed, and no side is taken for the right \
                    one.",
