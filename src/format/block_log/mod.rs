@@ -1,0 +1,4 @@
+//! What LevelDB and RocksDB share.
+
+pub mod entity;
+pub mod merge;
