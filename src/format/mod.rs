@@ -21,11 +21,14 @@ pub mod chain;
 pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
+pub mod keys;
 pub mod python;
 pub mod rows;
 pub mod sqlite;
 pub mod sqlite_journal;
 pub mod sqlite_wal;
+
+pub use keys::{Effect, Family, Given, Olders, Taken};
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
@@ -279,82 +282,6 @@ pub struct Part {
     pub span: Range<u64>,
 }
 
-/// One change of the state, told by places, so that nothing is read that nobody wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// The record that decides.
-    pub place: Place,
-    /// The key.
-    pub key: Part,
-    /// Its value; `None`: the key is deleted, or cannot be had any more.
-    pub value: Option<Part>,
-    /// The change itself, where its bytes were at hand: of pages that are cut short or padded, or of records in fragments,
-    /// they lie nowhere in one piece. It counts more than the places.
-    pub given: Option<Given>,
-}
-
-/// A change with its own bytes; see [`Taken`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
-    /// The key; of a range of keys the first.
-    pub key: Vec<u8>,
-    /// What becomes of it.
-    pub effect: Effect<Vec<u8>>,
-}
-
-/// What a change does to a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect<V> {
-    /// It gets this value.
-    Put(V),
-    /// It is gone.
-    Delete,
-    /// This operand is merged into its value, by whatever rule the store was made with.
-    Merge(V),
-    /// It and all keys behind it are gone, up to this one, which is not.
-    DeleteRange(V),
-}
-
-impl<V> Effect<V> {
-    /// The same over a borrowed value.
-    pub fn as_ref(&self) -> Effect<&V> {
-        match self {
-            Effect::Put(value) => Effect::Put(value),
-            Effect::Delete => Effect::Delete,
-            Effect::Merge(operand) => Effect::Merge(operand),
-            Effect::DeleteRange(end) => Effect::DeleteRange(end),
-        }
-    }
-
-    /// What it comes with: a value, an operand, the end of a range.
-    pub fn value(&self) -> Option<&V> {
-        match self {
-            Effect::Put(value) | Effect::Merge(value) | Effect::DeleteRange(value) => Some(value),
-            Effect::Delete => None,
-        }
-    }
-
-    /// The word of reports.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Effect::Put(_) => "PUT",
-            Effect::Delete => "DELETE",
-            Effect::Merge(_) => "MERGE",
-            Effect::DeleteRange(_) => "DELETE_RANGE",
-        }
-    }
-
-    /// The same over what `f` makes of its value.
-    pub fn map<W>(self, f: impl FnOnce(V) -> W) -> Effect<W> {
-        match self {
-            Effect::Put(value) => Effect::Put(f(value)),
-            Effect::Delete => Effect::Delete,
-            Effect::Merge(operand) => Effect::Merge(f(operand)),
-            Effect::DeleteRange(end) => Effect::DeleteRange(f(end)),
-        }
-    }
-}
-
 /// Writes records anew, where their form depends on the place at which they stand.
 pub trait Framer {
     /// Whether a record can stand as it is at the offset `to` of the new file. `bytes`: of a very long one only the first.
@@ -592,6 +519,11 @@ pub trait Format: Sync {
     /// Whether its files can be written anew, as repair and truncate do.
     fn mends(&self) -> bool {
         true
+    }
+
+    /// The column families by number, and how each merges; a number that is not among them is shown as it is.
+    fn families(&self, _files: &[LogFile<'_>]) -> Vec<Family> {
+        Vec::new()
     }
 
     /// Which revision wrote these files.

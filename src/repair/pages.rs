@@ -85,7 +85,7 @@ fn made(log: &OpenLog, report: &Report, rule: &Rule) -> Result<(Image, u64, u64,
         Rule { survivors: true, .. } => Policy::Salvage,
         _ => Policy::Committed,
     };
-    let wish = Wish { policy, engine: None, undecided: rule.undecided, until: None, memory: u64::MAX };
+    let wish = Wish { undecided: rule.undecided, ..Wish::new(policy, u64::MAX) };
     let replayed = replay(log, report, &wish)?;
     if !replayed.opens {
         let why = replayed.error.as_deref().unwrap_or("it stops");

@@ -73,8 +73,7 @@ fn one(
     words: bool,
     judge: Option<&Path>,
 ) -> Result<Option<Candidate>> {
-    let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
-    let replayed = replay(log, report, &wish)?;
+    let replayed = replay(log, report, &Wish::new(policy, u64::MAX))?;
     let Some(made) = replayed.image.filter(|_| replayed.opens) else { return Ok(None) };
     let Some(grade) = report.format.grade(&File::new(log, &made)) else { return Ok(None) };
     let judged = judge.map(|judge| ask(log, &made, judge)).transpose()?;

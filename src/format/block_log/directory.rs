@@ -1,12 +1,11 @@
 //! What the files of a store say about its logs: which the tables have taken in already, which column families there are.
 
-use std::collections::BTreeMap;
-
 use super::assemble::{Assembler, Found, Grid};
 use super::fragment::{BLOCK, Fragment, fragment};
-use super::manifest::Catalogue;
+use super::manifest::{self, Catalogue};
+use super::merge::Merger;
 use super::{Content, Facts, Flavour, Name, kind_of};
-use crate::format::LogFile;
+use crate::format::{Family, LogFile};
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::fault::Cause;
 
@@ -118,12 +117,16 @@ impl Directory {
         }
     }
 
-    /// Names of the column families by their number.
-    pub fn families(&self) -> BTreeMap<u32, String> {
+    /// The column families that live.
+    pub fn families(&self) -> Vec<Family> {
+        let options = self.options.as_deref().unwrap_or_default();
         let living = self.catalogue.families.iter().filter(|(_, family)| !family.dropped);
-        let name =
-            |name: &Option<Vec<u8>>| name.as_ref().map(|name| String::from_utf8_lossy(name).into_owned());
-        living.filter_map(|(&number, family)| Some((number, name(&family.name)?))).collect()
+        let family = |(&number, family): (&u32, &manifest::Family)| {
+            let name = String::from_utf8_lossy(family.name.as_deref()?).into_owned();
+            let merger = Merger::of(options, &name);
+            Some(Family { number, name, merger })
+        };
+        living.filter_map(family).collect()
     }
 
     /// The value of an option of the database.

@@ -8,9 +8,10 @@
 //!
 //! One record is one batch, however many fragments it has, with the zeros behind it that fill its block.
 
+use self::directory::Directory;
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT, RECYCLABLE_LAYOUT};
 use crate::format::{
-    Claim, Entry, Format, Framer, Job, LogFile, Memtable, Opened, Outcome, Profile, Remark, Revision, Role,
+    Claim, Entry, Family, Format, Framer, Job, LogFile, Memtable, Opened, Outcome, Profile, Remark, Revision, Role,
     Take, Unpack,
 };
 use crate::log::bytes::Reader;
@@ -25,12 +26,14 @@ pub mod batch;
 mod decoder;
 mod directory;
 mod engine;
+pub mod entity;
 pub mod fragment;
 mod framer;
 mod inflate;
 mod inspect;
 pub mod manifest;
 mod memtable;
+pub mod merge;
 mod search;
 mod unpack;
 
@@ -212,6 +215,10 @@ impl Format for BlockLog {
 
     fn recognise(&self, head: &[u8]) -> u64 {
         if directory::flavour_of(head) == self.flavour { directory::proved(self.flavour, head) } else { 0 }
+    }
+
+    fn families(&self, files: &[LogFile<'_>]) -> Vec<Family> {
+        Directory::of(self.flavour, files).families()
     }
 
     fn revision(&self, _: &[LogFile<'_>]) -> Revision {
