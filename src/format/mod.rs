@@ -26,6 +26,7 @@ pub mod rows;
 pub mod sqlite;
 pub mod sqlite_journal;
 pub mod sqlite_wal;
+pub mod sstable;
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
