@@ -42,11 +42,7 @@ pub fn decompress(bytes: Vec<u8>, kind: u8, dialect: Dialect, dictionary: &[u8])
     let length = match (kind, dialect) {
         (SNAPPY, _) => return snappy(&bytes),
         (ZLIB, Dialect::LevelDb) if bytes.starts_with(&ZSTD_MAGIC) => return zstd(&bytes, None, &[]),
-        // A zlib header: method 8, and a multiple of 31.
-        (ZLIB, Dialect::LevelDb) => {
-            let header = matches!(bytes.first_chunk(), Some(&[a, b]) if a & 15 == 8 && u16::from_be_bytes([a, b]) % 31 == 0);
-            return inflate(&bytes, header, None, &[]);
-        }
+        (ZLIB, Dialect::LevelDb) => return inflate(&bytes, has_zlib_header(&bytes), None, &[]),
         (4, Dialect::LevelDb) => return inflate(&bytes, false, None, &[]),
         (ZLIB, Dialect::Early) => return inflate(&bytes, false, None, dictionary),
         (LZ4 | LZ4HC, Dialect::Early) => cursor.le64(),
@@ -64,6 +60,11 @@ pub fn decompress(bytes: Vec<u8>, kind: u8, dialect: Dialect, dictionary: &[u8])
         LZ4 | LZ4HC => lz4(packed, length, dictionary),
         _ => zstd(packed, Some(length), dictionary),
     }
+}
+
+/// Two bytes: method 8, and together a multiple of 31.
+fn has_zlib_header(bytes: &[u8]) -> bool {
+    bytes.first_chunk().is_some_and(|&[a, b]| a & 15 == 8 && u16::from_be_bytes([a, b]) % 31 == 0)
 }
 
 /// What a compression is called.

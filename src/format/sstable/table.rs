@@ -25,7 +25,7 @@ pub struct Expected<'a> {
     pub largest_sequence: Option<u64>,
 }
 
-/// An open table. It holds the index of meta blocks' findings, and no data.
+/// An open table. It holds what the meta blocks say, and no data.
 pub struct Table<'a> {
     src: Box<dyn ReadAt + 'a>,
     footer: Footer,

@@ -52,34 +52,34 @@ fn newest(entries: Vec<Entry>) -> BTreeMap<Vec<u8>, (u8, Vec<u8>)> {
     newest
 }
 
-/// Tables that hold what the README says of most: name, version, checksum, whether it was compacted.
-const USUAL: &[(&str, u32, Checksum, bool)] = &[
-    ("leveldb-none.ldb", 0, Checksum::Crc32c, false),
-    ("leveldb-snappy.ldb", 0, Checksum::Crc32c, false),
-    ("v1-lz4.sst", 1, Checksum::Crc32c, false),
-    ("v1-zlib.sst", 1, Checksum::Crc32c, false),
-    ("v2-snappy-xxh32.sst", 2, Checksum::Xxh32, false),
-    ("v3-zlib-xxh64-hash.sst", 3, Checksum::Xxh64, false),
-    ("v4-lz4-xxh3.sst", 4, Checksum::Xxh3, false),
-    ("v5-lz4hc-partitioned.sst", 5, Checksum::Crc32c, false),
-    ("v6-zstd-partitioned.sst", 6, Checksum::Xxh3, false),
-    ("v6-crc.sst", 6, Checksum::Crc32c, false),
-    ("unchecked-none.sst", 5, Checksum::None, false),
-    ("unchecked-snappy.sst", 5, Checksum::None, false),
-    ("unchecked-zlib.sst", 5, Checksum::None, false),
-    ("unchecked-lz4.sst", 5, Checksum::None, false),
-    ("unchecked-zstd.sst", 5, Checksum::None, false),
-    ("unchecked-v6-partitioned.sst", 6, Checksum::None, false),
-    ("zlib-dictionary.sst", 5, Checksum::Crc32c, true),
-    ("lz4-dictionary.sst", 5, Checksum::Crc32c, true),
-    ("zstd-dictionary.sst", 5, Checksum::Crc32c, true),
-    ("reverse.sst", 5, Checksum::Crc32c, false),
-    ("ranges.sst", 5, Checksum::Crc32c, false),
+/// Tables that hold what the README says of most: name, version, checksum.
+const USUAL: &[(&str, u32, Checksum)] = &[
+    ("leveldb-none.ldb", 0, Checksum::Crc32c),
+    ("leveldb-snappy.ldb", 0, Checksum::Crc32c),
+    ("v1-lz4.sst", 1, Checksum::Crc32c),
+    ("v1-zlib.sst", 1, Checksum::Crc32c),
+    ("v2-snappy-xxh32.sst", 2, Checksum::Xxh32),
+    ("v3-zlib-xxh64-hash.sst", 3, Checksum::Xxh64),
+    ("v4-lz4-xxh3.sst", 4, Checksum::Xxh3),
+    ("v5-lz4hc-partitioned.sst", 5, Checksum::Crc32c),
+    ("v6-zstd-partitioned.sst", 6, Checksum::Xxh3),
+    ("v6-crc.sst", 6, Checksum::Crc32c),
+    ("unchecked-none.sst", 5, Checksum::None),
+    ("unchecked-snappy.sst", 5, Checksum::None),
+    ("unchecked-zlib.sst", 5, Checksum::None),
+    ("unchecked-lz4.sst", 5, Checksum::None),
+    ("unchecked-zstd.sst", 5, Checksum::None),
+    ("unchecked-v6-partitioned.sst", 6, Checksum::None),
+    ("zlib-dictionary.sst", 5, Checksum::Crc32c),
+    ("lz4-dictionary.sst", 5, Checksum::Crc32c),
+    ("zstd-dictionary.sst", 5, Checksum::Crc32c),
+    ("reverse.sst", 5, Checksum::Crc32c),
+    ("ranges.sst", 5, Checksum::Crc32c),
 ];
 
 #[test]
 fn every_table_holds_what_was_written() {
-    for &(name, version, checksum, compacted) in USUAL {
+    for &(name, version, checksum) in USUAL {
         let bytes = fixture(name);
         let table = Table::open(&bytes[..]).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!((table.footer().version, table.footer().checksum), (version, checksum), "{name}");
@@ -92,7 +92,7 @@ fn every_table_holds_what_was_written() {
         }
         let held = newest(all);
         // What a range deletion covers is not written into its own table.
-        let lacking = if compacted { 12 } else { 30 * usize::from(!table.ranges().is_empty()) };
+        let lacking = if table.ranges().is_empty() { 0 } else { 30 };
         assert_eq!(held.len(), 120 - lacking, "{name}");
         for (i, (kind, found)) in (0..120).filter_map(|i| Some((i, held.get(&key(i))?))) {
             let expected = if i % 10 == 3 { (kind::DELETION, Vec::new()) } else { (kind::VALUE, value(i)) };
