@@ -27,6 +27,7 @@ pub mod rows;
 pub mod sqlite;
 pub mod sqlite_journal;
 pub mod sqlite_wal;
+pub mod sstable;
 
 pub use keys::{Effect, Family, Given, Olders, Taken};
 
