@@ -17,7 +17,7 @@ use crate::replay::history::{self, Wanted};
 use crate::replay::into::{self, Engine, Target};
 use crate::replay::measure::measure;
 use crate::replay::until::{self, Cut};
-use crate::replay::{Policy, Replayed, Wish, image, replay, user_key};
+use crate::replay::{Below, Policy, Replayed, Wish, image, replay, user_key};
 use crate::ui::bytes::{Notation, matches};
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
@@ -49,6 +49,10 @@ pub struct Opts {
     /// Only the keys of this column family
     #[arg(long, value_name = "NAME")]
     family: Option<String>,
+    /// The tables that the log goes on from: beside (in its own directory, where there are any), none (the state is the
+    /// log's alone), or their directory
+    #[arg(long, value_name = "WHERE", default_value = "beside", value_parser = below)]
+    base: Below,
     /// Only up to this sequence number, whole transactions only
     #[arg(long, value_name = "SEQ")]
     until: Option<u64>,
@@ -92,6 +96,15 @@ fn size(text: &str) -> Result<u64, String> {
     number
         .and_then(|n| n.checked_mul(1 << shift))
         .ok_or_else(|| format!("{text} is no size; write a number of bytes, or 512M, or 2G"))
+}
+
+/// `--base`.
+fn below(text: &str) -> Result<Below, std::convert::Infallible> {
+    Ok(match text {
+        "none" => Below::Nothing,
+        "beside" => Below::Beside,
+        dir => Below::In(dir.into()),
+    })
 }
 
 /// What the arguments ask for together.
@@ -241,6 +254,7 @@ fn wish(opts: &Opts, asked: &Asked, policy: Policy, until: Option<Cut>) -> Wish 
         until,
         memory: opts.memory,
         family: asked.family,
+        below: opts.base.clone(),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What records do to keys, and what may lie below a log that changes them.
 
-use crate::format::{Entry, Part};
 use crate::format::block_log::merge::Merger;
+use crate::format::{Entry, Part};
 use crate::log::conclude::Place;
 
 /// One change of the state, told by places, so that nothing is read that nobody wants.

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::log::bytes::ReadAt;
 use crate::log::conclude::Place;
@@ -29,7 +29,7 @@ pub mod sqlite_journal;
 pub mod sqlite_wal;
 pub mod sstable;
 
-pub use keys::{Effect, Family, Given, Olders, Taken};
+pub use keys::{Base, Effect, Family, Given, Olders, Taken};
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
@@ -307,6 +307,9 @@ pub trait Memtable {
     fn finish(&mut self, take: Take<'_>);
 }
 
+/// Opens a file beside a log by its name; `None`: it cannot be opened.
+pub type Open = Arc<dyn Fn(&str) -> Option<Box<dyn ReadAt>>>;
+
 /// Puts the contents of records together that lie in pieces, or compressed.
 pub trait Unpack {
     /// The contents of a record. `bytes`: the record, of a very long one only the first.
@@ -520,6 +523,14 @@ pub trait Format: Sync {
     /// Whether its files can be written anew, as repair and truncate do.
     fn mends(&self) -> bool {
         true
+    }
+
+    /// What lies below the log: the tables that it goes on from. `open` opens a file beside it by its name.
+    ///
+    /// # Errors
+    /// Why it cannot be read, though it is there.
+    fn base(&self, _files: &[LogFile<'_>], _open: &Open) -> Result<Option<Box<dyn Base>>, String> {
+        Ok(None)
     }
 
     /// The column families by number, and how each merges; a number that is not among them is shown as it is.

@@ -16,13 +16,16 @@ pub mod until;
 pub mod walk;
 
 use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
 use crate::analysis::{OpenLog, Report};
 use crate::fate::Standing;
 use crate::format::block_log::entity;
-use crate::format::{Effect, Entry, Image, Job, Outcome, Part, Recovered, Role, Take, Taken};
+use crate::format::{Base, Effect, Entry, Image, Job, Open, Outcome, Part, Recovered, Role, Take, Taken};
+use crate::io::source::Source;
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::conclude::Place;
 use crate::log::layout::Width;
@@ -79,12 +82,22 @@ pub struct Wish {
     pub memory: u64,
     /// Only the keys of this column family.
     pub family: Option<u32>,
+    /// See [`Below`].
+    pub below: Below,
 }
 
 impl Wish {
     /// All that a policy takes.
     pub fn new(policy: Policy, memory: u64) -> Wish {
-        Wish { policy, engine: None, undecided: false, until: None, memory, family: None }
+        Wish {
+            policy,
+            engine: None,
+            undecided: false,
+            until: None,
+            memory,
+            family: None,
+            below: Below::default(),
+        }
     }
 }
 
@@ -106,6 +119,8 @@ pub struct Replayed<'l> {
     pub image: Option<Image>,
     /// How the format itself recovered it, where records are not changes of keys.
     pub recovered: Option<Recovered>,
+    /// Whether the state goes on from tables; why not, if there are some that cannot be read.
+    pub base: Result<bool, String>,
 }
 
 /// Records with data that a policy does not take, by their [`Standing`].
@@ -123,10 +138,36 @@ impl LeftOut {
     }
 }
 
-/// A state of a log before its first record.
+/// What a log goes on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Below {
+    /// Nothing: the state is the log's alone.
+    Nothing,
+    /// The tables beside it, where there are any and they can be read.
+    #[default]
+    Beside,
+    /// Those in this directory.
+    In(PathBuf),
+}
+
+/// A state of a log before its first record, without what lies below it.
 pub fn empty(log: &OpenLog, memory: u64) -> State<'_> {
     let families = log.format().profile().families;
     State::new(memory, if families { log.format().families(&log.files()) } else { Vec::new() })
+}
+
+/// The tables that a log goes on from.
+fn base(log: &OpenLog, below: &Below) -> Result<Option<Box<dyn Base>>, String> {
+    let dir = match below {
+        Below::Nothing => return Ok(None),
+        Below::Beside => log.log.place.clone(),
+        Below::In(dir) => dir.clone(),
+    };
+    let open: Open = Arc::new(move |name: &str| {
+        let source = Source::open(&dir.join(name).into(), false, true).ok()?;
+        Some(Box::new(source) as Box<dyn ReadAt>)
+    });
+    log.format().base(&log.files(), &open)
 }
 
 /// Replays a log.
@@ -158,7 +199,7 @@ fn ask_engine(log: &OpenLog, report: &Report, engine: Option<&str>, take: Take<'
 }
 
 fn by_engine<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Replayed<'l>> {
-    let mut applier = Applier::new(log, wish.memory);
+    let (mut applier, base) = Applier::over(log, wish);
     let outcome = ask_engine(log, report, wish.engine.as_deref(), &mut |taken| applier.take(&taken))?;
     applier.failure.map_or(Ok(()), Err)?;
     let state = if outcome.opens { applier.state } else { State::new(wish.memory, Vec::new()) };
@@ -171,6 +212,7 @@ fn by_engine<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repla
         state: state.finish()?.only(wish.family),
         image: outcome.image,
         recovered: None,
+        base,
     })
 }
 
@@ -198,6 +240,7 @@ fn by_format<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Optio
         state: applier.state.finish()?.only(wish.family),
         image: recovered.image.take(),
         recovered: Some(recovered),
+        base: Ok(false),
     }))
 }
 
@@ -228,6 +271,16 @@ impl<'a> Applier<'a> {
     fn new(log: &'a OpenLog, memory: u64) -> Self {
         let paged = log.format().profile().paged();
         Applier { paged, state: empty(log, memory), parts: Parts::new(log), failure: None }
+    }
+
+    /// The same over what lies below the log; and why that is left out, if it is.
+    fn over(log: &'a OpenLog, wish: &Wish) -> (Self, Result<bool, String>) {
+        let applier = Applier::new(log, wish.memory);
+        match base(log, &wish.below) {
+            Ok(Some(base)) => (Applier { state: applier.state.over(base), ..applier }, Ok(true)),
+            Ok(None) => (applier, Ok(false)),
+            Err(why) => (applier, Err(why)),
+        }
     }
 
     fn take(&mut self, taken: &Taken) {
@@ -298,7 +351,7 @@ impl<'a> Parts<'a> {
 fn by_records<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Replayed<'l>> {
     let files = log.files();
     let mut memtable = log.format().memtable(&files);
-    let mut applier = Applier::new(log, wish.memory);
+    let (mut applier, base) = Applier::over(log, wish);
     let (mut applied, mut left_out) = (0, LeftOut::default());
     let until = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
     walk(log, report, until, &mut |item: &Item<'_>| {
@@ -329,6 +382,7 @@ fn by_records<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repl
         state,
         image: None,
         recovered: None,
+        base,
     })
 }
 

@@ -11,8 +11,8 @@
 use self::directory::Directory;
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT, RECYCLABLE_LAYOUT};
 use crate::format::{
-    Claim, Entry, Family, Format, Framer, Job, LogFile, Memtable, Opened, Outcome, Profile, Remark, Revision, Role,
-    Take, Unpack,
+    Base, Claim, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened, Outcome, Profile,
+    Remark, Revision, Role, Take, Unpack,
 };
 use crate::log::bytes::Reader;
 use crate::log::finding::Code;
@@ -22,6 +22,7 @@ use crate::log::record::Fix;
 use crate::log::survey::{Grouping, Rules, Survey};
 
 mod assemble;
+mod base;
 pub mod batch;
 mod decoder;
 mod directory;
@@ -215,6 +216,13 @@ impl Format for BlockLog {
 
     fn recognise(&self, head: &[u8]) -> u64 {
         if directory::flavour_of(head) == self.flavour { directory::proved(self.flavour, head) } else { 0 }
+    }
+
+    fn base(&self, files: &[LogFile<'_>], open: &Open) -> Result<Option<Box<dyn Base>>, String> {
+        let directory = Directory::of(self.flavour, files);
+        let prefixed = self.flavour == Flavour::RocksDb;
+        let tables = base::Tables::of(&directory, prefixed, open)?;
+        Ok(tables.map(|tables| Box::new(tables) as Box<dyn Base>))
     }
 
     fn families(&self, files: &[LogFile<'_>]) -> Vec<Family> {

@@ -33,7 +33,7 @@ impl fmt::Display for MergedError {
 impl std::error::Error for MergedError {}
 
 /// Opens the file of a table; the text says why that fails.
-pub type Opener<'a> = dyn Fn(&LiveTable) -> Result<Box<dyn ReadAt + 'a>, String> + 'a;
+pub type Opener<'a> = dyn Fn(&LiveTable) -> Result<Box<dyn ReadAt>, String> + 'a;
 
 /// One version, and whether a range deletion hides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

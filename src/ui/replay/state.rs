@@ -60,11 +60,20 @@ pub(super) struct StateDoc<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     candidates: Vec<CandidateDoc>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<BaseDoc<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     column_families: Option<FamiliesDoc>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unresolved: Option<u64>,
     spilled: bool,
     written: Option<String>,
+}
+
+/// What the log goes on from: its tables, or why they are left out.
+#[derive(Serialize)]
+struct BaseDoc<'a> {
+    tables: bool,
+    error: Option<&'a str>,
 }
 
 /// Column families by name, in order of their numbers.
@@ -179,6 +188,11 @@ impl<'a> Teller<'a> {
             until,
             inferred: inferred(self.log),
             candidates: self.candidate_docs(),
+            base: match &replayed.base {
+                Ok(false) => None,
+                Ok(true) => Some(BaseDoc { tables: true, error: None }),
+                Err(why) => Some(BaseDoc { tables: false, error: Some(why) }),
+            },
             column_families: self.in_families().then(|| self.families_doc(&told.measure)),
             unresolved: self.in_families().then_some(told.measure.unresolved),
             spilled: replayed.state.spilled(),
@@ -313,6 +327,15 @@ impl<'a> Teller<'a> {
         let paged = self.report.format.profile().paged();
         let mut kept =
             format!("{} applied, {}.", self.record(replayed.applied), plural(told.measure.keys, noun));
+        match &replayed.base {
+            Ok(false) => {}
+            Ok(true) => kept += " It goes on from the tables beside the log.",
+            Err(why) => {
+                kept += &format!(
+                    " The tables that the log goes on from are not in it, for they cannot be read: {why}."
+                );
+            }
+        }
         if told.measure.unresolved > 0 {
             kept += &format!(
                 " The values of {} cannot be told: they lie in blob files, or are to be merged by a rule that is not \
