@@ -14,8 +14,9 @@ use walmedic::analysis::Report;
 use walmedic::fate::Standing;
 use walmedic::log::region::Kind;
 use walmedic::replay::history::{self, Wanted};
+use walmedic::replay::measure::measure;
 use walmedic::replay::walk::walk;
-use walmedic::replay::{Policy, Wish, digest, replay};
+use walmedic::replay::{Policy, Wish, replay};
 
 /// Runs `check` and, when it fails, says on what.
 fn on<T>(what: impl Fn() -> String, check: impl FnOnce() -> T) -> T {
@@ -219,10 +220,9 @@ fn check_replay(log: &Log) {
     let mut counts = Vec::new();
     for policy in [Policy::Engine, Policy::Committed, Policy::Salvage] {
         let [all, none] = [u64::MAX, 0].map(|memory| {
-            let wish = Wish { policy, engine: None, undecided: false, until: None, memory };
-            let replayed = replay(&open, &report, &wish).expect("a state");
-            let hash = digest(&open, &replayed.state).expect("a hash");
-            (replayed.opens, replayed.applied, hash, replayed.left_out)
+            let replayed = replay(&open, &report, &Wish::new(policy, memory)).expect("a state");
+            let held = measure(&open, &replayed.state).expect("a hash");
+            (replayed.opens, replayed.applied, held, replayed.left_out)
         });
         assert_eq!(all, none, "{policy:?} with and without memory");
         counts.push(all);
@@ -245,9 +245,9 @@ fn check_replay(log: &Log) {
     assert!(committed.windows(2).all(|pair| pair[0] < pair[1]), "a record twice");
     let key = |_: &[u8]| true;
     let wanted = Wanted { keys: &key, engine: None, undecided: false };
-    let mut found = history::find(&open, &report, &wanted).expect("a history");
+    let found = history::find(&open, &report, &wanted).expect("a history");
     let (mut versions, all) = (0, found.versions);
-    history::tell(&open, &report, &wanted, &mut found, &mut |version| {
+    history::tell(&open, &report, &wanted, &found, &mut |version| {
         versions += u64::from(version.standing.is_some());
         Ok(())
     })

@@ -695,7 +695,7 @@ fn the_corpus_is_replayed_as_its_truth_says() {
             (Policy::Committed, "best_recoverable"),
             (Policy::Salvage, "best_recoverable"),
         ] {
-            let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
+            let wish = Wish::new(policy, u64::MAX);
             let replayed = replay(&log, &report, &wish).expect("a state");
             let image = replayed.image.expect("an image");
             same(what, walmedic::replay::image::sha256(&log, &image).expect("a hash"));
