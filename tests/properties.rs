@@ -77,7 +77,7 @@ fn cuts_at_every_byte_lose_nothing_before_them() {
     for (i, sample) in known_samples().iter().enumerate() {
         let log = (sample.write)(&mut watch.random(i), 9);
         for file in 0..log.files.len() {
-            for at in 0..=log.files[file].bytes.len() {
+            for at in places(&log.files[file]) {
                 check_one(sample, &log, file, &Damage::Cut(at), &watch.random(i));
             }
         }
@@ -90,13 +90,31 @@ fn flips_of_every_bit_touch_one_record() {
     for (i, sample) in known_samples().iter().enumerate() {
         let log = (sample.write)(&mut watch.random(i), 9);
         for file in 0..log.files.len() {
-            for at in 0..log.files[file].bytes.len() {
+            let len = log.files[file].bytes.len();
+            for at in places(&log.files[file]).filter(|&at| at < len) {
                 for bit in 0..8 {
                     check_one(sample, &log, file, &Damage::Flip { at, bit }, &watch.random(i));
                 }
             }
         }
     }
+}
+
+/// Every place in a short file, its end included; in one of long records all around their ends and those of blocks, and some of
+/// the rest.
+fn places(file: &common::log::File) -> impl Iterator<Item = usize> {
+    const SHORT: usize = 16 << 10;
+    const NEAR: usize = 26;
+    const STEP: usize = 211;
+    let len = file.bytes.len();
+    let mut ends: Vec<_> = file.records.iter().flat_map(|r| [r.span.start, r.span.end]).collect();
+    ends.extend((0..=len).step_by(common::block_log::BLOCK));
+    ends.sort_unstable();
+    (0..=len).filter(move |&at| {
+        let next = ends.partition_point(|&end| end < at);
+        let near = ends[next.saturating_sub(1)..].iter().take(2).any(|end| end.abs_diff(at) <= NEAR);
+        len <= SHORT || near || at % STEP == 0
+    })
 }
 
 fn check_one(sample: &Sample, log: &Log, file: usize, damage: &Damage, random: &Random) {
