@@ -559,7 +559,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__replay)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --policy --diff --history --engine --undecided --until --into --grade-with --memory --bytes --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --policy --diff --history --engine --undecided --family --until --into --grade-with --memory --bytes --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -603,6 +603,10 @@ _walmedic() {
                     ;;
                 --undecided)
                     COMPREPLY=($(compgen -W "keep drop" -- "${cur}"))
+                    return 0
+                    ;;
+                --family)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --until)

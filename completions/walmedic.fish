@@ -176,6 +176,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l history -d 
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l engine -d 'Version of the engine to follow with the policy engine, by its commit; or the engine to build with --into: wal, btree or lsm. May be given twice' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l undecided -d 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch' -r -f -a "keep\t'They count'
 drop\t'They do not'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l family -d 'Only the keys of this column family' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, whole transactions only' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages the database file' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l grade-with -d 'Let this program check the files that can be made of a damaged log, too: it is run as PROGRAM FILE "PRAGMA integrity_check;" on copies' -r -F
@@ -273,7 +274,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l repair-word
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l renumber -d 'Give records new numbers where the numbers fall back'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l checkpoint -d 'Of a log of pages: write the database that it leads to, and an empty log'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l undo-last-commit -d 'Write the database before its last commit, from a rollback journal that was kept'
-complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l force -d 'Go on although the log does not seem to be its database\'s'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l force -d 'Go on although the log does not seem to be its database\'s, or undoing its last commit makes no sound one'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l apply -d 'Do it; without this only the plan is shown'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l in-place -d 'Change the log itself, after a verified backup'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'

@@ -16,8 +16,11 @@ use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
 use crate::log::region::{Kind, MANY_REGIONS, MAX_REGIONS, Region};
 use crate::log::scan::scan;
-use crate::log::survey::{BatchState, Grouping, Survey};
+use crate::log::survey::{BatchState, Ends, Grouping, Survey};
 use crate::log::surveyor::Surveyor;
+
+/// The path that stands for standard input.
+const STREAM: &str = "-";
 
 /// A log opened for reading: what every command starts from.
 pub struct OpenLog {
@@ -188,7 +191,8 @@ impl OpenLog {
     /// Its files, as formats see them.
     pub fn files(&self) -> Vec<LogFile<'_>> {
         let pairs = self.log.files.iter().zip(&self.sources);
-        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src, memo: Some(&self.memo) }).collect()
+        let (memo, stream) = (Some(&self.memo), self.log.path == STREAM);
+        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src, memo, stream }).collect()
     }
 
     /// The bytes of one file.
@@ -226,7 +230,7 @@ impl OpenLog {
         let mut remarks = self.format().inspect(&files, &mut surveys, self.revision);
         remarks.extend(self.words().map(|(file, word)| inferred(file, word)));
         // Of a stream nobody knows what lies beside it.
-        remarks.retain(|r| self.log.path != "-" || r.code != Code::MissingFile);
+        remarks.retain(|r| self.log.path != STREAM || r.code != Code::MissingFile);
         let mut members: Vec<Member<'_>> = files
             .iter()
             .zip(&mut surveys)
@@ -270,7 +274,10 @@ impl OpenLog {
     }
 
     fn forecast(&self, report: &Report) -> Forecast {
-        let intact = report.conclusions.committed;
+        let (files, surveys): (_, Vec<&Survey>) =
+            (self.files(), report.files.iter().map(|f| &f.survey).collect());
+        let settled = self.format().settled(&files, &surveys);
+        let intact = report.conclusions.committed.saturating_sub(settled);
         // Asking the engine means reading everything once more: not where it cannot but agree.
         let sound = report.conclusions.undecided == 0
             && report.conclusions.numbers.is_none_or(|n| n.0 > 0)
@@ -280,12 +287,17 @@ impl OpenLog {
             let halts = Vec::new();
             Outcome { opens: true, error: None, records: intact, transactions, halts, ..Outcome::default() }
         } else {
-            let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
-            let files = self.files();
-            let job =
-                Job { files: &files, surveys: &surveys, revision: self.revision, engine: None, mode: None, until: None };
+            let job = Job {
+                files: &files,
+                surveys: &surveys,
+                revision: self.revision,
+                engine: None,
+                mode: None,
+                until: None,
+            };
             self.format().engine(&job, None)
         };
+        let intact = intact.saturating_sub(engine.settled);
         let mut counted = report.files.iter().filter(|f| f.role.counts());
         let grouped = counted.any(|f| !matches!(f.survey.rules.grouping, Grouping::None | Grouping::Named));
         let transactions = grouped.then(|| {
@@ -293,7 +305,27 @@ impl OpenLog {
             let kept = if engine.opens { engine.transactions } else { 0 };
             Shares { engine: kept, intact, at_stake: intact.saturating_sub(kept) }
         });
-        Forecast { engine, intact, transactions, keys: None, rows: None }
+        let modes =
+            if report.findings().next().is_some() { self.modes(&files, &surveys) } else { Vec::new() };
+        Forecast { engine, intact, transactions, keys: None, rows: None, modes }
+    }
+
+    /// What each version of the engine would make of it in each of its ways to recover.
+    fn modes(&self, files: &[LogFile<'_>], surveys: &[&Survey]) -> Vec<ModeForecast> {
+        let profile = self.format().profile();
+        let engines: Vec<Option<&'static str>> = match profile.engines {
+            [] => vec![None],
+            engines => engines.iter().copied().map(Some).collect(),
+        };
+        let usual = self.format().mode(files);
+        let pairs = profile.modes.iter().flat_map(|&mode| engines.iter().map(move |&engine| (mode, engine)));
+        let told = pairs.map(|(mode, engine)| {
+            let revision = self.revision;
+            let job = Job { files, surveys, revision, engine, mode: Some(mode), until: None };
+            let outcome = self.format().engine(&job, None);
+            ModeForecast { mode, engine, usual: usual == Some(mode), outcome }
+        });
+        told.collect()
     }
 
     fn file_report(&self, file: usize, survey: Survey, read: Read) -> FileReport {
@@ -390,7 +422,7 @@ pub struct FileReport {
 impl FileReport {
     /// First byte that does not belong to the unbroken chain of intact records; the end, where something must follow there.
     pub fn first_bad(&self) -> Option<u64> {
-        self.survey.regions.first_bad().or(self.survey.breaks_off.then_some(self.bytes))
+        self.survey.regions.first_bad().or((self.survey.ends == Ends::BreaksOff).then_some(self.bytes))
     }
 
     /// The end verdict: `clean`, `torn`, `corrupt`, `preallocated` or `stale`.
@@ -400,7 +432,7 @@ impl FileReport {
         match regions.last() {
             Some(last) if last.kind == Kind::Torn && regions.iter().filter(hurt).count() == 1 => "torn",
             _ if self.survey.marred || regions.iter().any(|r| hurt(&r)) => "corrupt",
-            _ if self.survey.breaks_off => "torn",
+            _ if self.survey.ends != Ends::Whole => "torn",
             Some(last) if last.kind == Kind::Preallocated => "preallocated",
             Some(last) if last.kind == Kind::Stale => "stale",
             _ => "clean",
@@ -422,6 +454,22 @@ pub struct Forecast {
     /// The same in rows of tables, of a log of pages whose format can find them; of those at stake no more is known than
     /// their number.
     pub rows: Option<Shares>,
+    /// The same for each way in which the engine recovers and each of its versions, where it has several and there is
+    /// anything to say of the log.
+    pub modes: Vec<ModeForecast>,
+}
+
+/// What one version of an engine would make of a log in one of its ways to recover.
+#[derive(Clone, Debug)]
+pub struct ModeForecast {
+    /// One of [`crate::format::Profile::modes`].
+    pub mode: &'static str,
+    /// The version, where several are known.
+    pub engine: Option<&'static str>,
+    /// The store was last opened in this way.
+    pub usual: bool,
+    /// What it would hold.
+    pub outcome: Outcome,
 }
 
 /// Tells that a word is not read as it stands.
@@ -489,6 +537,11 @@ impl Report {
         {
             self.conclusions.batches.retain(|u| !matches!(u.batch.state, BatchState::NoBegin { .. }));
         }
+    }
+
+    /// Whether it came without the file that its records are pages of, by standard input: of that nothing is known.
+    pub fn alone(&self) -> bool {
+        self.path == STREAM && self.format.profile().paged()
     }
 
     /// Why the log does not seem to be the one of the files it is about.

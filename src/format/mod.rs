@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::log::bytes::ReadAt;
 use crate::log::conclude::Place;
@@ -21,11 +21,18 @@ pub mod chain;
 pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
+pub mod keys;
+pub mod outcome;
 pub mod python;
 pub mod rows;
 pub mod sqlite;
 pub mod sqlite_journal;
 pub mod sqlite_wal;
+pub mod sstable;
+
+pub use keys::{Base, Effect, Family, Given, Olders, Taken};
+
+pub use self::outcome::{Fill, Halt, Image, Outcome, Patch};
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
@@ -98,6 +105,8 @@ pub struct LogFile<'a> {
     pub src: &'a dyn ReadAt,
     /// Of the whole log; `None` where nothing is kept.
     pub memo: Option<&'a Memo>,
+    /// It came by standard input: what lies beside it was not given.
+    pub stream: bool,
 }
 
 /// What a format found out about a log: a log is asked about several times, and its bytes need to be read for it once.
@@ -201,81 +210,6 @@ pub struct Entry<'a> {
     pub time: Option<u64>,
 }
 
-/// What the engine would hold after its next open, in numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outcome {
-    /// Whether it opens at all.
-    pub opens: bool,
-    /// The error it would die with, in its own words.
-    pub error: Option<String>,
-    /// It neither opens nor refuses, but reads the same bytes for ever.
-    pub hangs: bool,
-    /// Records that change something and that it applies.
-    pub records: u64,
-    /// Records that it reads and has no need to apply: what they change is in its tables.
-    pub settled: u64,
-    /// Commits that it goes by, in formats with transactions.
-    pub transactions: u64,
-    /// Places from which on it does not take over records any more, for the fates in `dump`.
-    pub halts: Vec<Halt>,
-    /// The database file that opening leaves, in logs of pages over one; told only with the changes.
-    pub image: Option<Image>,
-}
-
-impl Outcome {
-    /// The engine does not open, so nothing is taken over.
-    pub fn refused(error: String) -> Outcome {
-        let halts = vec![Halt { file: 0, at: 0, for_good: true, to: u64::MAX }];
-        Outcome { error: Some(error), halts, ..Outcome::default() }
-    }
-}
-
-/// A file as it would be: an old one, cut or filled with zeros to a length, with patches over it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// Index of the old file; `None`: there is none.
-    pub base: Option<usize>,
-    /// Its length in bytes.
-    pub len: u64,
-    /// Bytes of a page, as far as the files tell.
-    pub page_bytes: u32,
-    /// Rising and apart from each other.
-    pub patches: Vec<Patch>,
-}
-
-/// Bytes of an [`Image`] that are not the old file's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Patch {
-    /// Offset, and number of bytes.
-    pub at: u64,
-    /// See `at`.
-    pub len: u64,
-    /// They begin with these; the rest are zeros.
-    pub fill: Fill,
-}
-
-/// Where the bytes of a [`Patch`] come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fill {
-    /// From a file of the log.
-    Part(Part),
-    /// They are these.
-    Bytes(Vec<u8>),
-}
-
-/// Where an engine stops reading, or what it leaves out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Halt {
-    /// Index of the file.
-    pub file: usize,
-    /// Offset in it.
-    pub at: u64,
-    /// It reads no later file either.
-    pub for_good: bool,
-    /// Where it goes on; `u64::MAX`: nowhere in this file.
-    pub to: u64,
-}
-
 /// Bytes of one file of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -285,80 +219,19 @@ pub struct Part {
     pub span: Range<u64>,
 }
 
-/// One change of the state, told by places, so that nothing is read that nobody wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// The record that decides.
-    pub place: Place,
-    /// The key.
-    pub key: Part,
-    /// Its value; `None`: the key is deleted, or cannot be had any more.
-    pub value: Option<Part>,
-    /// The change itself, where its bytes were at hand: of pages that are cut short or padded, or of records in fragments,
-    /// they lie nowhere in one piece. It counts more than the places.
-    pub given: Option<Given>,
-}
+/// Writes records anew, where their form depends on the place at which they stand.
+pub trait Framer {
+    /// Whether a record can stand as it is at the offset `to` of the new file. `bytes`: of a very long one only the first.
+    fn fits(&self, record: &Record, bytes: &[u8], to: u64) -> bool;
 
-/// A change with its own bytes; see [`Taken`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
-    /// The key; of a range of keys the first.
-    pub key: Vec<u8>,
-    /// What becomes of it.
-    pub effect: Effect<Vec<u8>>,
-}
+    /// Appends a record as it is to be at the offset `at`; with these contents, if any are given.
+    fn record(&mut self, record: &Record, contents: Option<&[u8]>, at: u64, out: &mut Vec<u8>);
 
-/// What a change does to a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect<V> {
-    /// It gets this value.
-    Put(V),
-    /// It is gone.
-    Delete,
-    /// This operand is merged into its value, by whatever rule the store was made with.
-    Merge(V),
-    /// It and all keys behind it are gone, up to this one, which is not.
-    DeleteRange(V),
-}
+    /// Appends what of the framing in this span of the old file is still needed.
+    fn framing(&mut self, span: Range<u64>, at: u64, out: &mut Vec<u8>);
 
-impl<V> Effect<V> {
-    /// The same over a borrowed value.
-    pub fn as_ref(&self) -> Effect<&V> {
-        match self {
-            Effect::Put(value) => Effect::Put(value),
-            Effect::Delete => Effect::Delete,
-            Effect::Merge(operand) => Effect::Merge(operand),
-            Effect::DeleteRange(end) => Effect::DeleteRange(end),
-        }
-    }
-
-    /// What it comes with: a value, an operand, the end of a range.
-    pub fn value(&self) -> Option<&V> {
-        match self {
-            Effect::Put(value) | Effect::Merge(value) | Effect::DeleteRange(value) => Some(value),
-            Effect::Delete => None,
-        }
-    }
-
-    /// The word of reports.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Effect::Put(_) => "PUT",
-            Effect::Delete => "DELETE",
-            Effect::Merge(_) => "MERGE",
-            Effect::DeleteRange(_) => "DELETE_RANGE",
-        }
-    }
-
-    /// The same over what `f` makes of its value.
-    pub fn map<W>(self, f: impl FnOnce(V) -> W) -> Effect<W> {
-        match self {
-            Effect::Put(value) => Effect::Put(f(value)),
-            Effect::Delete => Effect::Delete,
-            Effect::Merge(operand) => Effect::Merge(f(operand)),
-            Effect::DeleteRange(end) => Effect::DeleteRange(f(end)),
-        }
-    }
+    /// Appends what states that these numbers are missing.
+    fn gap(&mut self, first: u64, last: u64, at: u64, out: &mut Vec<u8>);
 }
 
 /// Turns records into changes of the state, where what one does depends on those before it.
@@ -369,6 +242,9 @@ pub trait Memtable {
     /// Takes what still waits for a commit as if it had come.
     fn finish(&mut self, take: Take<'_>);
 }
+
+/// Opens a file beside a log by its name; `None`: it cannot be opened.
+pub type Open = Arc<dyn Fn(&str) -> Option<Box<dyn ReadAt>>>;
 
 /// Puts the contents of records together that lie in pieces, or compressed.
 pub trait Unpack {
@@ -522,8 +398,8 @@ pub trait Context {
     /// Completes what is known of a record with these bytes.
     fn complete(&mut self, record: &Record, bytes: &[u8], entry: &mut Entry<'_>);
 
-    /// The record at this offset, among bytes that the engine does not read any more.
-    fn behind(&mut self, at: u64) -> Option<Record>;
+    /// The first record inside these bytes, or the last one, where the engine does not read any more.
+    fn behind(&mut self, span: Range<u64>, last: bool) -> Option<Record>;
 }
 
 /// The commits of the teaching engines, oldest first: what `--engine` takes for their formats.
@@ -568,11 +444,6 @@ pub trait Format: Sync {
         false
     }
 
-    /// A decoder for the records in what is stale from `at` on, where they can be told at all.
-    fn stale(&self, _files: &[LogFile<'_>], _file: usize, _at: u64) -> Option<Box<dyn Decoder>> {
-        None
-    }
-
     /// Whether a repair can only be the file that its records are about: no log of them leads there.
     fn rolls_back(&self) -> bool {
         false
@@ -590,6 +461,19 @@ pub trait Format: Sync {
     /// Whether its files can be written anew, as repair and truncate do.
     fn mends(&self) -> bool {
         true
+    }
+
+    /// What lies below the log: the tables that it goes on from. `open` opens a file beside it by its name.
+    ///
+    /// # Errors
+    /// Why it cannot be read, though it is there.
+    fn base(&self, _files: &[LogFile<'_>], _open: &Open) -> Result<Option<Box<dyn Base>>, String> {
+        Ok(None)
+    }
+
+    /// The column families by number, and how each merges; a number that is not among them is shown as it is.
+    fn families(&self, _files: &[LogFile<'_>]) -> Vec<Family> {
+        Vec::new()
     }
 
     /// Which revision wrote these files.
@@ -639,6 +523,16 @@ pub trait Format: Sync {
     /// What puts the contents of the records of this file together; `None`: they are the records' own bytes.
     fn unpack<'a>(&self, _files: &'a [LogFile<'a>], _file: usize) -> Option<Box<dyn Unpack + 'a>> {
         None
+    }
+
+    /// What writes the records of this file anew; `None`: they can stand anywhere as they are.
+    fn framer<'a>(&self, _files: &'a [LogFile<'a>], _file: usize) -> Option<Box<dyn Framer + 'a>> {
+        None
+    }
+
+    /// Whether a file of this name is no part of the log and yet has to go where the log goes: tables.
+    fn belongs(&self, _name: &str) -> bool {
+        false
     }
 
     /// What turns the records of this log into changes; `None`: each says itself what it changes.

@@ -234,7 +234,9 @@ fn single(
     wanted: &Wanted,
 ) -> Result<Log> {
     let beside: Vec<PathBuf> = match file.and_then(Path::parent) {
-        Some(dir) => std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect(),
+        Some(dir) => {
+            std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+        }
         None => Vec::new(),
     };
     let formats = &suiting(formats, file.and_then(Path::parent).unwrap_or(Path::new("")), &beside);

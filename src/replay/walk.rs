@@ -165,7 +165,8 @@ impl Walker<'_, '_> {
             Some(unpack) => unpack.contents(record, bytes),
             None => bytes,
         };
-        let item = Item { file, record: *record, fix, standing, bytes, contents, in_place, format, revision, role };
+        let item =
+            Item { file, record: *record, fix, standing, bytes, contents, in_place, format, revision, role };
         self.result = (self.each)(&item);
     }
 }

@@ -164,7 +164,8 @@ pub fn outcome(
     }
     let records = opening.scanned.iter().map(|s| s.1).sum();
     let halts = opening.halts;
-    let mut outcome = Outcome { opens: true, error: None, records, transactions: 0, halts, ..Outcome::default() };
+    let mut outcome =
+        Outcome { opens: true, error: None, records, transactions: 0, halts, ..Outcome::default() };
     for file in opening.hinted {
         let all = surveys.get(file).map_or(0, |s| s.data + s.recovered_data);
         let (hidden, at) = unseen(file).unwrap_or((0, 0));

@@ -12,6 +12,20 @@ use crate::log::fault::{Cause, Fault};
 /// Payloads longer than this are not put together in memory for a look at them: those that are compressed.
 const GATHERED: u64 = 64 << 20;
 
+/// Where what ends at `end` ends with the zeros that fill its block, if no header of so many bytes fits in there.
+///
+/// # Errors
+/// [`Cause::Short`] when they are not there (yet).
+pub fn filled<B: Bytes>(b: &mut B, end: u64, header: u64, grid: Option<Grid>) -> Result<u64, Fault> {
+    let left = grid.map_or(BLOCK, |grid| grid.left(end));
+    if left >= header || end >= b.end() {
+        return Ok(end);
+    }
+    let to = b.end().min(end + left);
+    let zeros = b.piece(end..to)?.iter().all(|&byte| byte == 0);
+    Ok(if zeros { to } else { end })
+}
+
 /// Where the blocks of a file begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid(u64);
@@ -109,13 +123,16 @@ impl Assembler {
         match first.part {
             Part::Full => self.spans.push(first.payload.clone()),
             Part::First => {
-                // Only at the end of a block is a record cut.
-                if grid.is_some_and(|grid| grid.left(end) != BLOCK) {
-                    return Err(fault(Cause::Malformed("end of a fragment")));
+                // A record is cut at the end of a block; a compressed one also where the compressor handed out a piece.
+                let pieces = facts.may_pack() && inflate::is_packed(b.piece(first.payload.clone())?);
+                if !pieces {
+                    if grid.is_some_and(|grid| grid.left(end) != BLOCK) {
+                        return Err(fault(Cause::Malformed("end of a fragment")));
+                    }
+                    told = Some(Grid::at(end));
                 }
-                told = Some(Grid::at(end));
                 self.spans.push(first.payload.clone());
-                end = self.rest(b, &first)?;
+                end = self.rest(b, &first, grid.filter(|_| pieces).or(told), pieces)?;
             }
             Part::Middle | Part::Last => return Err(fault(Cause::Malformed("fragment without a first one"))),
             Part::Aside | Part::Ignorable => return Ok(Found::Aside(first)),
@@ -132,23 +149,32 @@ impl Assembler {
         Ok(Found::Whole(Whole { end, header, log, shape, packed, grid: told }))
     }
 
-    /// The fragments behind the first one; gives back where the last one ends.
-    fn rest<B: Bytes>(&mut self, b: &mut B, first: &Fragment) -> Result<u64, Broken> {
+    /// The fragments behind the first one, of which a compressed record may have several in a block; gives back where the last
+    /// one ends.
+    fn rest<B: Bytes>(
+        &mut self,
+        b: &mut B,
+        first: &Fragment,
+        grid: Option<Grid>,
+        pieces: bool,
+    ) -> Result<u64, Broken> {
         let mut end = first.payload.end;
+        // A compressed record may be cut anywhere; then the blocks are known, if at all, from elsewhere.
+        let cut_at_blocks = !pieces;
         loop {
-            let next = fragment(b, end, BLOCK)?;
-            let apart =
-                |at, what| Broken { fault: Fault { at, cause: Cause::Malformed(what) }, apart: true };
+            let at = filled(b, end, first.header(), grid)?;
+            let next = fragment(b, at, grid.map_or(BLOCK, |grid| grid.left(at)))?;
+            let apart = |what| Broken { fault: Fault { at, cause: Cause::Malformed(what) }, apart: true };
             if !matches!(next.part, Part::Middle | Part::Last) || !next.goes_with(first) {
-                return Err(apart(end, "fragment in the place of the rest of a record"));
+                return Err(apart("fragment in the place of the rest of a record"));
             }
             self.spans.push(next.payload.clone());
             end = next.payload.end;
             if next.part == Part::Last {
                 return Ok(end);
             }
-            if Grid::at(end) != Grid::at(first.payload.end) {
-                return Err(apart(end, "end of a fragment"));
+            if cut_at_blocks && grid != Some(Grid::at(end)) {
+                return Err(apart("end of a fragment"));
             }
         }
     }
@@ -163,9 +189,7 @@ impl Assembler {
                 let payload = b.piece(one.clone()).map_err(|fault| fault.cause)?;
                 batch::check(payload, facts.flavour, &mut |end| ends.push(end))
             }
-            several => {
-                batch::check(Pieces::new(b, several), facts.flavour, &mut |end| ends.push(end))
-            }
+            several => batch::check(Pieces::new(b, several), facts.flavour, &mut |end| ends.push(end)),
         };
         match plain {
             Ok(shape) => Ok((shape, false)),

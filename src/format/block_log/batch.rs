@@ -295,6 +295,11 @@ impl<'a> Operation<'a> {
     pub fn entry(&self, families: bool) -> Entry<'a> {
         let (key, value, end) = match self.word {
             "DELETE_RANGE" => (Some(self.first), None, self.second),
+            // The time of the write follows its value.
+            "TIMED_PUT" => {
+                let value = self.second.map(|value| &value[..value.len().saturating_sub(8)]);
+                (Some(self.first), value, None)
+            }
             _ if self.changes => (Some(self.first), self.second, None),
             // The rest names a transaction, or holds what the application wanted to say.
             _ => (None, self.xid().or((self.word == "LOG_DATA").then_some(self.first)), None),

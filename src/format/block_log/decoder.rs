@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::assemble::{Assembler, Broken, Found, Grid, Whole};
+use super::assemble::{Assembler, Broken, Found, Grid, Whole, filled};
 use super::batch::{Phase, Xid};
 use super::fragment::{BLOCK, Fragment, HEADER, Part, RECYCLABLE, fragment};
 use super::search::Search;
@@ -67,22 +67,13 @@ impl BlockDecoder {
         match found {
             Found::Whole(whole) => {
                 self.grid = whole.grid.or(self.grid);
-                let end = self.padded(b, whole.end, whole.header)?;
+                let end = filled(b, whole.end, whole.header, self.grid)?;
                 Ok(Next::Record(self.take(at, end, &whole)))
             }
-            Found::Aside(aside) => Ok(Next::Framing(self.padded(b, aside.payload.end, aside.header())?)),
+            Found::Aside(aside) => {
+                Ok(Next::Framing(filled(b, aside.payload.end, aside.header(), self.grid)?))
+            }
         }
-    }
-
-    /// Where what ends at `end` ends with the zeros up to the end of its block, if no header fits in there.
-    fn padded<B: Bytes>(&self, b: &mut B, end: u64, header: u64) -> Result<u64, Fault> {
-        let left = self.grid.map_or(BLOCK, |grid| grid.left(end));
-        if left >= header || end >= b.end() {
-            return Ok(end);
-        }
-        let to = b.end().min(end + left);
-        let zeros = b.piece(end..to)?.iter().all(|&byte| byte == 0);
-        Ok(if zeros { to } else { end })
     }
 
     /// The record, and what the next one is judged by.

@@ -1,15 +1,16 @@
 //! What the files of a store say about its logs: which the tables have taken in already, which column families there are.
 
-use std::collections::BTreeMap;
-
 use super::assemble::{Assembler, Found, Grid};
 use super::fragment::{BLOCK, Fragment, fragment};
-use super::manifest::Catalogue;
+use super::manifest::{self, Catalogue};
+use super::merge::Merger;
 use super::{Content, Facts, Flavour, Name, kind_of};
-use crate::format::LogFile;
+use crate::format::{Family, LogFile};
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::fault::Cause;
 
+/// Why a catalogue cannot be read on where its bytes are damaged, which its own findings tell.
+pub const DAMAGED: &str = "damaged";
 /// Text files that are longer are none of this engine's.
 const TEXT: u64 = 1 << 20;
 
@@ -61,8 +62,7 @@ impl Directory {
 
     /// Applies every edit of the MANIFEST, also those behind one that cannot be read.
     fn read(&mut self, file: &LogFile<'_>) {
-        let facts =
-            Facts { flavour: self.flavour, content: Content::Edits, number: None, recycled: false };
+        let facts = Facts { flavour: self.flavour, content: Content::Edits, number: None, recycled: false };
         let mut edits = Records::new(facts, file.src);
         while let Some(next) = edits.next() {
             let fault = match next {
@@ -89,7 +89,9 @@ impl Directory {
             Flavour::RocksDb => {
                 let live = catalogue.families.values().filter(|family| !family.dropped);
                 let oldest = live.map(|family| family.log_number).min().unwrap_or(0);
-                catalogue.min_log_to_keep.map_or(oldest, |keep| if keep == 0 { oldest } else { oldest.min(keep) })
+                catalogue
+                    .min_log_to_keep
+                    .map_or(oldest, |keep| if keep == 0 { oldest } else { oldest.min(keep) })
             }
         }
     }
@@ -115,17 +117,25 @@ impl Directory {
         }
     }
 
-    /// Names of the column families by their number.
-    pub fn families(&self) -> BTreeMap<u32, String> {
+    /// The column families that live.
+    pub fn families(&self) -> Vec<Family> {
+        let options = self.options.as_deref().unwrap_or_default();
         let living = self.catalogue.families.iter().filter(|(_, family)| !family.dropped);
-        let name = |name: &Option<Vec<u8>>| name.as_ref().map(|name| String::from_utf8_lossy(name).into_owned());
-        living.filter_map(|(&number, family)| Some((number, name(&family.name)?))).collect()
+        let family = |(&number, family): (&u32, &manifest::Family)| {
+            let name = String::from_utf8_lossy(family.name.as_deref()?).into_owned();
+            let merger = Merger::of(options, &name);
+            Some(Family { number, name, merger })
+        };
+        living.filter_map(family).collect()
     }
 
     /// The value of an option of the database.
     pub fn option(&self, name: &str) -> Option<&str> {
         let lines = self.options.as_deref()?.lines();
-        lines.filter_map(|line| line.trim().split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+        lines
+            .filter_map(|line| line.trim().split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
     }
 }
 
@@ -183,7 +193,7 @@ impl<'a> Records<'a> {
                     if !filled {
                         // The rest of a damaged record is not worth a word of its own.
                         self.skip_rest(at);
-                        return Some(Err((at, "damaged")));
+                        return Some(Err((at, DAMAGED)));
                     }
                 }
             }

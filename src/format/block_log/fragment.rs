@@ -324,9 +324,12 @@ mod tests {
 
     #[test]
     fn what_is_put_is_read() {
-        for (kind, log, part) in
-            [(1, None, Part::Full), (2, None, Part::First), (7, Some(9), Part::Middle), (8, Some(0), Part::Last)]
-        {
+        for (kind, log, part) in [
+            (1, None, Part::Full),
+            (2, None, Part::First),
+            (7, Some(9), Part::Middle),
+            (8, Some(0), Part::Last),
+        ] {
             let got = read(&made(kind, log, b"hello")).unwrap();
             let header = if log.is_some() { RECYCLABLE } else { HEADER };
             assert_eq!((got.kind, got.part, got.log), (kind, part, log));

@@ -37,21 +37,23 @@ impl<'a> Batches<'a> {
         names
     }
 
-    fn change(&self, place: Place, log: Option<u64>, operation: &batch::Operation<'_>, take: Take<'_>) -> bool {
-        let counts = log.is_none_or(|log| {
-            self.directory.replays(log) && self.directory.takes(operation.family, log)
-        });
+    fn change(
+        &self,
+        place: Place,
+        log: Option<u64>,
+        operation: &batch::Operation<'_>,
+        take: Take<'_>,
+    ) -> bool {
+        let counts =
+            log.is_none_or(|log| self.directory.replays(log) && self.directory.takes(operation.family, log));
         if !operation.changes || !counts {
             return false;
         }
         let family = (self.flavour == Flavour::RocksDb).then_some(operation.family);
         let key = |key: &[u8]| state_key(family, key).into_owned();
-        let value = || operation.second.unwrap_or_default().to_vec();
-        let effect = match operation.word {
-            "DELETE" | "SINGLE_DELETE" => Effect::Delete,
-            "MERGE" => Effect::Merge(value()),
-            "DELETE_RANGE" => Effect::DeleteRange(key(operation.second.unwrap_or_default())),
-            _ => Effect::Put(value()),
+        let effect = match Effect::of(&operation.entry(true)) {
+            Effect::DeleteRange(end) => Effect::DeleteRange(key(end)),
+            other => other.map(<[u8]>::to_vec),
         };
         let nowhere = Part { file: place.file, span: place.at..place.at };
         let given = Some(Given { key: key(operation.first), effect });

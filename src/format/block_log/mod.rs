@@ -8,9 +8,11 @@
 //!
 //! One record is one batch, however many fragments it has, with the zeros behind it that fill its block.
 
+use self::directory::Directory;
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT, RECYCLABLE_LAYOUT};
 use crate::format::{
-    Claim, Entry, Format, Job, LogFile, Memtable, Opened, Outcome, Profile, Remark, Revision, Role, Take, Unpack,
+    Base, Claim, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened, Outcome, Profile,
+    Remark, Revision, Role, Take, Unpack,
 };
 use crate::log::bytes::Reader;
 use crate::log::finding::Code;
@@ -20,15 +22,19 @@ use crate::log::record::Fix;
 use crate::log::survey::{Grouping, Rules, Survey};
 
 mod assemble;
+mod base;
 pub mod batch;
 mod decoder;
 mod directory;
 mod engine;
+pub mod entity;
 pub mod fragment;
+mod framer;
 mod inflate;
 mod inspect;
 pub mod manifest;
 mod memtable;
+pub mod merge;
 mod search;
 mod unpack;
 
@@ -214,6 +220,17 @@ impl Format for BlockLog {
         if directory::flavour_of(head) == self.flavour { directory::proved(self.flavour, head) } else { 0 }
     }
 
+    fn base(&self, files: &[LogFile<'_>], open: &Open) -> Result<Option<Box<dyn Base>>, String> {
+        let directory = Directory::of(self.flavour, files);
+        let prefixed = self.flavour == Flavour::RocksDb;
+        let tables = base::Tables::of(&directory, prefixed, open)?;
+        Ok(tables.map(|tables| Box::new(tables) as Box<dyn Base>))
+    }
+
+    fn families(&self, files: &[LogFile<'_>]) -> Vec<Family> {
+        Directory::of(self.flavour, files).families()
+    }
+
     fn revision(&self, _: &[LogFile<'_>]) -> Revision {
         Revision::default()
     }
@@ -279,6 +296,17 @@ impl Format for BlockLog {
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
         engine::outcome(self.flavour, job, take)
+    }
+
+    fn framer<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Framer + 'a>> {
+        let facts = Facts::of(self.flavour, &files[file]);
+        let frames = (facts.content == Content::Batches).then(|| framer::Frames::new(facts, &files[file]));
+        frames.map(|frames| Box::new(frames) as Box<dyn Framer + 'a>)
+    }
+
+    fn belongs(&self, name: &str) -> bool {
+        let ends = |ending: &&str| name.ends_with(*ending);
+        name == "IDENTITY" || [".sst", ".ldb", ".blob"].iter().any(ends)
     }
 
     fn settled(&self, files: &[LogFile<'_>], surveys: &[&Survey]) -> u64 {

@@ -6,9 +6,9 @@
 //! lead to need not. Bytes that went missing or came in between move the blocks: the first fragment at the start of a record
 //! that is cut says where they begin now.
 
-use super::assemble::{Assembler, Found, Grid, Whole};
+use super::assemble::{Assembler, Found, Grid, Whole, filled};
 use super::decoder::{BlockDecoder, PROOF, TRUST};
-use super::fragment::{BLOCK, Fragment, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, mend};
+use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, mend};
 use super::{Content, Facts, inflate};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
@@ -129,17 +129,8 @@ impl BlockDecoder {
         if !fits {
             return None;
         }
-        let end = self.filled(reader, whole.end, whole.header, grid);
+        let end = filled(reader, whole.end, whole.header, Some(grid)).unwrap_or(whole.end);
         Some((self.take(at, end, &whole), mended.fix))
-    }
-
-    /// Where what ends at `end` ends with the zeros that fill its block.
-    fn filled(&self, reader: &mut Reader<'_>, end: u64, header: u64, grid: Grid) -> u64 {
-        let left = grid.left(end);
-        let to = reader.end().min(end + left);
-        let zeros = |b: &[u8]| b.iter().all(|&byte| byte == 0);
-        let fills = left < header && reader.piece(end..to).is_ok_and(zeros);
-        if fills { to } else { end }
     }
 
     /// The next place that provably holds a record of this log, and why it is believed.
@@ -174,13 +165,13 @@ impl BlockDecoder {
     }
 
     /// Where the damaged fragment at `at` ends by its own length, if another whole one stands there.
-    fn own_length(&mut self, reader: &mut Reader<'_>, at: u64, grid: Grid) -> Option<u64> {
+    fn own_length(&self, reader: &mut Reader<'_>, at: u64, grid: Grid) -> Option<u64> {
         let [.., low, high, kind] = reader.array::<{ HEADER as usize }>(at).ok()?;
         let header = if matches!(kind, 5..=8) { RECYCLABLE } else { HEADER };
         let len = u64::from(u16::from_le_bytes([low, high]));
         let end = at + header + len;
         let inside = len > 0 && header + len <= grid.left(at) && end < reader.end();
-        inside.then(|| self.filled(reader, end, header, grid))
+        inside.then(|| filled(reader, end, header, Some(grid)).unwrap_or(end))
     }
 
     /// Follows whole fragments from `at` on to the first record that can be put together.
@@ -193,7 +184,10 @@ impl BlockDecoder {
             match fragment.part {
                 Part::Full | Part::First if self.probe(reader, at, Some(grid)).is_some() => return Some(at),
                 Part::Aside => return Some(at),
-                _ => at = self.filled(reader, fragment.payload.end, fragment.header(), grid),
+                _ => {
+                    let end = fragment.payload.end;
+                    at = filled(reader, end, fragment.header(), Some(grid)).unwrap_or(end);
+                }
             }
         }
     }
@@ -201,9 +195,7 @@ impl BlockDecoder {
     /// The record at `at`, looked at only.
     fn probe(&mut self, reader: &mut Reader<'_>, at: u64, grid: Option<Grid>) -> Option<Whole> {
         match self.assembler.at(reader, at, grid, &self.facts) {
-            Ok(Found::Whole(whole)) => {
-                self.search.spend(whole.end - at).then_some(whole)
-            }
+            Ok(Found::Whole(whole)) => self.search.spend(whole.end - at).then_some(whole),
             _ => None,
         }
     }
@@ -216,12 +208,9 @@ impl BlockDecoder {
         span: std::ops::Range<u64>,
         other: &mut Option<u64>,
     ) -> Option<u64> {
-        /// Bytes of a header, and of the number behind it.
-        const LOOK: usize = RECYCLABLE as usize + 8;
-        for at in span.clone() {
-            let window = reader.window(at, LOOK.max((span.end - at) as usize));
-            let Ok(head) = window.slice(at..(at + LOOK as u64).min(window.end)) else { continue };
-            let Some(seq) = self.plausible(head) else { continue };
+        let mut from = span.start;
+        while let Some((at, seq)) = self.candidate(reader, from..span.end) {
+            from = at + 1;
             let room = JUMP.saturating_add(at - damaged);
             let fitting = match (seq, self.due) {
                 (Some(seq), Some(due)) => fits(seq, due, room),
@@ -236,7 +225,8 @@ impl BlockDecoder {
                 return Some(at);
             }
             // Of what lies far off the next record has to be witness.
-            let follows = self.probe(reader, whole.end, None).is_some_and(|behind| numbers(&behind).0 == next);
+            let follows =
+                self.probe(reader, whole.end, None).is_some_and(|behind| numbers(&behind).0 == next);
             if follows && self.due.is_some_and(|due| first > due) {
                 *other = other.or(Some(at));
             }
@@ -244,9 +234,23 @@ impl BlockDecoder {
         None
     }
 
+    /// The first place in `span` where a record may begin, and its number, if that can be read.
+    fn candidate(&self, reader: &mut Reader<'_>, span: std::ops::Range<u64>) -> Option<(u64, Option<u64>)> {
+        /// Bytes of a header, and of the number behind it.
+        const LOOK: u64 = RECYCLABLE + 8;
+        let to = span.end.saturating_add(LOOK).min(reader.end());
+        let window = reader.window(span.start, (to - span.start) as usize);
+        let bytes = window.slice(span.start..to).ok()?;
+        let offsets = 0..(span.end - span.start) as usize;
+        offsets.into_iter().find_map(|i| {
+            let seq = self.plausible(bytes.get(i..bytes.len().min(i + LOOK as usize))?)?;
+            Some((span.start + i as u64, seq))
+        })
+    }
+
     /// Whether a record may begin with these bytes; its number, if that can be read.
     fn plausible(&self, head: &[u8]) -> Option<Option<u64>> {
-        let &kind = head.get(6)?;
+        let &[_, _, _, _, low, high, kind] = head.first_chunk()?;
         let (header, log) = match kind {
             1 | 2 => (HEADER, None),
             5 | 6 => (RECYCLABLE, head.get(7..)?.first_chunk()),
@@ -258,7 +262,12 @@ impl BlockDecoder {
             return None;
         }
         let payload = head.get(header as usize..)?;
-        if self.facts.content == Content::Edits || self.facts.may_pack() && inflate::is_packed(payload) {
+        // A first fragment at the end of a block may be too short for the number.
+        let short = matches!(kind, 2 | 6) && u16::from_le_bytes([low, high]) < 8;
+        if short
+            || self.facts.content == Content::Edits
+            || self.facts.may_pack() && inflate::is_packed(payload)
+        {
             return Some(None);
         }
         let seq = u64::from_le_bytes(*payload.first_chunk()?);
@@ -266,23 +275,8 @@ impl BlockDecoder {
     }
 
     /// Whether fragments of an older log follow: the file was written over, and this is what is left of it.
-    fn older_behind(&mut self, reader: &mut Reader<'_>, at: u64) -> bool {
-        let Some(own) = self.facts.number.filter(|_| self.facts.recycled) else { return false };
-        let older = |f: &Fragment| f.log.is_some_and(|log| log != own);
-        let (mut from, end) = (at, reader.end());
-        while from < end {
-            let window = reader.window(from, RECYCLABLE as usize);
-            let kind = window.slice(from..from + HEADER).map_or(0, |head| head[HEADER as usize - 1]);
-            if matches!(kind, 5..=8) {
-                match fragment(reader, from, self.old_grid.left(from)) {
-                    Ok(f) if older(&f) => return true,
-                    _ if !self.search.spend(BLOCK / 64) => return false,
-                    _ => {}
-                }
-            }
-            from += 1;
-        }
-        false
+    fn older_behind(&self, reader: &mut Reader<'_>, at: u64) -> bool {
+        self.facts.recycled && older(&self.facts, reader, at).0 > 0
     }
 }
 
@@ -317,21 +311,32 @@ fn nonzero_in(reader: &mut Reader<'_>, at: u64) -> u64 {
     if found == reader.end() { found } else { found - (found - at) % BLOCK }
 }
 
-/// Older records behind the live end, whole ones only: how many, and their log's number.
+/// Whole records of older logs from `at` on: how many, and the number of the last one's log.
 pub fn older(facts: &Facts, reader: &mut Reader<'_>, at: u64) -> (u64, Option<u32>) {
     let (mut records, mut log) = (0, None);
     let mut assembler = Assembler::new();
     let any = Facts { number: None, ..*facts };
-    let (mut from, end) = (at, reader.end());
-    while from < end {
-        let found = assembler.at(reader, from, Some(Grid::at(0)), &any);
-        from = match found {
+    let (mut from, end, mut budget) = (at, reader.end(), BUDGET);
+    while from < end && budget > 0 {
+        let window = reader.forward(from, RECYCLABLE as usize);
+        let head = window.slice(from..(from + RECYCLABLE).min(end)).unwrap_or_default();
+        let kind = head.get(HEADER as usize - 1).copied().unwrap_or(0);
+        let own =
+            head.get(HEADER as usize..).and_then(|log| log.first_chunk()).map(|b| u32::from_le_bytes(*b));
+        if !matches!(kind, 5..=8) || own == facts.number {
+            from += 1;
+            continue;
+        }
+        from = match assembler.at(reader, from, Some(Grid::at(0)), &any) {
             Ok(Found::Whole(whole)) => {
                 (records, log) = (records + 1, whole.log);
                 whole.end
             }
             Ok(Found::Aside(fragment)) => fragment.payload.end,
-            Err(_) => from + 1,
+            Err(_) => {
+                budget = budget.saturating_sub(BLOCK / 4);
+                from + 1
+            }
         };
     }
     (records, log)

@@ -30,15 +30,19 @@ impl<'a> Unpacker<'a> {
     fn gather(&mut self, record: &Record) -> bool {
         let Unpacker { facts, reader, assembler, gathered, .. } = self;
         reader.forward(record.at, 1);
-        // Where blocks begin is told by the record itself, as it was put together before.
-        let place = match assembler.at(reader, record.at, None, facts) {
-            Ok(Found::Whole(_)) => return assembler.gather(reader, LIMIT, gathered).is_ok(),
-            Ok(Found::Aside(_)) => return false,
-            Err(broken) => broken.fault.at,
-        };
+        let mut place = record.at;
+        // Behind damage blocks may begin elsewhere.
+        for grid in [Some(Grid::at(0)), None] {
+            match assembler.at(reader, record.at, grid, facts) {
+                Ok(Found::Whole(_)) => return assembler.gather(reader, LIMIT, gathered).is_ok(),
+                Ok(Found::Aside(_)) => return false,
+                Err(broken) if grid.is_some() => place = broken.fault.at,
+                Err(_) => {}
+            }
+        }
         let Some(mended) = mended(reader, record, place, facts) else { return false };
         let mut patched = Patched::new(reader, place, &mended);
-        let whole = assembler.at(&mut patched, record.at, None, facts).is_ok();
+        let whole = assembler.at(&mut patched, record.at, Some(Grid::at(0)), facts).is_ok();
         whole && assembler.gather(&mut patched, LIMIT, gathered).is_ok()
     }
 }
@@ -52,6 +56,13 @@ fn mended(reader: &mut Reader<'_>, record: &Record, place: u64, facts: &Facts) -
         _ => false,
     };
     mend(reader, place, left, facts.number, &wanted)
+}
+
+impl Unpacker<'_> {
+    /// What the fragments of a record hold, compressed if it is.
+    pub fn payload(&mut self, record: &Record) -> &[u8] {
+        if self.gather(record) { &self.gathered } else { &[] }
+    }
 }
 
 impl Unpack for Unpacker<'_> {

@@ -90,7 +90,15 @@ pub fn outcome(job: &Job<'_>, facts: &Facts, take: Option<Take<'_>>) -> Outcome 
         image = Some(opened.image());
     }
     let (records, transactions) = (read.applied, read.transactions);
-    Outcome { opens: true, error, records, transactions, halts: halts.into_iter().collect(), image, ..Outcome::default() }
+    Outcome {
+        opens: true,
+        error,
+        records,
+        transactions,
+        halts: halts.into_iter().collect(),
+        image,
+        ..Outcome::default()
+    }
 }
 
 /// The entries and commits that are redone of a WAL in which nothing is wrong: it need not be read again for them.

@@ -355,7 +355,7 @@ impl Format for DdiaBtree {
 
     fn recognise(&self, head: &[u8]) -> u64 {
         let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
-        let file = LogFile { name: "", claim, src: &head, memo: None };
+        let file = LogFile { name: "", claim, src: &head, memo: None, stream: false };
         Sample::of(&file, Sum::Crc32).bytes.max(Sample::of(&file, Sum::Bytes).bytes)
     }
 
@@ -364,9 +364,7 @@ impl Format for DdiaBtree {
         let (name, reason) = match facts.checksum {
             Some(Sum::Bytes) => (Some("r1"), "entries with a byte sum for checksum"),
             Some(Sum::Crc32) if facts.commit => (Some("r3"), "entries with CRC-32, and a commit entry"),
-            Some(_) => {
-                (None, "entries with CRC-32, but no commit entry: r2 redoes them, r3 does not")
-            }
+            Some(_) => (None, "entries with CRC-32, but no commit entry: r2 redoes them, r3 does not"),
             None if facts.commit => (Some("r3"), "a commit entry"),
             None => (None, "no entry in the WAL that could tell"),
         };

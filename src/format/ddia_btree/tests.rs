@@ -70,6 +70,7 @@ fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
         claim: DdiaBtree.claim("btree.wal").unwrap(),
         src: &wal,
         memo: None,
+        stream: false,
     }];
     let dat = dat.as_ref();
     files.extend(dat.map(|src| LogFile {
@@ -77,6 +78,7 @@ fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
         claim: DdiaBtree.claim("btree.dat").unwrap(),
         src,
         memo: None,
+        stream: false,
     }));
     let told = DdiaBtree.revision(&files).name;
     let revision = revision.or(told);
@@ -97,7 +99,8 @@ fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
     conclude(&mut members);
     let all: Vec<&Survey> = surveys.iter().collect();
     let ask = |surveys| {
-        DdiaBtree.engine(&Job { files: &files, surveys, revision, engine: None, mode: None, until: None }, None)
+        DdiaBtree
+            .engine(&Job { files: &files, surveys, revision, engine: None, mode: None, until: None }, None)
     };
     let engine = ask(&all[..]);
     assert_eq!(engine, ask(&[]), "by the survey and by the bytes");
@@ -322,7 +325,7 @@ fn the_bytes_are_looked_at_once() {
     let memo = Memo::default();
     for src in [&wal, &nothing] {
         let claim = DdiaBtree.claim("btree.wal").unwrap();
-        let files = [LogFile { name: "btree.wal", claim, src, memo: Some(&memo) }];
+        let files = [LogFile { name: "btree.wal", claim, src, memo: Some(&memo), stream: false }];
         assert_eq!(DdiaBtree.revision(&files).name, Some("r3"), "what was found out is kept");
     }
 }

@@ -8,7 +8,8 @@
 use super::facts::{Facts, Frames};
 use super::frame::{HEADER, Head, Sum};
 use super::pages::{Newest, size_of};
-use crate::format::{Halt, Image, Job, LogFile, Outcome, Role, Take};
+use crate::format::sqlite::files as beside;
+use crate::format::{Halt, Image, Job, LogFile, Outcome, Take};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::finding::Code;
 
@@ -18,13 +19,14 @@ const SLACK: u64 = 65536;
 /// See the top of this file.
 pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let (records, transactions) = (0, 0);
-    let mut outcome =
-        Outcome { opens: true, error: None, records, transactions, ..Outcome::default() };
-    let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return outcome };
-    let database = job.files.iter().position(|f| f.claim.role == Role::Pages);
-    let size = database.map_or(0, |file| job.files[file].src.size());
+    let mut outcome = Outcome { opens: true, error: None, records, transactions, ..Outcome::default() };
+    let Some(log) = beside::log(job.files) else { return outcome };
+    let base = beside::database(job.files);
+    let size = beside::database_bytes(job.files);
+    // Of a stream it is told what comes of it beside its database.
+    let stream = job.files[log].stream;
     let facts = Facts::of(job.files, log);
-    let header = facts.header.filter(|header| header.fault.is_none() && size > 0);
+    let header = facts.header.filter(|header| header.fault.is_none() && (size > 0 || stream));
     if header.is_some_and(|header| !header.known()) {
         outcome.opens = false;
         outcome.error = Some("unable to open database file".into());
@@ -39,12 +41,11 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true, to: u64::MAX });
     let Some(take) = take else { return outcome };
     let page_bytes = facts.frames.map_or(0, |frames| frames.shape.page_bytes);
-    let base = database.filter(|_| size > 0);
     let wanted = u64::from(kept.newest.pages).saturating_mul(page_bytes);
     let room = size.saturating_add(SLACK).saturating_add(kept.records.saturating_mul(page_bytes));
     kept.newest.give(log, page_bytes, take);
-    outcome.image = Some(if kept.records == 0 || wanted > room {
-        Image { base, len: size, page_bytes: size_of(page_bytes), patches: Vec::new() }
+    outcome.image = Some(if kept.records == 0 || wanted > room && !stream {
+        Image { page_bytes: size_of(page_bytes), ..beside::as_it_is(job.files) }
     } else {
         kept.newest.image(log, base, page_bytes)
     });
@@ -53,8 +54,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
 
 /// Bytes of a WAL that are a sound header and frames that follow on it.
 pub fn proved(log: &LogFile<'_>) -> u64 {
-    let files = [LogFile { name: log.name, claim: log.claim, src: log.src, memo: None }];
-    let facts = Facts::of(&files, 0);
+    let facts = Facts::of(&[LogFile { memo: None, ..*log }], 0);
     let (Some(header), Some(frames)) = (facts.header, facts.frames) else { return 0 };
     let mut kept = Kept::default();
     kept.read(&mut Reader::new(log.src), &frames, header.sums[0], false);

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use super::SqliteWal;
 use super::facts::{Facts, Frames};
 use super::frame::{HEAD, Head};
-use crate::format::{Fill, Format, Image, Job, LogFile, Part, Patch, Recovered, Role, Take, Taken};
+use crate::format::sqlite::files as beside;
+use crate::format::{Fill, Format, Image, Job, LogFile, Part, Patch, Recovered, Take, Taken};
 use crate::log::bytes::Reader;
 use crate::log::conclude::Place;
 use crate::log::decoder::Recovery;
@@ -91,7 +92,7 @@ pub fn newest_before(
             return Some((log, before + HEAD));
         }
     }
-    let database = files.iter().position(|f| f.claim.role == Role::Pages)?;
+    let database = beside::database(files)?;
     let image = u64::from(page.checked_sub(1)?).checked_mul(frames.shape.page_bytes)?;
     (image < files[database].src.size()).then_some((database, image))
 }
@@ -103,10 +104,10 @@ pub fn size_of(page_bytes: u64) -> u32 {
 
 /// See the top of this file.
 pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
-    let base = job.files.iter().position(|f| f.claim.role == Role::Pages);
-    let size = base.map_or(0, |file| job.files[file].src.size());
+    let base = beside::database(job.files);
+    let size = beside::database_bytes(job.files);
     let mut recovered = Recovered::default();
-    let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return recovered };
+    let Some(log) = beside::log(job.files) else { return recovered };
     let page_bytes = Facts::of(job.files, log).frames.map_or(0, |frames| frames.shape.page_bytes);
     let mut decoder = SqliteWal.open(job.files, log, None).decoder;
     let mut sink = Taker {
@@ -132,7 +133,7 @@ pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
     }
     recovered.lost = incomplete > 0 || newest.holes(size.checked_div(page_bytes).unwrap_or(0)) > 0;
     recovered.image = Some(if committed == 0 {
-        Image { base, len: size, page_bytes: recovered.page_bytes, patches: Vec::new() }
+        Image { page_bytes: recovered.page_bytes, ..beside::as_it_is(job.files) }
     } else {
         newest.image(log, base, page_bytes)
     });

@@ -1,7 +1,7 @@
 //! What the engines have to say about the contents of a batch.
 
-use super::super::batch::{self, HEAD};
 use super::super::Flavour;
+use super::super::batch::{self, HEAD};
 use super::{Settings, Version};
 
 /// Shorter records are no batches.

@@ -104,7 +104,12 @@ pub struct LogReader<'a> {
 
 impl<'a> LogReader<'a> {
     /// At the start of a log. `log`: its number, which headers have to agree with.
-    pub fn new(settings: Settings, src: &'a dyn ReadAt, log: Option<u32>, tracking: Option<Tracking>) -> Self {
+    pub fn new(
+        settings: Settings,
+        src: &'a dyn ReadAt,
+        log: Option<u32>,
+        tracking: Option<Tracking>,
+    ) -> Self {
         LogReader {
             settings,
             bytes: Reader::new(src),
@@ -348,13 +353,11 @@ impl<'a> LogReader<'a> {
         for pair in payload.chunks_exact(6) {
             let family = pair.first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
             if pair.ends_with(&[0, 0]) {
-                return self
-                    .report("User-defined timestamp size record contains zero timestamp size.");
+                return self.report("User-defined timestamp size record contains zero timestamp size.");
             }
             if self.timestamped.contains(&family) {
-                return self.report(
-                    "User-defined timestamp size record contains update to recorded column family.",
-                );
+                return self
+                    .report("User-defined timestamp size record contains update to recorded column family.");
             }
             self.timestamped.push(family);
         }

@@ -22,8 +22,7 @@ const UNKNOWN: u64 = SEQ_LIMIT - 1;
 const TWICE: &str =
     "two consecutive TryAgain in WriteBatch handler; this is either a software bug or data corruption.";
 const PREPARED: &str = "WAL contains prepared transactions. Open with TransactionDB::Open().";
-const BY_BATCH: &str =
-    "WritePrepared/WriteUnprepared txn tag when write_after_commit_ is enabled (in default WriteCommitted mode). \
+const BY_BATCH: &str = "WritePrepared/WriteUnprepared txn tag when write_after_commit_ is enabled (in default WriteCommitted mode). \
      If it is not due to corruption, the WAL must be emptied before changing the WritePolicy.";
 
 /// What is known from going over the logs before.
@@ -71,7 +70,8 @@ pub struct Recovery<'a> {
     directory: &'a Directory,
     files: &'a [LogFile<'a>],
     logs: &'a [(usize, Option<u64>)],
-    memtable: Batches<'a>,
+    /// Where anybody wants the changes.
+    memtable: Option<Batches<'a>>,
     order: Option<Order>,
     /// Operations that are prepared, by transaction: their numbers are given out when it commits.
     prepared: HashMap<Vec<u8>, u64>,
@@ -86,6 +86,9 @@ pub struct Recovery<'a> {
     corrupted: u64,
     before: Option<Predecessor>,
     kept: Vec<u8>,
+    /// The batch at hand holds operations that are inserted; any at all, the same for those that the tables have already.
+    applies: bool,
+    changes: bool,
     found: Recovered,
 }
 
@@ -107,7 +110,9 @@ pub fn catalogue(settings: &Settings, directory: &Directory, files: &[LogFile<'_
     let rocks = settings.version > Version::LevelDb;
     if let Some(missing) = &directory.missing {
         return Err(match rocks {
-            true => Refusal::Io(format!("No such file or directory: While opening a file for reading: {missing}")),
+            true => {
+                Refusal::Io(format!("No such file or directory: While opening a file for reading: {missing}"))
+            }
             false => Refusal::Corruption("CURRENT points to a non-existent file".into()),
         });
     }
@@ -161,7 +166,6 @@ impl<'a> Recovery<'a> {
         logs: &'a [(usize, Option<u64>)],
         pass: Pass,
     ) -> Self {
-        let flavour = flavour(&settings);
         let last_sequence = directory.catalogue.last_sequence.unwrap_or(0);
         let found =
             Recovered { records: 0, settled: 0, halts: Vec::new(), late: None, last_sequence, refusal: None };
@@ -170,7 +174,7 @@ impl<'a> Recovery<'a> {
             directory,
             files,
             logs,
-            memtable: Batches::new(flavour, files),
+            memtable: None,
             order: pass.late.map(Order::from),
             prepared: HashMap::new(),
             visible: pass.visible,
@@ -180,12 +184,15 @@ impl<'a> Recovery<'a> {
             corrupted: u64::MAX,
             before: None,
             kept: Vec::new(),
+            applies: false,
+            changes: false,
             found,
         }
     }
 
     /// Reads the logs; changes go to `take`.
     pub fn run(mut self, take: Option<Take<'_>>) -> Recovered {
+        self.memtable = take.is_some().then(|| Batches::new(flavour(&self.settings), self.files));
         let mut nobody = |_| ();
         let take = take.unwrap_or(&mut nobody);
         for &(file, log) in self.logs {
@@ -344,20 +351,19 @@ impl<'a> Recovery<'a> {
         log: Option<u64>,
         take: Take<'_>,
     ) -> Result<(), Refusal> {
-        let (record, flavour) = (&reader.record, flavour(&self.settings));
+        let record = &reader.record;
         let first = contents::sequence(record);
         let mut seq = first;
         let result = self.operations(record, log, &mut seq);
-        let changes = batch::operations(&self.kept, flavour).any(|operation| operation.changes);
         let span = &reader.span;
         let kind = if reader.packed { KIND_PACKED } else { KIND_PLAIN };
         let (at, len) = (span.start, span.end - span.start);
         let record = Record { at, len, seq: first, next: seq, txn: 0, kind, mark: Mark::Data };
-        let contents = std::mem::take(&mut self.kept);
-        let changed = self.memtable.insert(file, &record, &contents, take);
-        self.kept = contents;
-        self.found.records += u64::from(changed);
-        self.found.settled += u64::from(changes && !changed);
+        if let Some(memtable) = &mut self.memtable {
+            memtable.insert(file, &record, &self.kept, take);
+        }
+        self.found.records += u64::from(self.applies);
+        self.found.settled += u64::from(self.changes && !self.applies);
         if seq > first {
             if first < self.highest {
                 self.found.late = Some(self.found.late.map_or(first, |late| late.min(first)));
@@ -378,6 +384,7 @@ impl<'a> Recovery<'a> {
     /// Puts those operations of a batch into `kept` that are inserted and count; `seq`: the number of the next one.
     fn operations(&mut self, record: &[u8], log: Option<u64>, seq: &mut u64) -> Result<(), Refusal> {
         let flavour = flavour(&self.settings);
+        (self.applies, self.changes) = (false, false);
         self.kept.clear();
         self.kept.extend_from_slice(record.get(..SHORTEST).unwrap_or_default());
         let mut operations = batch::operations(record, flavour);
@@ -395,7 +402,11 @@ impl<'a> Recovery<'a> {
                     let xid = operation.xid().unwrap_or_default().to_vec();
                     *self.prepared.entry(xid).or_default() += waiting.take().unwrap_or(0);
                 }
-                Phase::Commit => *seq += self.ended(&operation),
+                Phase::Commit => {
+                    let operations = self.ended(&operation);
+                    self.applies |= operations > 0;
+                    *seq += operations;
+                }
                 Phase::Rollback => _ = self.ended(&operation),
                 Phase::Plain if operation.changes && waiting.is_some() => {
                     waiting = waiting.map(|waiting| waiting + u64::from(!is_empty_range(&operation)));
@@ -428,6 +439,7 @@ impl<'a> Recovery<'a> {
     /// When the engine does not take it.
     fn counts(&mut self, operation: &Operation<'_>, log: Option<u64>, seq: u64) -> Result<bool, Refusal> {
         let taken = log.is_none_or(|log| self.directory.takes(operation.family, log));
+        (self.applies, self.changes) = (self.applies || taken, true);
         let range = (operation.word == "DELETE_RANGE").then_some(operation.second).flatten();
         if taken && range.is_some_and(|end| operation.first > end) {
             return Err(Refusal::InvalidArgument("end key comes before start key"));
@@ -457,7 +469,8 @@ impl<'a> Recovery<'a> {
             return None;
         }
         let mut families = self.directory.catalogue.families.values().filter(|family| !family.dropped);
-        let ahead = families.find(|f| f.log_number > self.corrupted && f.tables.values().any(|t| t.size > 0))?;
+        let ahead =
+            families.find(|f| f.log_number > self.corrupted && f.tables.values().any(|t| t.size > 0))?;
         let name = ahead.name.as_deref().unwrap_or_default();
         let name = String::from_utf8_lossy(name);
         Some(Refusal::Corruption(format!("SST file is ahead of WALs in CF {name}")))
