@@ -21,6 +21,8 @@ use crate::log::numbering::Numbering;
 use crate::log::record::Fix;
 use crate::log::survey::{Grouping, Rules, Survey};
 
+pub use self::engine::{LEVELDB_MODES, ROCKSDB_MODES};
+
 mod assemble;
 mod base;
 pub mod batch;
