@@ -19,8 +19,7 @@ const SLACK: u64 = 65536;
 /// See the top of this file.
 pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let (records, transactions) = (0, 0);
-    let mut outcome =
-        Outcome { opens: true, error: None, records, transactions, halts: Vec::new(), image: None };
+    let mut outcome = Outcome { opens: true, error: None, records, transactions, ..Outcome::default() };
     let Some(log) = beside::log(job.files) else { return outcome };
     let base = beside::database(job.files);
     let size = beside::database_bytes(job.files);
@@ -39,7 +38,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
         kept.read(&mut reader, &frames, header.sums[0], take.is_some());
     }
     (outcome.records, outcome.transactions) = (kept.records, kept.commits);
-    outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true });
+    outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true, to: u64::MAX });
     let Some(take) = take else { return outcome };
     let page_bytes = facts.frames.map_or(0, |frames| frames.shape.page_bytes);
     let wanted = u64::from(kept.newest.pages).saturating_mul(page_bytes);
