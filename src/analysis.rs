@@ -305,8 +305,9 @@ impl OpenLog {
             let kept = if engine.opens { engine.transactions } else { 0 };
             Shares { engine: kept, intact, at_stake: intact.saturating_sub(kept) }
         });
-        let modes =
-            if report.findings().next().is_some() { self.modes(&files, &surveys) } else { Vec::new() };
+        // Where there is nothing to trip over all of them do the same; each takes a reading of its own.
+        let smooth = report.findings().all(|f| matches!(f.code, Code::FirstFileMissing | Code::FlushedLog));
+        let modes = if smooth { Vec::new() } else { self.modes(&files, &surveys) };
         Forecast { engine, intact, transactions, keys: None, rows: None, modes }
     }
 
