@@ -39,7 +39,11 @@ pub fn names(format: &dyn Format) -> Vec<&'static str> {
     let about = |name: &str| NAMES.iter().any(|log| subject(log, name));
     NAMES
         .into_iter()
-        .filter(|name| format.claim(name).is_some() || format.beside(name).is_some() || about(name))
+        .filter(|name| {
+            format.claim(name).is_some()
+                || NAMES.iter().any(|log| format.claim(log).is_some() && format.beside(log, name).is_some())
+                || about(name)
+        })
         .collect()
 }
 

@@ -20,6 +20,7 @@ pub mod chain;
 pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
+mod image;
 pub mod python;
 pub mod rows;
 pub mod sqlite;
@@ -50,6 +51,8 @@ pub enum Role {
     Hint,
     /// Names the files that belong together; holds no records.
     List,
+    /// A log of another kind about the same pages, which the engine goes by as well.
+    Companion,
 }
 
 impl Role {
@@ -61,6 +64,7 @@ impl Role {
             Role::Pages => "pages",
             Role::Hint => "hint",
             Role::List => "list",
+            Role::Companion => "companion",
         }
     }
 }
@@ -453,8 +457,8 @@ pub trait Format: Sync {
         None
     }
 
-    /// Whether a file of this name, beside a log that is about a file of another name, has to do with such logs, too.
-    fn beside(&self, _name: &str) -> Option<Claim> {
+    /// Whether a file of this name, beside a log of that name that is about a third file, has to do with it, too.
+    fn beside(&self, _log: &str, _name: &str) -> Option<Claim> {
         None
     }
 

@@ -5,6 +5,7 @@
 //!    (`walIndexRecover`, `walDecodeFrame`). 5. The newest image of each page is written into the database, which is cut or
 //!    filled up to the size of that commit (`walCheckpoint`); not where it would grow by more than the WAL explains.
 
+use super::companion::{Rules, before};
 use super::facts::{Facts, Frames};
 use super::frame::{HEADER, Head, Sum};
 use super::pages::{Newest, size_of};
@@ -21,34 +22,33 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let mut outcome =
         Outcome { opens: true, error: None, records, transactions, halts: Vec::new(), image: None };
     let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return outcome };
-    let database = job.files.iter().position(|f| f.claim.role == Role::Pages);
-    let size = database.map_or(0, |file| job.files[file].src.size());
+    let before = before(job.files, Rules::Engine);
     let facts = Facts::of(job.files, log);
-    let header = facts.header.filter(|header| header.fault.is_none() && size > 0);
+    let header = facts.header.filter(|header| header.fault.is_none() && before.len > 0);
     if header.is_some_and(|header| !header.known()) {
         outcome.opens = false;
         outcome.error = Some("unable to open database file".into());
         return outcome;
     }
-    let mut reader = Reader::new(job.files[log].src);
-    let mut kept = Kept::default();
-    if let (Some(header), Some(frames)) = (header, facts.frames) {
-        kept.read(&mut reader, &frames, header.sums[0], take.is_some());
-    }
+    let kept = Kept::of(job.files, log, before.len > 0, take.is_some());
     (outcome.records, outcome.transactions) = (kept.records, kept.commits);
     outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true });
     let Some(take) = take else { return outcome };
     let page_bytes = facts.frames.map_or(0, |frames| frames.shape.page_bytes);
-    let base = database.filter(|_| size > 0);
-    let wanted = u64::from(kept.newest.pages).saturating_mul(page_bytes);
-    let room = size.saturating_add(SLACK).saturating_add(kept.records.saturating_mul(page_bytes));
     kept.newest.give(log, page_bytes, take);
-    outcome.image = Some(if kept.records == 0 || wanted > room {
-        Image { base, len: size, page_bytes: size_of(page_bytes), patches: Vec::new() }
-    } else {
-        kept.newest.image(log, base, page_bytes)
-    });
+    outcome.image = Some(kept.image(log, before, page_bytes));
     outcome
+}
+
+/// The database `before` once the WAL with this index has been applied to it.
+pub fn applied(files: &[LogFile<'_>], log: usize, before: Image) -> Image {
+    let page_bytes = Facts::of(files, log).frames.map_or(0, |frames| frames.shape.page_bytes);
+    Kept::of(files, log, before.len > 0, true).image(log, before, page_bytes)
+}
+
+/// Whether SQLite takes anything over from a WAL.
+pub fn commits(files: &[LogFile<'_>], log: usize) -> bool {
+    Kept::of(files, log, true, false).commits > 0
 }
 
 /// Bytes of a WAL that are a sound header and frames that follow on it.
@@ -74,6 +74,26 @@ struct Kept {
 }
 
 impl Kept {
+    /// Of the WAL with this index. `database`: there is one; `pages`: they are wanted, too.
+    fn of(files: &[LogFile<'_>], log: usize, database: bool, pages: bool) -> Kept {
+        let (mut kept, facts) = (Kept::default(), Facts::of(files, log));
+        let header = facts.header.filter(|header| database && header.known());
+        if let (Some(header), Some(frames)) = (header, facts.frames) {
+            kept.read(&mut Reader::new(files[log].src), &frames, header.sums[0], pages);
+        }
+        kept
+    }
+
+    /// The file that they make of the database.
+    fn image(&self, log: usize, before: Image, page_bytes: u64) -> Image {
+        let wanted = u64::from(self.newest.pages).saturating_mul(page_bytes);
+        let room = before.len.saturating_add(SLACK).saturating_add(self.records.saturating_mul(page_bytes));
+        if self.records == 0 || wanted > room {
+            return Image { page_bytes: size_of(page_bytes), ..before };
+        }
+        self.newest.image(log, before, page_bytes)
+    }
+
     fn read(&mut self, reader: &mut Reader<'_>, frames: &Frames, mut seed: Sum, pages: bool) {
         let stride = frames.shape.stride();
         let mut at = HEADER;

@@ -39,7 +39,8 @@ impl Facts {
             Facts::read(&mut Reader::new(files[file].src), database.and_then(database_page_bytes))
         };
         let alone = files.iter().filter(|f| f.claim.role == Role::Log).count() == 1;
-        files[file].memo.filter(|_| alone).map_or_else(find, |memo| memo.get(find))
+        let own = files[file].claim.role == Role::Log;
+        files[file].memo.filter(|_| alone && own).map_or_else(find, |memo| memo.get(find))
     }
 
     fn read(reader: &mut Reader<'_>, page_bytes: Option<u64>) -> Facts {

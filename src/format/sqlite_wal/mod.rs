@@ -19,6 +19,7 @@ use self::history::WalHistory;
 use crate::format::rows::{TableRow, Wanted};
 use crate::format::sqlite::kinds::PageContext;
 use crate::format::sqlite::{layout, rows};
+use crate::format::sqlite_journal::is_super_journal;
 use crate::format::{
     About, Claim, Context, Entry, Format, Grade, Job, Link, LogFile, Opened, Outcome, Profile, Recovered,
     Remark, Revision, Role, Take, Word,
@@ -34,6 +35,7 @@ use crate::log::region::Kind;
 use crate::log::survey::{Grouping, Rules, Survey};
 
 mod belongs;
+pub(crate) mod companion;
 mod decoder;
 mod engine;
 pub(crate) mod facts;
@@ -68,7 +70,7 @@ pub const HEADING: Layout = Layout {
     checksum: None,
 };
 
-/// The fields that a database begins with.
+/// The fields that a database begins with, and other files.
 const DATABASE_LAYOUT: Layout = Layout { big_endian: true, fields: &[], checksum: None };
 
 /// The magic number without its lowest bit, and the version that the engine knows.
@@ -127,6 +129,12 @@ impl Format for SqliteWal {
         }
     }
 
+    fn beside(&self, log: &str, name: &str) -> Option<Claim> {
+        // Whether the journal is hot depends on the super-journal that it names.
+        let list = Claim { role: Role::List, order: 2, exact: false, read: true };
+        companion::claim(log, name).or(is_super_journal(name.as_bytes()).then_some(list))
+    }
+
     fn recognise(&self, head: &[u8]) -> u64 {
         let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
         let files = [LogFile { name: "", claim, src: &head, memo: None }];
@@ -142,7 +150,7 @@ impl Format for SqliteWal {
     }
 
     fn open(&self, files: &[LogFile<'_>], file: usize, _: Option<&str>) -> Opened {
-        if files[file].claim.role == Role::Pages {
+        if files[file].claim.role != Role::Log {
             let rules =
                 Rules { numbering: Numbering::None, grouping: Grouping::None, trust: Trust::POSITION };
             return Opened { decoder: Box::new(Database), rules };
@@ -156,7 +164,7 @@ impl Format for SqliteWal {
     }
 
     fn layout(&self, role: Role, _: Option<&str>) -> &'static Layout {
-        if role == Role::Pages { &DATABASE_LAYOUT } else { &FRAME }
+        if role == Role::Log { &FRAME } else { &DATABASE_LAYOUT }
     }
 
     fn entry<'a>(&self, _: Role, _: Option<&str>, record: &'a [u8], _: Option<Fix>) -> Entry<'a> {
