@@ -20,12 +20,15 @@ pub mod chain;
 pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
+mod generation;
 mod image;
 pub mod python;
 pub mod rows;
 pub mod sqlite;
 pub mod sqlite_journal;
 pub mod sqlite_wal;
+
+pub use generation::{Generation, Left};
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
@@ -540,6 +543,11 @@ pub trait Format: Sync {
         _surveys: &mut [Survey],
         _revision: Option<&str>,
     ) -> Vec<Remark> {
+        Vec::new()
+    }
+
+    /// The generations before the live one, the newest first, in logs that are begun anew in the same file.
+    fn generations(&self, _files: &[LogFile<'_>], _surveys: &[&Survey]) -> Vec<Generation> {
         Vec::new()
     }
 

@@ -21,8 +21,8 @@ use crate::format::sqlite::kinds::PageContext;
 use crate::format::sqlite::{layout, rows};
 use crate::format::sqlite_journal::is_super_journal;
 use crate::format::{
-    About, Claim, Context, Entry, Format, Grade, Job, Link, LogFile, Opened, Outcome, Profile, Recovered,
-    Remark, Revision, Role, Take, Word,
+    About, Claim, Context, Entry, Format, Generation, Grade, Job, Link, LogFile, Opened, Outcome, Profile,
+    Recovered, Remark, Revision, Role, Take, Word,
 };
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::decoder::{Decoder, Recovery, Stop};
@@ -40,6 +40,7 @@ mod decoder;
 mod engine;
 pub(crate) mod facts;
 mod frame;
+mod generations;
 mod history;
 mod inspect;
 mod link;
@@ -209,6 +210,10 @@ impl Format for SqliteWal {
 
     fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], _: Option<&str>) -> Vec<Remark> {
         inspect::inspect(files, surveys)
+    }
+
+    fn generations(&self, files: &[LogFile<'_>], surveys: &[&Survey]) -> Vec<Generation> {
+        generations::find(files, surveys)
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
