@@ -15,7 +15,7 @@ use crate::repair::target::outside;
 use crate::replay::candidates;
 use crate::replay::history::{self, Wanted};
 use crate::replay::into::{self, Engine, Target};
-use crate::replay::until::{self, Cut};
+use crate::replay::until::{self, Cut, Point};
 use crate::replay::{Policy, Replayed, Wish, digest, image, replay};
 use crate::ui::bytes::{Notation, matches};
 use crate::ui::out::Out;
@@ -45,9 +45,9 @@ pub struct Opts {
     /// Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch
     #[arg(long, value_name = "WHAT", default_value = "drop")]
     undecided: Undecided,
-    /// Only up to this sequence number, whole transactions only
-    #[arg(long, value_name = "SEQ")]
-    until: Option<u64>,
+    /// Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only
+    #[arg(long, value_name = "SEQ|commit:N")]
+    until: Option<Point>,
     /// Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages
     /// the database file
     #[arg(long, value_name = "TARGET")]
@@ -126,7 +126,7 @@ impl Opts {
             );
         }
         if self.until.is_some() && asks_engine {
-            bail!("--until goes with the policies committed and salvage: no engine stops at a number");
+            bail!("--until goes with the policies committed and salvage: no engine stops on the way");
         }
         if self.mending.repair_words && asks_engine {
             bail!("--repair-words goes with the policies committed and salvage: no engine does that");
@@ -182,7 +182,7 @@ fn answer(opts: &Opts, asked: &Asked, teller: &Teller<'_>) -> Result<u8> {
         return tell_history(opts, asked, teller, key);
     }
     let until = match opts.until {
-        Some(seq) => until::find(teller.log, teller.report, seq)?,
+        Some(point) => until::find(teller.log, teller.report, point)?,
         None => None,
     };
     let wishes: Vec<Wish> = asked.policies.iter().map(|&policy| wish(opts, asked, policy, until)).collect();
