@@ -523,7 +523,8 @@ pub trait Format: Sync {
         false
     }
 
-    /// Tells the rows of tables in a file, in order of offset, as long as `each` wants more.
+    /// Tells the rows of tables in a file, page by page in order of offset and on a page by key, as long as `each` wants
+    /// more.
     fn rows(
         &self,
         _files: &[LogFile<'_>],
