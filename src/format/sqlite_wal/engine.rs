@@ -139,6 +139,10 @@ pub fn at(code: Code) -> Option<&'static str> {
         Code::StaleGeneration => {
             "Never reads behind the live end. What lies there is written over bit by bit as the log grows again."
         }
+        Code::UnfinishedOperation => {
+            "Rolls a hot journal back as soon as it looks at the database, deletes it, and then applies the WAL to what that \
+             left. It does not ask whether the two are of the same moment."
+        }
         Code::EngineRefuses => "Says \"unable to open database file\", and changes nothing.",
         Code::PageMismatch => "Never compares the two: the page in the database counts.",
         Code::MissingFile => {
