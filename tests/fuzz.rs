@@ -58,7 +58,7 @@ fn nothing_panics_on_logs_and_what_they_are_about() {
             let name = log.file_name().expect("a name").to_string_lossy().into_owned();
             for (pick, format) in walmedic::format::ALL.iter().enumerate() {
                 let Some((about, _)) = format.subject(&name) else { continue };
-                let [about, log] = [log.with_file_name(about), log.clone()].map(|path| std::fs::read(path));
+                let [about, log] = [log.with_file_name(about), log.clone()].map(std::fs::read);
                 let (Ok(about), Ok(log)) = (about, log) else { continue };
                 let data = pair(*format, pick as u8, &about, &log).expect("a way to say it");
                 read::read(&data);

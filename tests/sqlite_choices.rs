@@ -3,15 +3,11 @@
 
 #![cfg(unix)]
 
-mod common;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use common::image::{at, image};
 use rusqlite::Connection;
-use walmedic::replay::Policy;
 
 const STRIDE: usize = 24 + 512;
 
@@ -96,7 +92,10 @@ fn a_program_grades_every_file_that_can_be_made() {
     assert_eq!(asked.lines().count(), answers.len());
     for line in asked.lines() {
         let bytes: usize = line.rsplit(' ').next().and_then(|n| n.parse().ok()).expect("a length");
-        assert!(line.starts_with("2 PRAGMA integrity_check; ") && bytes > 0 && bytes % 512 == 0, "{line}");
+        assert!(
+            line.starts_with("2 PRAGMA integrity_check; ") && bytes > 0 && bytes.is_multiple_of(512),
+            "{line}"
+        );
     }
     assert!(files(dir.path()) == before, "the input was touched");
     let text = walmedic(&["replay", "--grade-with", program.to_str().expect("a name")], &[dir.path()]);
