@@ -196,7 +196,7 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('--renumber', '--renumber', [CompletionResultType]::ParameterName, 'Give records new numbers where the numbers fall back')
             [CompletionResult]::new('--checkpoint', '--checkpoint', [CompletionResultType]::ParameterName, 'Of a log of pages: write the database that it leads to, and an empty log')
             [CompletionResult]::new('--undo-last-commit', '--undo-last-commit', [CompletionResultType]::ParameterName, 'Write the database before its last commit, from a rollback journal that was kept')
-            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Go on although the log does not seem to be its database''s')
+            [CompletionResult]::new('--force', '--force', [CompletionResultType]::ParameterName, 'Go on although the log does not seem to be its database''s, or undoing its last commit makes no sound one')
             [CompletionResult]::new('--apply', '--apply', [CompletionResultType]::ParameterName, 'Do it; without this only the plan is shown')
             [CompletionResult]::new('--in-place', '--in-place', [CompletionResultType]::ParameterName, 'Change the log itself, after a verified backup')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say no more than asked: no progress, no words about the run')

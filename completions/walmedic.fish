@@ -273,7 +273,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l repair-word
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l renumber -d 'Give records new numbers where the numbers fall back'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l checkpoint -d 'Of a log of pages: write the database that it leads to, and an empty log'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l undo-last-commit -d 'Write the database before its last commit, from a rollback journal that was kept'
-complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l force -d 'Go on although the log does not seem to be its database\'s'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l force -d 'Go on although the log does not seem to be its database\'s, or undoing its last commit makes no sound one'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l apply -d 'Do it; without this only the plan is shown'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l in-place -d 'Change the log itself, after a verified backup'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s q -l quiet -d 'Say no more than asked: no progress, no words about the run'

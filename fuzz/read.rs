@@ -91,7 +91,7 @@ pub fn read(data: &[u8]) {
         let files = open.files();
         format.grade(open.source(file));
         if let Some(mut context) = format.context(&files, file) {
-            context.behind(0);
+            let _ = [false, true].map(|last| context.behind(0..u64::MAX, last));
         }
         let wanted = Wanted { table: None, page: None, most: usize::MAX };
         format.rows(&files, file, &wanted, &mut |_| true);
@@ -135,6 +135,7 @@ fn survey(open: &OpenLog, file: usize, chunk: Option<usize>) -> Survey {
             claim: f.claim,
             src: if i == file { source } else { f.src },
             memo: None,
+            stream: false,
         })
         .collect();
     let mut opened = open.format().open(&seen, file, open.revision);

@@ -16,8 +16,11 @@ use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
 use crate::log::region::{Kind, MANY_REGIONS, MAX_REGIONS, Region};
 use crate::log::scan::scan;
-use crate::log::survey::{BatchState, Grouping, Survey};
+use crate::log::survey::{BatchState, Ends, Grouping, Survey};
 use crate::log::surveyor::Surveyor;
+
+/// The path that stands for standard input.
+const STREAM: &str = "-";
 
 /// A log opened for reading: what every command starts from.
 pub struct OpenLog {
@@ -191,7 +194,8 @@ impl OpenLog {
     /// Its files, as formats see them.
     pub fn files(&self) -> Vec<LogFile<'_>> {
         let pairs = self.log.files.iter().zip(&self.sources);
-        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src, memo: Some(&self.memo) }).collect()
+        let (memo, stream) = (Some(&self.memo), self.log.path == STREAM);
+        pairs.map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src, memo, stream }).collect()
     }
 
     /// The bytes of one file.
@@ -229,7 +233,7 @@ impl OpenLog {
         let mut remarks = self.format().inspect(&files, &mut surveys, self.revision);
         remarks.extend(self.words().map(|(file, word)| inferred(file, word)));
         // Of a stream nobody knows what lies beside it.
-        remarks.retain(|r| self.log.path != "-" || r.code != Code::MissingFile);
+        remarks.retain(|r| self.log.path != STREAM || r.code != Code::MissingFile);
         let mut members: Vec<Member<'_>> = files
             .iter()
             .zip(&mut surveys)
@@ -290,7 +294,7 @@ impl OpenLog {
             self.format().engine(&job, None)
         };
         let mut counted = report.files.iter().filter(|f| f.role.counts());
-        let grouped = counted.any(|f| f.survey.rules.grouping != Grouping::None);
+        let grouped = counted.any(|f| !matches!(f.survey.rules.grouping, Grouping::None | Grouping::Named));
         let transactions = grouped.then(|| {
             let intact = report.conclusions.transactions;
             let kept = if engine.opens { engine.transactions } else { 0 };
@@ -393,7 +397,7 @@ pub struct FileReport {
 impl FileReport {
     /// First byte that does not belong to the unbroken chain of intact records; the end, where something must follow there.
     pub fn first_bad(&self) -> Option<u64> {
-        self.survey.regions.first_bad().or(self.survey.breaks_off.then_some(self.bytes))
+        self.survey.regions.first_bad().or((self.survey.ends == Ends::BreaksOff).then_some(self.bytes))
     }
 
     /// The end verdict: `clean`, `torn`, `corrupt`, `preallocated` or `stale`.
@@ -403,7 +407,7 @@ impl FileReport {
         match regions.last() {
             Some(last) if last.kind == Kind::Torn && regions.iter().filter(hurt).count() == 1 => "torn",
             _ if self.survey.marred || regions.iter().any(|r| hurt(&r)) => "corrupt",
-            _ if self.survey.breaks_off => "torn",
+            _ if self.survey.ends != Ends::Whole => "torn",
             Some(last) if last.kind == Kind::Preallocated => "preallocated",
             Some(last) if last.kind == Kind::Stale => "stale",
             _ => "clean",
@@ -492,6 +496,11 @@ impl Report {
         {
             self.conclusions.batches.retain(|u| !matches!(u.batch.state, BatchState::NoBegin { .. }));
         }
+    }
+
+    /// Whether it came without the file that its records are pages of, by standard input: of that nothing is known.
+    pub fn alone(&self) -> bool {
+        self.path == STREAM && self.format.profile().paged()
     }
 
     /// Why the log does not seem to be the one of the files it is about.

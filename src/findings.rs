@@ -6,7 +6,7 @@ use crate::log::fault::{Behind, Cause};
 use crate::log::finding::{Class, Code};
 use crate::log::record::OP;
 use crate::log::region::{Kind, Region};
-use crate::log::survey::BatchState;
+use crate::log::survey::{BatchState, Ended};
 
 /// One thing to say about a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +193,12 @@ impl Report {
         }
     }
 
+    /// The name of a transaction that is not whole.
+    pub fn name_of(&self, u: &Unwhole) -> Option<&str> {
+        let names = &self.files[u.file].survey.names;
+        names.iter().find(|(at, _)| *at == u.batch.at).map(|(_, name)| &**name)
+    }
+
     fn unwhole(&self, u: &Unwhole) -> Finding {
         let b = &u.batch;
         let code = match b.state {
@@ -204,6 +210,10 @@ impl Report {
         let record = self.format.profile().record;
         let message = match b.state {
             BatchState::NoBegin { hole: false } => format!("COMMIT {numbers} without BEGIN: {}", u.why),
+            BatchState::Orphan(Ended::Prepared) => {
+                let name = self.name_of(u).map_or(String::new(), |name| format!(" {name}"));
+                format!("transaction{name}, {numbers}: {}", u.why)
+            }
             _ => format!("batch of {}, {numbers}: {}", plural(b.records, record), u.why),
         };
         Finding { code, class: code.class(), file: Some(u.file), at: b.at, len: b.end - b.at, message }
@@ -220,7 +230,7 @@ impl Finding {
 pub fn plural(n: u64, noun: &str) -> String {
     match (n, noun.strip_suffix('y')) {
         (1, _) => format!("1 {noun}"),
-        (n, None) if noun.ends_with('s') => format!("{n} {noun}es"),
+        (n, None) if noun.ends_with(['s', 'h']) => format!("{n} {noun}es"),
         (n, Some(stem)) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{n} {stem}ies"),
         (n, _) => format!("{n} {noun}s"),
     }

@@ -246,6 +246,108 @@ fn a_stream_is_not_told_to_miss_its_database() {
     assert_eq!(verdict(&["verify", alone.to_str().expect("a name")]), (Some(1), true));
 }
 
+/// The same log tells the same beside its database and as a stream, only that a stream's database was not given.
+#[test]
+fn a_stream_is_judged_as_if_it_lay_beside_its_database() {
+    let watch = Watch::new("sqlite stream", 30);
+    let dir = crashed(&mut watch.random(9), 1024, "NONE", false);
+    let wal = dir.path().join("app.db-wal");
+    let mut bytes = std::fs::read(&wal).expect("a log");
+    let middle = 32 + (bytes.len() - 32) / 1048 / 2 * 1048;
+    bytes[middle + 24..middle + 64].fill(0x55);
+    std::fs::write(&wal, &bytes).expect("a damaged log");
+    let beside = at(dir.path()).analyse(1).forecast.expect("a forecast");
+    assert!(beside.engine.records > 0 && beside.at_stake() > 0);
+    let run = |args: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("walmedic").expect("the program");
+        let named = ["-", "--stdin-name", "app.db-wal"];
+        let out = command.args(args).args(named).write_stdin(bytes.clone()).output().expect("a run");
+        (out.status.code(), String::from_utf8(out.stdout).expect("text"))
+    };
+    let (_, told) = run(&["verify", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let forecast = &told["logs"][0]["forecast"];
+    assert_eq!(forecast["engine"]["records"], beside.engine.records);
+    assert_eq!(forecast["at_stake"]["records"], beside.at_stake());
+    assert_eq!(forecast["database"], "not given");
+    assert!(forecast["engine"]["rows"].is_null(), "rows of a database that nobody has seen");
+    assert!(run(&["verify"]).1.contains("The database was not given"));
+    assert!(run(&["replay"]).1.contains("The database was not given"));
+    // The log is mended as one: what it leads to lies elsewhere.
+    let (code, told) = run(&["repair"]);
+    assert!(code == Some(4) && told.contains("The database was not given"), "{told}");
+    assert!(told.contains("rewrite") && !told.contains("rebuild"), "{told}");
+}
+
+/// A database of a byte is one that the engine made itself, and its log goes; any longer one keeps it.
+#[test]
+fn a_database_of_a_few_bytes_counts_as_it_does_for_sqlite() {
+    let watch = Watch::new("short databases", 60);
+    let dir = crashed(&mut watch.random(10), 1024, "NONE", false);
+    let database = dir.path().join("app.db");
+    let whole = std::fs::read(&database).expect("a database");
+    let mut kept = 0;
+    for len in [0, 1, 2, 10, 99, 100, 511, 512, 1023, 1024, 1500] {
+        for zeros in [false, true] {
+            let mut bytes = if zeros { Vec::new() } else { whole[..len.min(whole.len())].to_vec() };
+            bytes.resize(len, 0);
+            std::fs::write(&database, &bytes).expect("a short database");
+            let log = at(dir.path());
+            let (ours, theirs) = (image(&log, Policy::Engine), engine(dir.path()));
+            assert!(ours == theirs, "{len} bytes, zeros: {zeros}: not the file that SQLite leaves");
+            let missing = log.analyse(1).findings().any(|f| f.code == Code::MissingFile);
+            assert_eq!(missing, theirs == Some(bytes), "{len} bytes, zeros: {zeros}");
+            kept += usize::from(!missing);
+        }
+    }
+    assert_eq!(kept, 18);
+}
+
+/// A commit that asks for a huge database does not fill the disk.
+#[test]
+fn a_database_is_written_only_where_there_is_room() {
+    let log = sqlite::sample(&mut Random::new(6), 5, false, false);
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("app.db"), &log.files[0].bytes).expect("a database");
+    let (mut writer, mut wal) = sqlite::Writer::new(65536, false, [1, 2]);
+    wal.extend(writer.frame(1, u32::MAX, &sqlite::page(1, 2, 65536)));
+    std::fs::write(dir.path().join("app.db-wal"), wal).expect("a log");
+    let target = tempfile::tempdir().expect("a directory");
+    let out = walmedic(&["replay", "--into"], &[&target.path().join("out.db"), dir.path()]);
+    let told = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.code() == Some(4) && told.contains("bytes are needed there"), "{told}");
+    assert_eq!(std::fs::read_dir(target.path()).expect("a directory").count(), 0);
+}
+
+/// The database in place of its log, as proposed: first as a copy, then where the log lies.
+#[test]
+fn one_proposal_does_not_forbid_the_next() {
+    let watch = Watch::new("sqlite proposals", 60);
+    for named in ["app.db-wal", "app.db", ""] {
+        let outer = tempfile::tempdir().expect("a directory");
+        let home = outer.path().join("home");
+        std::fs::create_dir(&home).expect("a directory");
+        let dir = crashed(&mut watch.random(11), 1024, "NONE", false);
+        let whole = image(&at(dir.path()), Policy::Engine).expect("opens");
+        for name in ["app.db", "app.db-wal"] {
+            std::fs::copy(dir.path().join(name), home.join(name)).expect("a copy");
+        }
+        let out = walmedic(&["repair", "--checkpoint"], &[&home.join(named)]);
+        let told = String::from_utf8(out.stdout).expect("text");
+        let typed: Vec<&str> =
+            told.lines().filter_map(|line| line.trim().strip_prefix("walmedic ")).collect();
+        assert_eq!(typed.len(), 2, "{told}");
+        for line in typed {
+            let out = walmedic(&line.split(' ').collect::<Vec<_>>(), &[]);
+            assert_eq!(out.status.code(), Some(0), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+        }
+        for dir in ["home", "home.repaired"] {
+            let made = std::fs::read(outer.path().join(dir).join("app.db")).expect("a database");
+            assert!(made == whole, "{named}: {dir}");
+        }
+    }
+}
+
 /// Two databases in a directory are two logs, each with its own.
 #[test]
 fn each_wal_goes_with_its_own_database() {

@@ -201,7 +201,7 @@ fn every_field_of_a_header_counts_as_for_sqlite() {
         assert!(ours == engine(dir.path(), None), "change {n}: not the file that SQLite leaves");
     }
     std::fs::write(&path, &sound).expect("the journal");
-    for database in [0, 1, 1023, 1024, 5000] {
+    for database in [0, 1, 2, 10, 99, 100, 1023, 1024, 5000] {
         let whole = std::fs::read(dir.path().join("app.db")).expect("a database");
         std::fs::write(dir.path().join("app.db"), &whole[..database]).expect("a cut database");
         let ours = image(&at(dir.path()), Policy::Engine).expect("it opens");
@@ -398,6 +398,226 @@ fn a_flipped_bit_costs_one_record_at_most() {
         }
     }
     assert!(open(&log).analyse(1).findings().all(|f| f.class.word() == "note"));
+}
+
+/// A page number that is another page's is covered by no checksum: what comes of it shows it, as it shows SQLite.
+#[test]
+fn a_wrong_page_number_shows_in_what_comes_of_it() {
+    let watch = Watch::new("sqlite journal page numbers", 120);
+    let how = Make { page_bytes: 1024, vacuum: "NONE", mode: "DELETE", sync: "FULL", torn_sectors: false };
+    let (dir, before) = how.crashed(&mut watch.random(4));
+    let path = dir.path().join("app.db-journal");
+    let sound = std::fs::read(&path).expect("a journal");
+    let number = |at: usize| u32::from_be_bytes(sound[at..at + 4].try_into().expect("four bytes"));
+    let segments = (0..sound.len()).step_by(512).filter(|at| sound[*at..].starts_with(&MAGIC));
+    let records = |at: usize| (0..number(at + 8) as usize).map(move |n| at + 512 + n * 1032);
+    let saved: Vec<u32> = segments.flat_map(records).map(number).collect();
+    let others: Vec<u32> = (1..=(before.len() / 1024) as u32).filter(|page| !saved.contains(page)).collect();
+    assert!(!others.is_empty(), "every page is saved");
+    let (mut told, mut harmless) = (0, 0);
+    for (n, record) in records(0).enumerate() {
+        let mut bytes = sound.clone();
+        let wrong = others[n % others.len()];
+        bytes[record..record + 4].copy_from_slice(&wrong.to_be_bytes());
+        std::fs::write(&path, &bytes).expect("a damaged journal");
+        let unsound = integrity(&engine(dir.path(), None)) != "ok";
+        let report = at(dir.path()).analyse(1);
+        let found = report.remarks.iter().any(|r| r.code == Code::TreeInconsistent);
+        assert_eq!(found, unsound, "page {} called {wrong}", number(record));
+        *(if unsound { &mut told } else { &mut harmless }) += 1;
+        let mut command = assert_cmd::Command::cargo_bin("walmedic").expect("the program");
+        let verdict = command.arg("verify").arg(dir.path()).output().expect("a run").status.code();
+        assert_eq!(verdict, Some(i32::from(unsound)));
+    }
+    assert!(told > 3, "{told} told, {harmless} harmless");
+}
+
+/// What the engine's own check says of a file.
+fn integrity(bytes: &[u8]) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("made.db");
+    std::fs::write(&path, bytes).expect("a database");
+    let db = Connection::open(path).expect("a connection");
+    let said = db.query_row("PRAGMA integrity_check", [], |row| row.get(0));
+    said.unwrap_or_else(|e| e.to_string())
+}
+
+fn walmedic(args: &[&str], path: &Path) -> (Option<i32>, String) {
+    let mut command = assert_cmd::Command::cargo_bin("walmedic").expect("the program");
+    let out = command.args(args).arg(path).output().expect("a run");
+    (
+        out.status.code(),
+        format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr)),
+    )
+}
+
+/// Records that a synced header counts are lost where the file ends before them, wherever it was cut.
+#[test]
+fn a_journal_that_is_cut_is_told_to_be_torn() {
+    let watch = Watch::new("sqlite journal cuts", 60);
+    let how = Make { page_bytes: 1024, vacuum: "NONE", mode: "DELETE", sync: "FULL", torn_sectors: false };
+    let (dir, _) = how.crashed(&mut watch.random(5));
+    let path = dir.path().join("app.db-journal");
+    let mut sound = std::fs::read(&path).expect("a journal");
+    let number = |at: usize| u32::from_be_bytes(sound[at..at + 4].try_into().expect("four bytes"));
+    // One segment, whose pages have been changed.
+    let count = number(8) as usize;
+    sound.truncate(512 + count * 1032);
+    assert!(count >= 2, "{count} records");
+    let lost = |log: &OpenLog| {
+        let wish =
+            Wish { policy: Policy::Committed, engine: None, undecided: false, until: None, memory: u64::MAX };
+        replay(log, &log.analyse(1), &wish).expect("a state").recovered.expect("pages").lost
+    };
+    for (cut, unread) in [(0, 0), (1, 1), (4, 1), (600, 1), (1031, 1), (1032, 1), (1033, 2)] {
+        std::fs::write(&path, &sound[..sound.len() - cut]).expect("a cut journal");
+        let log = at(dir.path());
+        let report = log.analyse(1);
+        let what = format!("{cut} bytes cut off");
+        assert_eq!(lost(&log), cut > 0, "{what}");
+        assert_eq!(report.files[0].end(), if cut > 0 { "torn" } else { "clean" }, "{what}");
+        assert_eq!(report.findings().any(|f| f.code == Code::TornTail), cut > 0, "{what}");
+        let hot = report.remarks.iter().find(|r| r.code == Code::UnfinishedOperation).expect("hot");
+        let said = format!("before {unread} of the records");
+        assert_eq!(hot.message.contains(&said), cut > 0, "{what}: {}", hot.message);
+        assert!(image(&log, Policy::Engine) == Some(engine(dir.path(), None)), "{what}");
+    }
+    // Without a count nothing tells what has been changed.
+    sound[8..12].fill(0xff);
+    std::fs::write(&path, &sound[..sound.len() - 600]).expect("a cut journal");
+    let log = at(dir.path());
+    let report = log.analyse(1);
+    let hot = report.remarks.iter().find(|r| r.code == Code::UnfinishedOperation).expect("hot");
+    assert!(lost(&log) && hot.message.contains("nobody can tell"), "{}", hot.message);
+    assert!(image(&log, Policy::Engine) == Some(engine(dir.path(), None)));
+}
+
+/// The database before the last commit is not written unasked where it is not sound, nor called whole where it is not.
+#[test]
+fn a_commit_is_not_undone_by_half() {
+    let watch = Watch::new("sqlite half undone", 60);
+    let how = Make { page_bytes: 1024, vacuum: "NONE", mode: "PERSIST", sync: "FULL", torn_sectors: false };
+    // Of one segment, and of several, of which the later ones count their records.
+    for (cache, counted) in [(500, false), (6, true)] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let db = how.open(dir.path());
+        how.change(&db, &mut watch.random(1), 80);
+        db.execute_batch(&format!("PRAGMA cache_size={cache}; BEGIN; DELETE FROM notes; COMMIT"))
+            .expect("a commit");
+        db.close().expect("closed");
+        let path = dir.path().join("app.db-journal");
+        let sound = std::fs::read(&path).expect("a journal");
+        let undo = |args: &[&str]| walmedic(&[&["repair", "--undo-last-commit"], args].concat(), dir.path());
+        let target = tempfile::tempdir().expect("a directory");
+        let out = |name: &str| target.path().join(name).to_str().expect("a name").to_owned();
+        let (code, told) = undo(&["--apply", "--output", &out("whole")]);
+        assert_eq!(code, Some(0), "{told}");
+        let undone = undo_last_commit(&at(dir.path()).files()).expect("a commit");
+        assert_eq!((undone.torn, undone.records >= 4), (None, true));
+        // The last record cut off, by half or whole.
+        let last = undone.places().max().expect("a record") as usize;
+        for (to, torn) in [(last + 600, true), (last + 3, true), (last, counted)] {
+            std::fs::write(&path, &sound[..to]).expect("a cut journal");
+            let undone = undo_last_commit(&at(dir.path()).files()).expect("a commit");
+            assert_eq!(undone.torn, torn.then_some(last as u64), "{to} of {last}");
+            let (code, told) = walmedic(&["verify"], dir.path());
+            assert_eq!((code, told.contains("breaks off")), (Some(0), torn), "{told}");
+            let (code, told) = undo(&["--apply", "--output", &out("refused")]);
+            assert!(code == Some(4) && told.contains("would not be sound"), "{told}");
+            let (code, told) = undo(&["--force", "--apply", "--output", &out(&to.to_string())]);
+            assert_eq!(code, Some(1), "{told}");
+            assert_eq!(told.contains("lost for good"), torn, "{told}");
+        }
+    }
+}
+
+/// What is proposed first does not get in the way of what is proposed next.
+#[test]
+fn one_proposal_does_not_forbid_the_next() {
+    let watch = Watch::new("sqlite proposals", 60);
+    let how = Make { page_bytes: 1024, vacuum: "NONE", mode: "DELETE", sync: "FULL", torn_sectors: false };
+    for named in ["app.db-journal", "app.db", ""] {
+        let outer = tempfile::tempdir().expect("a directory");
+        let home = outer.path().join("home");
+        std::fs::create_dir(&home).expect("a directory");
+        let (dir, before) = how.crashed(&mut watch.random(6));
+        for name in ["app.db", "app.db-journal"] {
+            std::fs::copy(dir.path().join(name), home.join(name)).expect("a copy");
+        }
+        let (_, told) = walmedic(&["repair"], &home.join(named));
+        let typed: Vec<&str> =
+            told.lines().filter_map(|line| line.trim().strip_prefix("walmedic ")).collect();
+        assert_eq!(typed.len(), 2, "{told}");
+        for line in typed {
+            let mut command = assert_cmd::Command::cargo_bin("walmedic").expect("the program");
+            let out = command.args(line.split(' ')).output().expect("a run");
+            assert_eq!(out.status.code(), Some(0), "{line}: {}", String::from_utf8_lossy(&out.stderr));
+        }
+        for dir in ["home", "home.repaired"] {
+            let made = std::fs::read(outer.path().join(dir).join("app.db")).expect("a database");
+            assert_same(&made, &before, &format!("{named}: {dir}"));
+        }
+    }
+}
+
+/// Of a stream nobody knows what its database holds; it is not said to be missing.
+#[test]
+fn a_stream_is_told_as_if_it_lay_beside_its_database() {
+    let watch = Watch::new("sqlite journal stream", 30);
+    let how = Make { page_bytes: 1024, vacuum: "NONE", mode: "DELETE", sync: "FULL", torn_sectors: false };
+    let (dir, _) = how.crashed(&mut watch.random(7));
+    let mut bytes = std::fs::read(dir.path().join("app.db-journal")).expect("a journal");
+    bytes[512 + 4 + 824] ^= 0x10;
+    let run = |args: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("walmedic").expect("the program");
+        let named = ["-", "--stdin-name", "app.db-journal"];
+        let out = command.args(args).args(named).write_stdin(bytes.clone()).output().expect("a run");
+        let text = [out.stdout, out.stderr].concat();
+        (out.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    std::fs::write(dir.path().join("app.db-journal"), &bytes).expect("a damaged journal");
+    let beside = at(dir.path()).analyse(1).forecast.expect("a forecast");
+    let (code, told) = run(&["verify", "--format", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    let forecast = &told["logs"][0]["forecast"];
+    assert_eq!(code, Some(1));
+    assert_eq!(forecast["engine"]["records"], beside.engine.records);
+    assert_eq!(forecast["database"], "not given");
+    let (_, told) = run(&["verify"]);
+    assert!(told.contains("The database was not given"), "{told}");
+    let (code, told) = run(&["repair"]);
+    assert!(code == Some(4) && told.contains("the database was not given"), "{told}");
+    let (code, told) = run(&["repair", "--undo-last-commit", "--force"]);
+    assert!(code == Some(4) && told.contains("the database was not given"), "{told}");
+}
+
+/// What is over is listed record by record with what lies between, all of it, from either end.
+#[test]
+fn what_is_over_is_listed_without_a_hole() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // Of a single record behind a zeroed header nothing proves that it is one.
+    for (seed, records) in [(1, 3), (2, 5), (3, 19)] {
+        let log = journal::finished(&mut Random::new(seed), records);
+        for file in &log.files {
+            std::fs::write(dir.path().join(&file.name), &file.bytes).expect("a file");
+        }
+        let listed = |args: &[&str]| {
+            let (code, told) = walmedic(&[&["dump", "--format", "json"], args].concat(), dir.path());
+            assert_eq!(code, Some(0), "{told}");
+            let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+            told["records"].as_array().expect("records").clone()
+        };
+        let (forwards, mut backwards) = (listed(&[]), listed(&["--reverse"]));
+        backwards.reverse();
+        assert_eq!(forwards, backwards);
+        let mut end = 0;
+        for line in &forwards {
+            assert_eq!((line["offset"].as_u64(), line["status"].as_str()), (Some(end), Some("stale")));
+            end += line["len"].as_u64().expect("a length");
+        }
+        assert_eq!(end, log.files[1].bytes.len() as u64);
+        assert_eq!(forwards.iter().filter(|line| line["page"].is_number()).count(), records);
+    }
 }
 
 /// Whatever of the files that belong together is named, its logs are found.

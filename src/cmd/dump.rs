@@ -4,15 +4,14 @@ use std::io::Write;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde_json::json;
 
 use crate::analysis::{OpenLog, Report};
 use crate::args::{Format, Global, Input};
 use crate::cmd::rows;
 use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, complain, open_all};
 use crate::fate::{Standing, Standings};
-use crate::format::Context;
 use crate::format::rows::State;
+use crate::format::{Context, Unpack};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::layout::Layout;
@@ -20,10 +19,10 @@ use crate::log::record::{Fix, Record, Trust};
 use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
 use crate::ui::bytes::{Notation, matches, printable};
-use crate::ui::out::Out;
+use crate::ui::hex;
+use crate::ui::lines::{Form, Kind as LineKind, Lines};
 use crate::ui::paint::Paint;
 use crate::ui::row::{self, Row};
-use crate::ui::{hex, json};
 
 /// Arguments of `dump`.
 #[derive(Debug, Args)]
@@ -154,45 +153,14 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
 
 /// The records of these logs; how many there were.
 fn records(logs: &[OpenLog], reports: &[Report], opts: &Opts, global: &Global) -> Result<u64> {
-    let mut printer = Printer {
-        out: Out::default(),
-        line: Vec::with_capacity(1 << 16),
-        opts,
-        limit: opts.limit.unwrap_or(u64::MAX),
-        verbose: global.verbose,
-        paint: Paint::stdout(global.color),
-        printed: 0,
-        file: None,
-    };
-    open(&mut printer.out, opts.format, "records", row::CSV_HEADER)?;
+    let kind = LineKind { what: "records", csv: row::CSV_HEADER, columns: "    offset      seq operation" };
+    let paint = Paint::stdout(global.color);
+    let lines = Lines::new(kind, opts.format, paint, opts.limit)?;
+    let mut printer = Printer { lines, opts, verbose: global.verbose, paint };
     for (log, report) in logs.iter().zip(reports) {
         dump_log(log, report, &mut printer)?;
     }
-    close(&mut printer.out, opts.format, "records", printer.printed)?;
-    Ok(printer.printed)
-}
-
-/// What stands in front of the lines, which are called `what`.
-pub(super) fn open(out: &mut Out, format: Format, what: &str, header: &str) -> Result<()> {
-    let version = env!("CARGO_PKG_VERSION");
-    match format {
-        Format::Ndjson => {
-            json::line(out, &json!({ "type": "meta", "schema": "walmedic.dump/1", "version": version }))
-        }
-        Format::Json => Ok(write!(out, "{{\"schema\":\"walmedic.dump/1\",\"{what}\":[")?),
-        Format::Csv => Ok(writeln!(out, "{header}")?),
-        Format::Text => Ok(()),
-    }
-}
-
-/// What stands behind them.
-pub(super) fn close(out: &mut Out, format: Format, what: &str, printed: u64) -> Result<()> {
-    match format {
-        Format::Ndjson => json::line(out, &json!({ "type": "summary", what: printed }))?,
-        Format::Json => out.write_all(b"]}\n")?,
-        Format::Csv | Format::Text => {}
-    }
-    Ok(out.flush()?)
+    printer.lines.end()
 }
 
 fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result<()> {
@@ -204,11 +172,12 @@ fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result
             continue;
         }
         let files = log.files();
-        let mut fates = Fates { context: log.format().context(&files, file), ..Fates::new(report, file) };
+        let (context, unpack) = (log.format().context(&files, file), log.format().unpack(&files, file));
+        let mut fates = Fates { context, unpack, ..Fates::new(report, file) };
         if printer.opts.reverse {
             backwards(log, file, &mut fates, printer)?;
         } else {
-            let mut sink = Forward { log, fates: &mut fates, printer, to: u64::MAX, rows: None, error: None };
+            let mut sink = Forward { fates: &mut fates, printer, to: u64::MAX, rows: None, error: None };
             read(log, file, 0, &mut sink);
             sink.error.map_or(Ok(()), Err)?;
         }
@@ -230,7 +199,7 @@ fn backwards(log: &OpenLog, file: usize, fates: &mut Fates<'_>, printer: &mut Pr
             break;
         }
         let rows = matches!(block, Block::Records { .. }).then(Vec::new);
-        let mut sink = Forward { log, fates: &mut *fates, printer: &mut *printer, to: 0, rows, error: None };
+        let mut sink = Forward { fates: &mut *fates, printer: &mut *printer, to: 0, rows, error: None };
         match block {
             Block::Records { from, to, seq } => {
                 sink.to = to;
@@ -282,6 +251,7 @@ pub(super) struct Fates<'r> {
     standings: Standings<'r>,
     halt: u64,
     context: Option<Box<dyn Context + 'r>>,
+    unpack: Option<Box<dyn Unpack + 'r>>,
 }
 
 impl<'r> Fates<'r> {
@@ -300,7 +270,7 @@ impl<'r> Fates<'r> {
             }
             None => u64::MAX,
         };
-        Fates { standings: Standings::new(report, file), halt, context: None }
+        Fates { standings: Standings::new(report, file), halt, context: None, unpack: None }
     }
 
     /// Status and fate of a record.
@@ -333,7 +303,6 @@ impl<'r> Fates<'r> {
 }
 
 struct Forward<'a, 'r, 'p> {
-    log: &'a OpenLog,
     fates: &'a mut Fates<'r>,
     printer: &'a mut Printer<'p>,
     /// Records from here on are not wanted.
@@ -368,11 +337,7 @@ impl Sink for Forward<'_, '_, '_> {
         }
         match recovery.record {
             Some((record, fix)) => self.record(&record, Some(fix), reader),
-            None if recovery.kind == Kind::Stale => {
-                if !self.leftovers(recovery, reader) {
-                    self.behind(recovery, reader);
-                }
-            }
+            None if recovery.kind == Kind::Stale => self.behind(recovery, reader),
             None => self.range(recovery, reader),
         }
     }
@@ -397,21 +362,14 @@ impl Forward<'_, '_, '_> {
         let role = file.role;
         let len = usize::try_from(record.len).unwrap_or(usize::MAX);
         let Ok(bytes) = reader.window(record.at, len).slice(record.at..record.end()) else { return };
-        let mut entry = report.format.entry(role, report.revision, bytes, fix);
-        if let Some(context) = &mut self.fates.context {
-            context.complete(record, bytes, &mut entry);
-        }
         let number = fix.filter(|f| f.field == "seq").and_then(|f| f.known()).unwrap_or(record.seq);
-        let numbered = record.next > record.seq;
-        if !self.printer.wants_number(numbered.then_some(number)) || !self.printer.wants_entry(&entry) {
-            return;
-        }
-        let row = Row {
+        let seq = (record.next > record.seq).then_some(number);
+        let whole = Row {
             file: &file.name,
             at: record.at,
             len: record.len,
-            seq: numbered.then_some(number),
-            entry: Some(entry),
+            seq,
+            entry: None,
             tx: (record.txn != 0).then_some(record.txn),
             status,
             fate,
@@ -420,58 +378,47 @@ impl Forward<'_, '_, '_> {
             fix,
             cause: region.filter(|r| !r.kind.sound()).and_then(|r| Some((r.kind, r.cause?))),
         };
-        let mut parts = vec![(0, report.format.layout(role, report.revision))];
-        parts.extend(report.format.inner(role, bytes));
-        let result = self.printer.print(&row, bytes, &parts);
-        self.error = result.err();
-    }
-
-    /// The records in what is stale, where the format can tell them.
-    fn leftovers(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) -> bool {
-        let (from, to) = (recovery.from, recovery.resume);
-        let (log, file) = (self.log, self.fates.standings.file());
-        let Some(mut decoder) = log.format().stale(&log.files(), file, from) else { return false };
-        let reverse = self.printer.opts.reverse;
-        if !reverse {
-            self.range(recovery, reader);
-        }
-        let rows = reverse.then(Vec::new);
-        let mut sink = Leftovers { shown: self, to, rows, full: false };
-        scan(&mut Reader::new(log.source(file)), &mut *decoder, from, &mut sink);
-        let rows = sink.rows.unwrap_or_default();
-        let mut own = Reader::new(log.source(file));
-        rows.iter().rev().for_each(|record| self.record(record, None, &mut own));
-        if reverse {
-            self.range(recovery, reader);
-        }
-        true
+        let Fates { context, unpack, .. } = &mut *self.fates;
+        let contents = unpack.as_mut().map_or(bytes, |unpack| unpack.contents(record, bytes));
+        let (printer, error) = (&mut *self.printer, &mut self.error);
+        report.format.operations(role, report.revision, contents, fix, &mut |entry| {
+            let mut row = Row { entry: Some(*entry), seq: entry.seq.or(seq), ..whole };
+            if let (Some(entry), Some(context)) = (&mut row.entry, &mut *context) {
+                context.complete(record, bytes, entry);
+            }
+            if !printer.wants_number(row.seq) || !row.entry.as_ref().is_some_and(|e| printer.wants_entry(e)) {
+                return true;
+            }
+            let mut parts = Vec::new();
+            if printer.opts.hex {
+                parts.push((0, report.format.layout_of(role, report.revision, bytes)));
+                parts.extend(report.format.inner(role, bytes));
+            }
+            *error = printer.print(&row, bytes, &parts).err();
+            // The bytes are those of all its operations.
+            error.is_none() && !printer.full() && !printer.opts.hex
+        });
     }
 
     /// What the engine does not read any more: record by record, where the format tells them, and what lies between.
     fn behind(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
-        let (from, to) = (recovery.from, recovery.resume.min(reader.end()));
-        let at = |fates: &mut Fates<'_>, at| fates.context.as_mut().and_then(|context| context.behind(at));
-        let Some(len) = at(self.fates, from).map(|first| first.len.max(1)) else {
-            return self.range(recovery, reader);
-        };
-        let count = (to - from) / len;
-        let rest = Recovery { from: from + count * len, resume: to, ..*recovery };
+        let (mut from, mut to) = (recovery.from, recovery.resume.min(reader.end()));
         let reverse = self.printer.opts.reverse;
-        if reverse && rest.from < to {
-            self.range(&rest, reader);
-        }
-        for nth in 0..count {
-            if self.done() {
-                return;
+        while from < to && !self.done() {
+            let context = self.fates.context.as_mut();
+            let record = context.and_then(|context| context.behind(from..to, reverse));
+            let record = record.filter(|r| from <= r.at && r.at < r.end() && r.end() <= to);
+            let rest = match &record {
+                Some(record) if reverse => record.end()..to,
+                Some(record) => from..record.at,
+                None => from..to,
+            };
+            if !rest.is_empty() {
+                self.range(&Recovery { from: rest.start, resume: rest.end, ..*recovery }, reader);
             }
-            let place = from + len * if reverse { count - 1 - nth } else { nth };
-            match at(self.fates, place) {
-                Some(record) => self.record(&record, None, reader),
-                None => self.range(&Recovery { from: place, resume: place + len, ..*recovery }, reader),
-            }
-        }
-        if !reverse && rest.from < to {
-            self.range(&rest, reader);
+            let Some(record) = record else { return };
+            self.record(&record, None, reader);
+            (from, to) = if reverse { (from, record.at) } else { (record.end(), to) };
         }
     }
 
@@ -515,55 +462,19 @@ impl Forward<'_, '_, '_> {
     }
 }
 
-/// Records of what is stale, up to `to`.
-struct Leftovers<'f, 'a, 'r, 'p> {
-    shown: &'f mut Forward<'a, 'r, 'p>,
-    to: u64,
-    /// Collects instead of printing, where the last one comes first.
-    rows: Option<Vec<Record>>,
-    full: bool,
-}
-
-impl Sink for Leftovers<'_, '_, '_, '_> {
-    fn records(&mut self, batch: &[Record], reader: &mut Reader<'_>) {
-        let own = batch.iter().filter(|r| r.end() <= self.to);
-        match &mut self.rows {
-            Some(rows) => rows.extend(own),
-            None => own.for_each(|record| self.shown.record(record, None, reader)),
-        }
-        self.full |= batch.last().is_some_and(|r| r.end() >= self.to);
-    }
-
-    fn framing(&mut self, _: u64, to: u64, _: &mut Reader<'_>) {
-        self.full |= to >= self.to;
-    }
-
-    fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
-        self.full |= recovery.resume >= self.to;
-    }
-
-    fn done(&self) -> bool {
-        self.full || self.shown.done()
-    }
-}
-
 /// Fields and the offset of the first of them in a record.
 type Part = (usize, &'static Layout);
 
 struct Printer<'o> {
-    out: Out,
-    line: Vec<u8>,
+    lines: Lines,
     opts: &'o Opts,
-    limit: u64,
     verbose: bool,
     paint: Paint,
-    printed: u64,
-    file: Option<String>,
 }
 
 impl Printer<'_> {
     fn full(&self) -> bool {
-        self.printed >= self.limit || self.out.closed()
+        self.lines.full()
     }
 
     fn wants(&self, r: &Record) -> bool {
@@ -595,57 +506,45 @@ impl Printer<'_> {
     }
 
     fn print(&mut self, row: &Row<'_>, bytes: &[u8], parts: &[Part]) -> Result<()> {
-        self.line.clear();
+        let (verbose, paint) = (self.verbose, self.paint);
+        if self.opts.hex {
+            return self.lines.plain(|out| annotated(out, row, (bytes, parts), verbose, paint));
+        }
         let notation = self.opts.bytes.unwrap_or_default();
-        match self.opts.format {
-            _ if self.opts.hex => self.hex(row, bytes, parts)?,
-            Format::Ndjson => row::ndjson(&mut self.line, row, notation),
-            Format::Json => {
-                if self.printed > 0 {
-                    self.line.push(b',');
-                }
-                row::ndjson(&mut self.line, row, notation);
-                self.line.pop();
-            }
-            Format::Csv => row::csv(&mut self.line, row, notation),
-            Format::Text => {
-                if self.file.as_deref() != Some(row.file) {
-                    self.file = Some(row.file.to_owned());
-                    let name = printable(row.file);
-                    writeln!(
-                        self.line,
-                        "{}",
-                        self.paint.strong(format!("{name}\n    offset      seq operation"))
-                    )?;
-                }
-                let limit = if self.verbose { usize::MAX } else { 40 };
-                row::text(&mut self.line, row, notation, limit, self.paint);
-            }
-        }
-        self.printed += 1;
-        self.out.write_all(&self.line)?;
-        Ok(())
+        let limit = if verbose { usize::MAX } else { 40 };
+        self.lines.print(row.file, |out, form| match form {
+            Form::Json => row::ndjson(out, row, notation),
+            Form::Csv => row::csv(out, row, notation),
+            Form::Text => row::text(out, row, notation, limit, paint),
+        })
     }
+}
 
-    fn hex(&mut self, row: &Row<'_>, bytes: &[u8], parts: &[Part]) -> Result<()> {
-        let why = row.cause.map_or(String::new(), |(_, cause)| format!(": {cause}"));
-        let place = format!("{}:0x{:x}", printable(row.file), row.at);
-        let head = format!("{place} ({}), {} bytes, {}{why}", row.at, row.len, row.status);
-        writeln!(self.line, "{}", self.paint.strong(head))?;
-        let limit = if self.verbose { usize::MAX } else { 128 };
-        let ends = parts.iter().skip(1).map(|part| part.0).chain([bytes.len()]);
-        for ((from, layout), to) in parts.iter().zip(ends) {
-            let Some(part) = bytes.get(*from..to) else { continue };
-            let (at, fix) = (row.at + *from as u64, row.fix.filter(|_| *from == 0));
-            let rest = if *from > 0 { "contents" } else { "bytes that belong to no field" };
-            hex::annotated(&mut self.line, (layout, rest), part, at, fix, limit, self.paint)?;
-        }
-        if (bytes.len() as u64) < row.len {
-            writeln!(self.line, "            … {} more bytes", row.len - bytes.len() as u64)?;
-        }
-        writeln!(self.line)?;
-        Ok(())
+/// The bytes of a record or a range, field by field.
+fn annotated(
+    out: &mut Vec<u8>,
+    row: &Row<'_>,
+    (bytes, parts): (&[u8], &[Part]),
+    verbose: bool,
+    paint: Paint,
+) -> Result<()> {
+    let why = row.cause.map_or(String::new(), |(_, cause)| format!(": {cause}"));
+    let place = format!("{}:0x{:x}", printable(row.file), row.at);
+    let head = format!("{place} ({}), {} bytes, {}{why}", row.at, row.len, row.status);
+    writeln!(out, "{}", paint.strong(head))?;
+    let limit = if verbose { usize::MAX } else { 128 };
+    let ends = parts.iter().skip(1).map(|part| part.0).chain([bytes.len()]);
+    for ((from, layout), to) in parts.iter().zip(ends) {
+        let Some(part) = bytes.get(*from..to) else { continue };
+        let (at, fix) = (row.at + *from as u64, row.fix.filter(|_| *from == 0));
+        let rest = if *from > 0 { "contents" } else { "bytes that belong to no field" };
+        hex::annotated(out, (layout, rest), part, at, fix, limit, paint)?;
     }
+    if (bytes.len() as u64) < row.len {
+        writeln!(out, "            … {} more bytes", row.len - bytes.len() as u64)?;
+    }
+    writeln!(out)?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ pub struct Opts {
     /// Write the database before its last commit, from a rollback journal that was kept
     #[arg(long, conflicts_with_all = ["checkpoint", "repair_words"])]
     undo_last_commit: bool,
-    /// Go on although the log does not seem to be its database's
+    /// Go on although the log does not seem to be its database's, or undoing its last commit makes no sound one
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -144,7 +144,7 @@ impl Opts {
             bail!("--strategy tail cuts a log, and this writes a database file");
         }
         Ok(match self.undo_last_commit {
-            true => Some(Pages::Undone),
+            true => Some(Pages::Undone { unsound: self.force }),
             false => self.checkpoint.then_some(Pages::Made),
         })
     }
@@ -153,13 +153,16 @@ impl Opts {
 /// Refuses a log that is another database's.
 fn own(report: &Report, force: bool) -> Result<()> {
     // A journal alone, without its database or the file that it shares with others, leads anywhere.
-    let alone = report.remarks.iter().find(|r| r.code == Code::MissingFile && report.format.rolls_back());
-    match report.foreign().or(alone).filter(|_| !force) {
-        Some(foreign) => {
-            Err(Refused(format!("{}: {}; --force goes on", report.path, foreign.message)).into())
+    let back = report.format.rolls_back();
+    let missing = report.remarks.iter().find(|r| r.code == Code::MissingFile && back);
+    let why = match report.foreign().or(missing) {
+        Some(remark) => remark.message.as_str(),
+        None if back && report.alone() => {
+            "the database was not given, and without it a journal leads nowhere; name the file beside its database"
         }
-        None => Ok(()),
-    }
+        None => return Ok(()),
+    };
+    if force { Ok(()) } else { Err(Refused(format!("{}: {why}; --force goes on", report.path)).into()) }
 }
 
 /// Refuses logs of a format that nothing writes anew yet.

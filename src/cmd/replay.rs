@@ -15,8 +15,9 @@ use crate::repair::target::outside;
 use crate::replay::candidates;
 use crate::replay::history::{self, Wanted};
 use crate::replay::into::{self, Engine, Target};
+use crate::replay::measure::measure;
 use crate::replay::until::{self, Cut, Point};
-use crate::replay::{Policy, Replayed, Wish, digest, image, replay};
+use crate::replay::{Below, Policy, Replayed, Wish, image, replay, user_key};
 use crate::ui::bytes::{Notation, matches};
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
@@ -45,6 +46,13 @@ pub struct Opts {
     /// Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch
     #[arg(long, value_name = "WHAT", default_value = "drop")]
     undecided: Undecided,
+    /// Only the keys of this column family
+    #[arg(long, value_name = "NAME")]
+    family: Option<String>,
+    /// The tables that the log goes on from: beside (in its own directory, where there are any), none (the state is the
+    /// log's alone), or their directory
+    #[arg(long, value_name = "WHERE", default_value = "beside", value_parser = below)]
+    base: Below,
     /// Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only
     #[arg(long, value_name = "SEQ|commit:N")]
     until: Option<Point>,
@@ -90,6 +98,15 @@ fn size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| format!("{text} is no size; write a number of bytes, or 512M, or 2G"))
 }
 
+/// `--base`.
+fn below(text: &str) -> Result<Below, std::convert::Infallible> {
+    Ok(match text {
+        "none" => Below::Nothing,
+        "beside" => Below::Beside,
+        dir => Below::In(dir.into()),
+    })
+}
+
 /// What the arguments ask for together.
 struct Asked {
     /// One policy, or two to compare; none for a history.
@@ -97,6 +114,8 @@ struct Asked {
     /// The version of the engine to follow.
     commit: Option<String>,
     target: Option<Target>,
+    /// The number of the column family.
+    family: Option<u32>,
 }
 
 impl Opts {
@@ -139,7 +158,7 @@ impl Opts {
         if target.is_some() && matches!(self.format, Format::Ndjson | Format::Csv) {
             bail!("--into writes the keys already: --format text or json tells about it");
         }
-        Ok(Asked { policies, commit, target })
+        Ok(Asked { policies, commit, target, family: None })
     }
 }
 
@@ -170,9 +189,11 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         verbose: global.verbose,
         quiet: global.quiet,
         options: options(opts.input.as_format.as_deref(), &report),
+        families: log.format().families(&log.files()),
         candidates,
     };
-    let code = answer(opts, &asked, &teller)?;
+    let family = opts.family.as_deref().map(|name| family(&teller, name)).transpose()?;
+    let code = answer(opts, &Asked { family, ..asked }, &teller)?;
     let incomplete = report.files.iter().any(|f| f.failure.is_some() || f.shrunk || !f.unreadable.is_empty());
     Ok(if incomplete { INCOMPLETE } else { code })
 }
@@ -186,18 +207,18 @@ fn answer(opts: &Opts, asked: &Asked, teller: &Teller<'_>) -> Result<u8> {
         None => None,
     };
     let wishes: Vec<Wish> = asked.policies.iter().map(|&policy| wish(opts, asked, policy, until)).collect();
-    let states: Vec<Replayed> =
+    let states: Vec<Replayed<'_>> =
         wishes.iter().map(|wish| replay(teller.log, teller.report, wish)).collect::<Result<_>>()?;
     let mut told: Vec<Told<'_>> = wishes
         .iter()
         .zip(&states)
         .map(|(wish, replayed)| {
-            let (entries, hash) = digest(teller.log, &replayed.state)?;
+            let measure = measure(teller.log, &replayed.state)?;
             // What is written as a file is hashed on the way.
             let image =
                 replayed.image.as_ref().filter(|_| !matches!(asked.target, Some(Target::Database(_))));
             let image = image.map(|image| image::sha256(teller.log, image)).transpose()?.flatten();
-            Ok(Told { wish, replayed, entries, hash, image, until: opts.until, written: None })
+            Ok(Told { wish, replayed, measure, image, until: opts.until, written: None })
         })
         .collect::<Result<_>>()?;
     let mut out = Out::default();
@@ -232,12 +253,18 @@ fn wish(opts: &Opts, asked: &Asked, policy: Policy, until: Option<Cut>) -> Wish 
         undecided: opts.undecided == Undecided::Keep,
         until,
         memory: opts.memory,
+        family: asked.family,
+        below: opts.base.clone(),
     }
 }
 
 fn tell_history(opts: &Opts, asked: &Asked, teller: &Teller<'_>, key: &str) -> Result<u8> {
+    let families = teller.log.format().profile().families;
     let wanted = Wanted {
-        keys: &|found| matches(found, key, opts.bytes),
+        keys: &|found| {
+            let (family, found) = user_key(families, found);
+            (asked.family.is_none() || asked.family == family) && matches(found, key, opts.bytes)
+        },
         engine: asked.commit.as_deref(),
         undecided: opts.undecided == Undecided::Keep,
     };
@@ -249,6 +276,20 @@ fn tell_history(opts: &Opts, asked: &Asked, teller: &Teller<'_>, key: &str) -> R
     teller.history(&mut out, opts.format, key, &wanted, found)?;
     out.flush()?;
     Ok(CLEAN)
+}
+
+/// The number of a column family.
+fn family(teller: &Teller<'_>, name: &str) -> Result<u32> {
+    let found = teller.families.iter().find(|family| family.name == name).map(|family| family.number);
+    let number = found.or_else(|| name.strip_prefix('#')?.parse().ok());
+    match number.filter(|_| teller.log.format().profile().families) {
+        Some(number) => Ok(number),
+        None if teller.families.is_empty() => bail!("--family {name}: this log has no column families"),
+        None => {
+            let known: Vec<&str> = teller.families.iter().map(|family| family.name.as_str()).collect();
+            bail!("--family {name}: there is no such column family; there are: {}", known.join(", "))
+        }
+    }
 }
 
 /// A new path, and not among the files of the log.
@@ -263,7 +304,7 @@ fn write(target: &Target, teller: &Teller<'_>, told: &mut Told<'_>) -> Result<()
         Target::Ndjson(path) => fresh::file(path, &mut |out| teller.state_ndjson(out, told)),
         Target::Csv(path) => fresh::file(path, &mut |out| teller.state_csv(out, state)),
         Target::Engine(engine, path) => {
-            fresh::directory(path, &mut |dir| into::build(log, report, state, told.entries, *engine, dir))
+            fresh::directory(path, &mut |dir| into::build(log, report, state, &told.measure, *engine, dir))
         }
         Target::Database(path) => {
             let Some(image) = &told.replayed.image else {
@@ -273,6 +314,7 @@ fn write(target: &Target, teller: &Teller<'_>, told: &mut Told<'_>) -> Result<()
                     path.display()
                 );
             };
+            fresh::must_have_room(path, image.len)?;
             fresh::file(path, &mut |out| {
                 told.image = Some(image::write(log, image, out)?);
                 Ok(())

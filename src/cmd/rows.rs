@@ -1,13 +1,10 @@
 //! `dump --rows`: the rows of tables that pages hold, each with what has become of it.
 
-use std::io::Write;
-
 use crate::analysis::{OpenLog, Report};
-use crate::args::{Format, Global};
-use crate::cmd::dump::{Fates, Opts, close, open};
+use crate::args::Global;
+use crate::cmd::dump::{Fates, Opts};
 use crate::format::rows::{State, TableRow, Wanted};
-use crate::ui::bytes::printable;
-use crate::ui::out::Out;
+use crate::ui::lines::{Form, Kind, Lines};
 use crate::ui::paint::Paint;
 use crate::ui::rows::{self, Line};
 use anyhow::{Result, bail};
@@ -34,17 +31,11 @@ pub fn run(logs: &[OpenLog], reports: &[Report], opts: &Opts, global: &Global) -
         let profile = log.format().profile();
         bail!("--rows: {} is a {}, whose records are no pages of tables", log.log.path, profile.title);
     }
-    let mut printer = Printer {
-        out: Out::default(),
-        line: Vec::new(),
-        opts,
-        limit: if global.verbose { usize::MAX } else { 40 },
-        paint: Paint::stdout(global.color),
-        file: None,
-        printed: 0,
-        error: None,
-    };
-    open(&mut printer.out, opts.format, "rows", rows::CSV_HEADER)?;
+    let kind = Kind { what: "rows", csv: rows::CSV_HEADER, columns: "    offset      seq state       row" };
+    let paint = Paint::stdout(global.color);
+    let lines = Lines::new(kind, opts.format, paint, opts.limit)?;
+    let limit = if global.verbose { usize::MAX } else { 40 };
+    let mut printer = Printer { lines, opts, limit, paint, error: None };
     for (log, report) in logs.iter().zip(reports) {
         for file in 0..report.files.len() {
             if opts.file.as_ref().is_none_or(|name| **name == *report.files[file].name) {
@@ -55,8 +46,7 @@ pub fn run(logs: &[OpenLog], reports: &[Report], opts: &Opts, global: &Global) -
             }
         }
     }
-    close(&mut printer.out, opts.format, "rows", printer.printed)?;
-    Ok(printer.printed)
+    printer.lines.end()
 }
 
 fn of_file(log: &OpenLog, report: &Report, file: usize, printer: &mut Printer<'_>) {
@@ -81,21 +71,16 @@ fn of_file(log: &OpenLog, report: &Report, file: usize, printer: &mut Printer<'_
 }
 
 struct Printer<'o> {
-    out: Out,
-    line: Vec<u8>,
+    lines: Lines,
     opts: &'o Opts,
     limit: usize,
     paint: Paint,
-    file: Option<String>,
-    printed: u64,
     error: Option<anyhow::Error>,
 }
 
 impl Printer<'_> {
     fn full(&self) -> bool {
-        self.error.is_some()
-            || self.out.closed()
-            || self.opts.limit.is_some_and(|limit| self.printed >= limit)
+        self.error.is_some() || self.lines.full()
     }
 
     fn wants(&self, row: &TableRow<'_>) -> bool {
@@ -108,33 +93,11 @@ impl Printer<'_> {
     }
 
     fn print(&mut self, line: &Line<'_>) -> Result<()> {
-        self.line.clear();
-        let notation = self.opts.bytes.unwrap_or_default();
-        match self.opts.format {
-            Format::Ndjson => rows::ndjson(&mut self.line, line, notation),
-            Format::Json => {
-                if self.printed > 0 {
-                    self.line.push(b',');
-                }
-                rows::ndjson(&mut self.line, line, notation);
-                self.line.pop();
-            }
-            Format::Csv => rows::csv(&mut self.line, line, notation),
-            Format::Text => {
-                if self.file.as_deref() != Some(line.file) {
-                    self.file = Some(line.file.to_owned());
-                    let name = printable(line.file);
-                    writeln!(
-                        self.line,
-                        "{}",
-                        self.paint.strong(format!("{name}\n    offset      seq state       row"))
-                    )?;
-                }
-                rows::text(&mut self.line, line, notation, self.limit, self.paint);
-            }
-        }
-        self.printed += 1;
-        self.out.write_all(&self.line)?;
-        Ok(())
+        let (notation, limit, paint) = (self.opts.bytes.unwrap_or_default(), self.limit, self.paint);
+        self.lines.print(line.file, |out, form| match form {
+            Form::Json => rows::ndjson(out, line, notation),
+            Form::Csv => rows::csv(out, line, notation),
+            Form::Text => rows::text(out, line, notation, limit, paint),
+        })
     }
 }

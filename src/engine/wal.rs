@@ -449,7 +449,7 @@ impl Replay {
                 let members = self.batch.take().map_or(Vec::new(), |batch| batch.members);
                 members.into_iter().for_each(|(op, key, value)| self.set(op, key, value));
             }
-            Mark::Data => {
+            Mark::Data | Mark::Prepare => {
                 let Ok(bytes) = reader.piece(r.at..r.end()) else {
                     return self.refuse(r.at, "a record that cannot be read");
                 };

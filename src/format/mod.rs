@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use crate::log::bytes::ReadAt;
 use crate::log::conclude::Place;
@@ -16,17 +16,22 @@ use crate::log::survey::{Rules, Survey};
 pub mod bitcask;
 pub mod bitcask_hash;
 pub mod bitcask_log;
+pub mod block_log;
 pub mod chain;
 pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
 mod generation;
 mod image;
+pub mod keys;
 pub mod python;
 pub mod rows;
 pub mod sqlite;
 pub mod sqlite_journal;
 pub mod sqlite_wal;
+pub mod sstable;
+
+pub use keys::{Base, Effect, Family, Given, Olders, Taken};
 
 pub use generation::{Generation, Left};
 
@@ -39,6 +44,8 @@ pub static ALL: &[&dyn Format] = &[
     &bitcask_log::BitcaskLog,
     &sqlite_wal::SqliteWal,
     &sqlite_journal::SqliteJournal,
+    &block_log::LEVELDB,
+    &block_log::ROCKSDB,
 ];
 
 /// The part a file plays in its log.
@@ -102,6 +109,8 @@ pub struct LogFile<'a> {
     pub src: &'a dyn ReadAt,
     /// Of the whole log; `None` where nothing is kept.
     pub memo: Option<&'a Memo>,
+    /// It came by standard input: what lies beside it was not given.
+    pub stream: bool,
 }
 
 /// What a format found out about a log: a log is asked about several times, and its bytes need to be read for it once.
@@ -146,6 +155,9 @@ pub struct Profile {
     pub entry: &'static str,
     /// Whether its records carry numbers that `gaps` can judge.
     pub numbered: bool,
+    /// Whether keys belong to column families: a key of the state then begins with the number of its family, four bytes,
+    /// the highest first.
+    pub families: bool,
 }
 
 impl Profile {
@@ -181,6 +193,12 @@ pub struct Entry<'a> {
     pub key: Option<&'a [u8]>,
     /// Value, where the record has one.
     pub value: Option<&'a [u8]>,
+    /// Of an operation over a range of keys, which begins at `key`: the key that it ends in front of.
+    pub end: Option<&'a [u8]>,
+    /// Number of the column family, in formats that have them.
+    pub family: Option<u32>,
+    /// Its own number, where a record holds several operations; `None`: the record's.
+    pub seq: Option<u64>,
     /// Page number, in logs of pages.
     pub page: Option<u64>,
     /// What the page is; told by a [`Context`].
@@ -272,18 +290,37 @@ pub struct Part {
     pub span: Range<u64>,
 }
 
-/// One change of the state, told by places, so that nothing is read that nobody wants.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
-    /// The record that decides.
-    pub place: Place,
-    /// The key.
-    pub key: Part,
-    /// Its value; `None`: the key is deleted, or cannot be had any more.
-    pub value: Option<Part>,
-    /// Key and value themselves, where they were at hand: of pages that are cut short or padded they lie nowhere in one
-    /// piece. They count more than the places.
-    pub given: Option<(Vec<u8>, Vec<u8>)>,
+/// Writes records anew, where their form depends on the place at which they stand.
+pub trait Framer {
+    /// Whether a record can stand as it is at the offset `to` of the new file. `bytes`: of a very long one only the first.
+    fn fits(&self, record: &Record, bytes: &[u8], to: u64) -> bool;
+
+    /// Appends a record as it is to be at the offset `at`; with these contents, if any are given.
+    fn record(&mut self, record: &Record, contents: Option<&[u8]>, at: u64, out: &mut Vec<u8>);
+
+    /// Appends what of the framing in this span of the old file is still needed.
+    fn framing(&mut self, span: Range<u64>, at: u64, out: &mut Vec<u8>);
+
+    /// Appends what states that these numbers are missing.
+    fn gap(&mut self, first: u64, last: u64, at: u64, out: &mut Vec<u8>);
+}
+
+/// Turns records into changes of the state, where what one does depends on those before it.
+pub trait Memtable {
+    /// Takes a record in; whether it changes anything by now. `contents`: see [`Unpack`].
+    fn insert(&mut self, file: usize, record: &Record, contents: &[u8], take: Take<'_>) -> bool;
+
+    /// Takes what still waits for a commit as if it had come.
+    fn finish(&mut self, take: Take<'_>);
+}
+
+/// Opens a file beside a log by its name; `None`: it cannot be opened.
+pub type Open = Arc<dyn Fn(&str) -> Option<Box<dyn ReadAt>>>;
+
+/// Puts the contents of records together that lie in pieces, or compressed.
+pub trait Unpack {
+    /// The contents of a record. `bytes`: the record, of a very long one only the first.
+    fn contents<'b>(&'b mut self, record: &Record, bytes: &'b [u8]) -> &'b [u8];
 }
 
 /// What was recovered of a log whose records are no changes of keys.
@@ -430,8 +467,8 @@ pub trait Context {
     /// Completes what is known of a record with these bytes.
     fn complete(&mut self, record: &Record, bytes: &[u8], entry: &mut Entry<'_>);
 
-    /// The record at this offset, among bytes that the engine does not read any more.
-    fn behind(&mut self, at: u64) -> Option<Record>;
+    /// The first record inside these bytes, or the last one, where the engine does not read any more.
+    fn behind(&mut self, span: Range<u64>, last: bool) -> Option<Record>;
 }
 
 /// The commits of the teaching engines, oldest first: what `--engine` takes for their formats.
@@ -445,6 +482,12 @@ pub trait Format: Sync {
 
     /// Whether a file of this name can belong to such a log.
     fn claim(&self, name: &str) -> Option<Claim>;
+
+    /// Of formats whose files have the same names: whether a directory with files of these names is this one's. `head` gives
+    /// the first bytes of one of them.
+    fn suits(&self, _names: &[&str], _head: &mut dyn FnMut(&str) -> Vec<u8>) -> bool {
+        true
+    }
 
     /// Whether the first bytes of a file with an unknown name, at most 64 KiB, are such a log's; the higher the surer.
     fn recognise(&self, head: &[u8]) -> u64;
@@ -470,11 +513,6 @@ pub trait Format: Sync {
         false
     }
 
-    /// A decoder for the records in what is stale from `at` on, where they can be told at all.
-    fn stale(&self, _files: &[LogFile<'_>], _file: usize, _at: u64) -> Option<Box<dyn Decoder>> {
-        None
-    }
-
     /// Whether a repair can only be the file that its records are about: no log of them leads there.
     fn rolls_back(&self) -> bool {
         false
@@ -494,6 +532,19 @@ pub trait Format: Sync {
         true
     }
 
+    /// What lies below the log: the tables that it goes on from. `open` opens a file beside it by its name.
+    ///
+    /// # Errors
+    /// Why it cannot be read, though it is there.
+    fn base(&self, _files: &[LogFile<'_>], _open: &Open) -> Result<Option<Box<dyn Base>>, String> {
+        Ok(None)
+    }
+
+    /// The column families by number, and how each merges; a number that is not among them is shown as it is.
+    fn families(&self, _files: &[LogFile<'_>]) -> Vec<Family> {
+        Vec::new()
+    }
+
     /// Which revision wrote these files.
     fn revision(&self, files: &[LogFile<'_>]) -> Revision;
 
@@ -502,6 +553,11 @@ pub trait Format: Sync {
 
     /// The fields of a record in a file of this role.
     fn layout(&self, role: Role, revision: Option<&str>) -> &'static Layout;
+
+    /// The fields of this record, where they differ from one to the next.
+    fn layout_of(&self, role: Role, revision: Option<&str>, _record: &[u8]) -> &'static Layout {
+        self.layout(role, revision)
+    }
 
     /// The fields of these bytes at this offset, which are no record: a header.
     fn heading(&self, _role: Role, _at: u64, _bytes: &[u8]) -> Option<&'static Layout> {
@@ -532,6 +588,38 @@ pub trait Format: Sync {
         _wanted: &rows::Wanted<'_>,
         _each: &mut dyn FnMut(&rows::TableRow<'_>) -> bool,
     ) {
+    }
+
+    /// What puts the contents of the records of this file together; `None`: they are the records' own bytes.
+    fn unpack<'a>(&self, _files: &'a [LogFile<'a>], _file: usize) -> Option<Box<dyn Unpack + 'a>> {
+        None
+    }
+
+    /// What writes the records of this file anew; `None`: they can stand anywhere as they are.
+    fn framer<'a>(&self, _files: &'a [LogFile<'a>], _file: usize) -> Option<Box<dyn Framer + 'a>> {
+        None
+    }
+
+    /// Whether a file of this name is no part of the log and yet has to go where the log goes: tables.
+    fn belongs(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// What turns the records of this log into changes; `None`: each says itself what it changes.
+    fn memtable<'a>(&self, _files: &'a [LogFile<'a>]) -> Option<Box<dyn Memtable + 'a>> {
+        None
+    }
+
+    /// The operations of a record, in order, as long as `each` wants more. `contents`: see [`Format::unpack`].
+    fn operations(
+        &self,
+        role: Role,
+        revision: Option<&str>,
+        contents: &[u8],
+        fix: Option<Fix>,
+        each: &mut dyn FnMut(&Entry<'_>) -> bool,
+    ) {
+        each(&self.entry(role, revision, contents, fix));
     }
 
     /// A record taken apart. `fix` names the field whose inferred value is to be used.

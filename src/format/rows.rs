@@ -30,7 +30,7 @@ impl State {
     }
 }
 
-/// A value; text is UTF-8 as far as it is text at all.
+/// A value. Of rows as they are told, text is UTF-8 as far as it is text at all.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Value<'a> {
     /// NULL.

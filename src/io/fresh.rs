@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::io::durable::{parent, rename_new, sync_dir};
+use crate::io::durable::{parent, rename_new, room, sync_dir};
 use crate::io::interrupt::{self, Writing};
 use crate::refused::Refused;
 
@@ -26,6 +26,19 @@ pub fn must_be_new(path: &Path) -> Result<()> {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
         Err(e) => Err(e).with_context(|| format!("{}: cannot be written", path.display())),
     }
+}
+
+/// Refuses a path where so many bytes find no room.
+///
+/// # Errors
+/// [`Refused`], and when the free space cannot be told.
+pub fn must_have_room(path: &Path, need: u64) -> Result<()> {
+    let name = path.display();
+    let free = room(parent(path)).with_context(|| format!("{name}: cannot tell the free space"))?;
+    if free < need {
+        return Err(Refused(format!("{name}: {need} bytes are needed there and {free} are free")).into());
+    }
+    Ok(())
 }
 
 /// Writes a new file: it gets its name when all of it is on stable storage.

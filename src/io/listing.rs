@@ -122,6 +122,7 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
         entries.push(entry.with_context(|| format!("{}: cannot list", dir.display()))?.path());
     }
     entries.sort();
+    let formats = &suiting(formats, dir, &entries);
     let before = logs.len();
     let mut found: Vec<Log> = Vec::new();
     for path in &entries {
@@ -178,6 +179,18 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
     Ok(entries.len() - entries.iter().filter(hidden).count())
 }
 
+/// Those of several formats that a directory with these files may be of.
+fn suiting(formats: &[&'static dyn Format], dir: &Path, entries: &[PathBuf]) -> Vec<&'static dyn Format> {
+    let names: Vec<&str> = entries.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    let mut head = |name: &str| {
+        let path: Arc<Path> = dir.join(name).into();
+        Source::open(&path, false, true).map_or_else(|_| Vec::new(), |source| head(&source))
+    };
+    // What the user has named is taken.
+    let named = formats.len() == 1;
+    formats.iter().copied().filter(|f| named || f.suits(&names, &mut head)).collect()
+}
+
 /// A file is a log, or leads to those that go with it.
 fn file(path: &Path, name: &str, formats: &[&'static dyn Format], wanted: &Wanted) -> Result<Vec<Log>> {
     if formats.iter().any(|f| f.claim(name).is_some()) {
@@ -220,6 +233,13 @@ fn single(
     formats: &[&'static dyn Format],
     wanted: &Wanted,
 ) -> Result<Log> {
+    let beside: Vec<PathBuf> = match file.and_then(Path::parent) {
+        Some(dir) => {
+            std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+        }
+        None => Vec::new(),
+    };
+    let formats = &suiting(formats, file.and_then(Path::parent).unwrap_or(Path::new("")), &beside);
     let by_name = formats.iter().filter_map(|f| Some((*f, f.claim(name)?))).max_by_key(|(_, c)| c.exact);
     let (format, claim, recognised_by) = match by_name {
         Some((format, claim)) => (format, claim, format!("file name {name}")),

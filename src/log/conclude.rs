@@ -432,6 +432,9 @@ fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
                     "numbers are missing where it goes on, and no COMMIT follows"
                 }
                 BatchState::Orphan(Ended::Torn) => "its write was torn before the COMMIT",
+                BatchState::Orphan(Ended::Prepared) => {
+                    "prepared, and neither committed nor rolled back: the engine keeps it for the application to decide"
+                }
             };
             lost += if batch.state == (BatchState::NoBegin { hole: false }) { 0 } else { batch.data };
             let short = matches!(batch.state, BatchState::LostMember | BatchState::NoBegin { hole: true });

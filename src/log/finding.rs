@@ -116,6 +116,7 @@ codes! {
     Preallocated "WM-802" Note "space written ahead";
     NeverSynced "WM-803" Note "records that were never synced";
     PaddingCommits "WM-804" Note "commits repeated to fill a sector";
+    FlushedLog "WM-805" Note "log whose contents the tables hold";
     StillWritten "WM-901" Note "the log is still being written";
     ChangedWhileRead "WM-902" Incomplete "file became shorter while it was read";
     Unopenable "WM-903" Incomplete "file that could not be opened";
@@ -130,13 +131,15 @@ impl Code {
     /// Whether an engine can be trusted to read a log with such a note as it is.
     pub fn harmless(self) -> bool {
         use Code::{
-            CommitWithoutBegin, FirstFileMissing, LocatedWord, MissingNumber, NeverSynced, PaddingCommits,
-            Preallocated, RevisionUndecided, StaleGeneration, StatedGap, StillWritten, UndecidedTail,
+            CommitWithoutBegin, FirstFileMissing, FlushedLog, LocatedWord, MissingNumber, NeverSynced,
+            PaddingCommits, Preallocated, RevisionUndecided, StaleGeneration, StatedGap, StillWritten,
+            UndecidedTail,
         };
         matches!(
             self,
             CommitWithoutBegin
                 | FirstFileMissing
+                | FlushedLog
                 | LocatedWord
                 | MissingNumber
                 | NeverSynced

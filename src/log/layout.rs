@@ -1,6 +1,6 @@
 //! The table of a record's fields. Decoders take their offsets from it and `dump --hex` its names, so they cannot differ.
 
-use crate::codec::crc32;
+use crate::codec::{crc32, crc32c};
 
 /// How many bytes a field has and what they mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,8 @@ pub enum Sum {
     Crc32,
     /// Sum of the bytes modulo 2^32.
     Bytes,
+    /// CRC-32 with Castagnoli's polynomial, masked as LevelDB does.
+    Crc32cMasked,
 }
 
 /// A numeric field.
@@ -174,9 +176,11 @@ impl Layout {
             sum = match checksum.sum {
                 Sum::Crc32 => crc32::update(sum, bytes),
                 Sum::Bytes => bytes.iter().fold(sum, |s, &b| s.wrapping_add(u32::from(b))),
+                Sum::Crc32cMasked => crc32c::append(sum, bytes),
             };
         }
-        Some(u64::from(sum))
+        let masked = checksum.sum == Sum::Crc32cMasked;
+        Some(u64::from(if masked { crc32c::mask(sum) } else { sum }))
     }
 
     /// The number that a field's bytes spell.

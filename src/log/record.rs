@@ -34,6 +34,8 @@ pub enum Mark {
     Data,
     /// Opens a batch.
     Begin,
+    /// Changes something, once its transaction commits.
+    Prepare,
     /// Closes a batch and makes it count.
     Commit,
     /// Changes something, and closes its batch and makes it count.
@@ -48,7 +50,7 @@ impl Mark {
     /// Whether the record changes something.
     #[inline]
     pub fn changes(self) -> bool {
-        matches!(self, Mark::Data | Mark::Last)
+        matches!(self, Mark::Data | Mark::Prepare | Mark::Last)
     }
 
     /// Whether it makes its batch count.

@@ -18,6 +18,8 @@ pub enum Grouping {
     BeginCommit,
     /// Everything since the last COMMIT waits for the next one.
     CommitOnly,
+    /// Transactions have names and interleave, across files, too: the format tells those that are not whole.
+    Named,
     /// There are COMMITs and nothing tells where a batch begins: what follows the last one is undecided.
     Undecided,
 }
@@ -77,6 +79,19 @@ pub enum Ended {
     Hole,
     /// A record of it that was torn.
     Torn,
+    /// Nothing, though it is prepared.
+    Prepared,
+}
+
+/// How a file ends whose last record is intact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ends {
+    /// With that record, or with what engines leave behind it.
+    Whole,
+    /// Something must follow: it was torn between two writes.
+    BreaksOff,
+    /// With zeros that no engine writes ahead: something that never reached the disk.
+    Unwritten,
 }
 
 /// The survey of one file.
@@ -86,8 +101,8 @@ pub struct Survey {
     pub rules: Rules,
     /// Tiles the file.
     pub regions: Regions,
-    /// Something must follow where the file ends: it was torn between two writes.
-    pub breaks_off: bool,
+    /// How the last record stands to the end of the file.
+    pub ends: Ends,
     /// Runs of consecutive numbers, in order of offset.
     pub runs: Vec<Run>,
     /// Breaks in the numbers beyond the bound, not in `runs`.
@@ -116,6 +131,8 @@ pub struct Survey {
     pub embedded: Vec<u64>,
     /// A record whose checksum holds contradicts itself: the file is not sound, and none of its bytes is called damage.
     pub marred: bool,
+    /// Names of transactions, by the offset of their first record, where they have any.
+    pub names: Vec<(u64, Box<str>)>,
     /// Gaps that a repair has stated: offset of the statement, first and last number.
     pub stated: Vec<(u64, u64, u64)>,
 }
@@ -125,7 +142,7 @@ impl Survey {
     pub fn up_to(limit: usize, rules: Rules) -> Self {
         Survey {
             rules,
-            breaks_off: false,
+            ends: Ends::Whole,
             regions: Regions::up_to(limit),
             // As for the regions: most files have one.
             runs: Vec::with_capacity(1),
@@ -142,6 +159,7 @@ impl Survey {
             damages: 0,
             embedded: Vec::new(),
             marred: false,
+            names: Vec::new(),
             stated: Vec::new(),
         }
     }

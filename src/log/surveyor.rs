@@ -322,6 +322,9 @@ impl Surveyor {
         let mark = if r.mark.commits() { Mark::Commit } else { r.mark };
         match (grouping, mark) {
             (Grouping::None, _) => {}
+            (Grouping::Named, Mark::Prepare) => self.survey.begins += 1,
+            (Grouping::Named, Mark::Commit) => self.survey.commits += 1,
+            (Grouping::Named, _) => {}
             (Grouping::Undecided, Mark::Commit) => {
                 self.survey.commits += 1;
                 self.survey.last_commit = Some(r.end());

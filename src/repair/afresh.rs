@@ -13,9 +13,10 @@ use crate::repair::edits::{Edit, Rule, Sink, edits};
 use crate::repair::rebuild::Rebuilt;
 use crate::replay::diff::compare;
 use crate::replay::into::Feed;
+use crate::replay::measure::measure;
 use crate::replay::state::{Sorted, State};
 use crate::replay::walk::{Item, walk, walk_file, written_order};
-use crate::replay::{Policy, Replayed, Wish, digest, replay};
+use crate::replay::{Policy, Replayed, Wish, empty, replay};
 
 /// Memory for each state; what is more goes to a temporary file.
 const MEMORY: u64 = 1 << 30;
@@ -24,8 +25,8 @@ const MEMORY: u64 = 1 << 30;
 ///
 /// # Errors
 /// [`Refused`] when it does not open; when the state cannot be kept.
-pub fn engine(log: &OpenLog, report: &Report) -> Result<Replayed> {
-    let wish = Wish { policy: Policy::Engine, engine: None, undecided: false, until: None, memory: MEMORY };
+pub fn engine<'l>(log: &'l OpenLog, report: &Report) -> Result<Replayed<'l>> {
+    let wish = Wish::new(Policy::Engine, MEMORY);
     let replayed = replay(log, report, &wish)?;
     if !replayed.opens {
         let why = replayed.error.as_deref().unwrap_or("it stops");
@@ -49,7 +50,7 @@ pub fn differs(log: &OpenLog, report: &Report, rule: &Rule) -> Result<bool> {
     if engine.image.is_some() {
         return Ok(false);
     }
-    let state = State::new(MEMORY);
+    let state = empty(log, MEMORY);
     let mut kept = Kept { log, report, state, dropped: false, joined: false };
     edits(log, report, rule, &mut kept)?;
     let joined = kept.joined && !log.format().profile().numbered;
@@ -68,7 +69,8 @@ pub fn target(report: &Report) -> Option<usize> {
 /// [`Refused`] where no record of this format can hold a key or its value; as [`engine`]; those of `out`.
 pub fn records(log: &OpenLog, report: &Report, out: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Rebuilt> {
     let replayed = engine(log, report)?;
-    let (entries, state_sha256) = digest(log, &replayed.state)?;
+    let measure = measure(log, &replayed.state)?;
+    let (entries, state_sha256) = (measure.keys, measure.main.hash);
     let bytes = write(log, report, &replayed.state, entries, out)?;
     let left_out = report.forecast.as_ref().map_or(0, Forecast::at_stake);
     let corrupt = report.files.iter().any(|f| f.role.counts() && f.end() == "corrupt");
@@ -88,7 +90,7 @@ pub fn records(log: &OpenLog, report: &Report, out: &mut dyn FnMut(&[u8]) -> Res
 fn write(
     log: &OpenLog,
     report: &Report,
-    state: &Sorted,
+    state: &Sorted<'_>,
     entries: u64,
     out: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<u64> {
@@ -153,7 +155,7 @@ fn latest(log: &OpenLog, report: &Report) -> Result<u64> {
 struct Kept<'a> {
     log: &'a OpenLog,
     report: &'a Report,
-    state: State,
+    state: State<'a>,
     /// Something of the file at hand is left out.
     dropped: bool,
     /// Something behind that is kept, in any file.
@@ -169,7 +171,9 @@ impl Sink for Kept<'_> {
     fn edit(&mut self, edit: Edit<'_>) -> Result<()> {
         match edit {
             Edit::Drop(..) => self.dropped = true,
-            Edit::Keep(_) | Edit::Patch(..) | Edit::Relink(..) => self.joined |= self.dropped,
+            Edit::Keep(_) | Edit::Patch(..) | Edit::Relink(..) | Edit::Reframe(..) => {
+                self.joined |= self.dropped
+            }
             Edit::Insert(_) | Edit::Seal(_) => {}
         }
         Ok(())

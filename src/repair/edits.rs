@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
 use crate::fate::Standing;
-use crate::format::{Link, Seal};
+use crate::format::{Framer, Link, LogFile, Seal};
 use crate::log::conclude::Place;
 use crate::log::fault::{Behind, Cause};
 use crate::log::finding::{Class, Code};
@@ -29,6 +29,8 @@ pub enum Edit<'a> {
     Patch(u64, &'a [u8]),
     /// The same, where the bytes were right until records in front of them were left out.
     Relink(u64, &'a [u8]),
+    /// These are a record in the form that its new place asks for; the flag: something in it was wrong.
+    Reframe(Range<u64>, &'a [u8], bool),
     /// These are added.
     Insert(&'a [u8]),
     /// These close the file: an index, a footer.
@@ -101,6 +103,8 @@ pub struct Rule {
     pub afresh: bool,
     /// Intact records of transactions that lost another are kept.
     pub survivors: bool,
+    /// So are transactions that are prepared and not ended.
+    pub prepared: bool,
     /// The file that the log is about takes its place.
     pub pages: Option<Pages>,
 }
@@ -119,6 +123,7 @@ impl Rule {
             by_engine: false,
             afresh: false,
             survivors: false,
+            prepared: true,
             pages: None,
         }
     }
@@ -130,6 +135,7 @@ impl Rule {
             // A gap that an earlier repair stated belongs to no batch.
             Standing::Undecided => self.undecided || item.record.mark == Mark::Gap,
             Standing::Incomplete => self.survivors,
+            Standing::Uncommitted => self.prepared && item.record.mark == Mark::Prepare,
             _ => false,
         };
         match self.applied.as_ref().filter(|_| item.is_data()).and_then(|a| a.get(item.file)) {
@@ -147,7 +153,7 @@ impl Rule {
 /// # Errors
 /// What the sink says.
 pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -> Result<()> {
-    let order = written_order(report);
+    let (order, files) = (written_order(report), log.files());
     // What the engine counts on from, even where the records of the last numbers are left out.
     let highest = report.conclusions.numbers.map(|n| n.1).filter(|_| rule.to.is_none());
     let mut numbers = Numbers { last: None, highest: 0, left_out: 0, time: None, renumber: rule.renumber };
@@ -162,7 +168,8 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
         let size = report.files[file].bytes;
         let (from, to) = (bound(rule.from, 0, 0, size), bound(rule.to, size, 0, size));
         let halt = rule.halts.iter().filter(|h| h.file == file).map(|h| h.at).min().unwrap_or(u64::MAX);
-        let mut editor = Editor::new(log, report, file, sink, &mut numbers, from..to.min(halt).min(size));
+        let span = from..to.min(halt).min(size);
+        let mut editor = Editor::new(log, (&files, report), file, sink, &mut numbers, span);
         if rule.verbatim || !editor.needs_a_look() {
             editor.whole()?;
             sink.untouched(file)?;
@@ -211,6 +218,7 @@ struct Editor<'a, 's> {
     written: u64,
     seal: Option<Box<dyn Seal>>,
     link: Option<Box<dyn Link>>,
+    framer: Option<Box<dyn Framer + 'a>>,
     /// Of the link, while no record has followed.
     header: Option<(u64, Option<Vec<u8>>)>,
 }
@@ -218,14 +226,14 @@ struct Editor<'a, 's> {
 impl<'a, 's> Editor<'a, 's> {
     fn new(
         log: &'a OpenLog,
-        report: &'a Report,
+        (files, report): (&'a [LogFile<'a>], &'a Report),
         file: usize,
         sink: &'s mut dyn Sink,
         numbers: &'s mut Numbers,
         span: Range<u64>,
     ) -> Self {
         let role = report.files[file].role;
-        let link = log.format().link(&log.files(), file);
+        let link = log.format().link(files, file);
         let header = link.as_ref().map(|link| link.header());
         let begins = header.as_ref().map_or(0, |header| header.0);
         // A header alone is no whole file.
@@ -243,6 +251,7 @@ impl<'a, 's> Editor<'a, 's> {
             written: 0,
             seal: log.format().seal(role),
             link,
+            framer: log.format().framer(files, file),
             header,
         }
     }
@@ -302,11 +311,43 @@ impl<'a, 's> Editor<'a, 's> {
         if let Some(seal) = &mut self.seal {
             seal.record(self.written, &item.entry());
         }
+        if let Some(framer) = self.framer.take() {
+            let framer = self.framed(framer, item, number);
+            return framer.map(|framer| self.framer = Some(framer));
+        }
         let [first, second] = self.link.as_mut().map_or([None; 2], |link| link.record(item.bytes));
         match (number, item.fix) {
             (None, None) if first.or(second).is_none() => self.keep(at..end),
             (number, fix) => self.patched(item, [first, second, number, fix]),
         }
+    }
+
+    /// The record in the form that its place asks for.
+    fn framed(
+        &mut self,
+        mut framer: Box<dyn Framer + 'a>,
+        item: &Item<'_>,
+        number: Option<Fix>,
+    ) -> Result<Box<dyn Framer + 'a>> {
+        let span = item.record.at..item.record.end();
+        let stays = item.fix.is_none() && number.is_none();
+        if stays && framer.fits(&item.record, item.bytes, self.written) {
+            self.keep(span)?;
+            return Ok(framer);
+        }
+        // The number is the first that the contents of such a record say.
+        let renumbered = number.map(|number| {
+            let mut contents = item.contents().to_vec();
+            let bytes = number.inferred.to_le_bytes();
+            contents.iter_mut().zip(bytes).for_each(|(old, new)| *old = new);
+            contents
+        });
+        let mut bytes = Vec::new();
+        framer.record(&item.record, renumbered.as_deref(), self.written, &mut bytes);
+        self.flush()?;
+        self.written += bytes.len() as u64;
+        self.sink.edit(Edit::Reframe(span, &bytes, item.fix.is_some()))?;
+        Ok(framer)
     }
 
     /// States a gap in front of the record; gives back what its number or time is to be, if that has to be chosen.
@@ -323,6 +364,10 @@ impl<'a, 's> Editor<'a, 's> {
         if !self.log.format().profile().numbered {
             return Ok(None);
         }
+        if self.framer.is_some() && item.record.next == item.record.seq {
+            // It is given no number.
+            return Ok(None);
+        }
         let due = self.numbers.last.map(|last| last.saturating_add(1));
         let Some(seq) = item.seq() else {
             let seq = due.unwrap_or(1);
@@ -331,7 +376,7 @@ impl<'a, 's> Editor<'a, 's> {
         };
         let width = item.record.next.saturating_sub(item.record.seq).max(1);
         match due {
-            Some(due) if seq > due => self.state_gap(due, seq - 1)?,
+            Some(due) if seq > due && self.is_missing(due, seq - 1) => self.state_gap(due, seq - 1)?,
             Some(due) if seq < due && self.numbers.renumber => {
                 self.numbers.keep(due);
                 return Ok(chosen("seq", seq, due));
@@ -354,7 +399,21 @@ impl<'a, 's> Editor<'a, 's> {
         Ok(first)
     }
 
+    /// Whether numbers are missing, and not given out by a record of another file.
+    fn is_missing(&self, first: u64, last: u64) -> bool {
+        let gaps = &self.report.conclusions.gaps;
+        self.framer.is_none()
+            || self.numbers.left_out > 0
+            || gaps.iter().any(|gap| gap.first <= last && first <= gap.last)
+    }
+
     fn state_gap(&mut self, first: u64, last: u64) -> Result<()> {
+        if let Some(framer) = &mut self.framer {
+            let (mut bytes, lost) = (Vec::new(), last - first >= self.numbers.left_out);
+            framer.gap(first, last, self.written, &mut bytes);
+            self.sink.missing(first, last, lost);
+            return self.insert(&bytes);
+        }
         match self.log.format().gap(first, last) {
             Some(record) => {
                 let lost = last - first >= self.numbers.left_out;
@@ -400,11 +459,13 @@ impl<'a, 's> Editor<'a, 's> {
             match (region.kind, region.cause) {
                 (Kind::Framing, _) if self.seal.is_some() => self.drop(span, Why::Remade)?,
                 (Kind::Framing, _) if self.span.start <= span.start && span.end <= self.span.end => {
-                    self.keep(span)?
+                    self.frame(span)?
                 }
                 (Kind::Framing, _) => self.drop(span, Why::Cut)?,
                 // An older generation stays, where nothing in front of it was moved.
-                (Kind::Stale, Some(Cause::Behind(Behind::Generation))) if self.unmoved(span.start) => {
+                (Kind::Stale, Some(Cause::Behind(Behind::Generation)))
+                    if self.unmoved(span.start) && self.framer.is_none() =>
+                {
                     self.begin()?;
                     self.keep(span)?;
                 }
@@ -421,6 +482,18 @@ impl<'a, 's> Editor<'a, 's> {
         }
         self.at = to;
         Ok(())
+    }
+
+    /// What is no record and belongs to the format.
+    fn frame(&mut self, span: Range<u64>) -> Result<()> {
+        let Some(framer) = &mut self.framer else { return self.keep(span) };
+        let mut bytes = Vec::new();
+        framer.framing(span.clone(), self.written, &mut bytes);
+        if self.unmoved(span.start) && bytes.len() as u64 == span.end - span.start {
+            return self.keep(span);
+        }
+        self.drop(span, Why::Remade)?;
+        if bytes.is_empty() { Ok(()) } else { self.insert(&bytes) }
     }
 
     /// Whether nothing in front of this offset has changed its place.

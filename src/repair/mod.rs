@@ -22,6 +22,7 @@ use crate::analysis::{OpenLog, Report};
 use crate::format::Role;
 use crate::format::{Job, Taken};
 use crate::log::conclude::Place;
+use crate::log::finding::Code;
 use crate::log::region::Kind;
 use crate::log::survey::Survey;
 use crate::refused::Refused;
@@ -77,9 +78,9 @@ impl Strategy {
     /// Those of reading; [`Refused`] where the engine does not open the log that it is to decide on.
     pub fn rule(self, log: &OpenLog, report: &Report, undecided: bool, renumber: bool) -> Result<Rule> {
         // Without its file a log of pages leads nowhere, and a journal leads back to one.
-        let there = report.files.iter().any(|f| f.role == Role::Pages && f.bytes > 0);
+        let missing = report.remarks.iter().any(|r| r.code == Code::MissingFile);
         let format = log.format();
-        let pages = (format.rolls_back() || format.profile().paged() && !there).then_some(Pages::Made);
+        let pages = (format.rolls_back() || format.profile().paged() && missing).then_some(Pages::Made);
         let salvage = Rule { undecided, renumber, verbatim: false, pages, ..Rule::verbatim() };
         Ok(match self {
             Strategy::Engine if pages.is_some() => Rule { by_engine: true, ..salvage },

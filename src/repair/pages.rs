@@ -8,8 +8,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use crate::analysis::{OpenLog, Report};
-use crate::format::{Image, Role};
-use crate::io::{durable, interrupt};
+use crate::findings::plural;
+use crate::format::{Grade, Image, Role};
+use crate::io::{fresh, interrupt};
 use crate::refused::Refused;
 use crate::repair::Task;
 use crate::repair::edits::Rule;
@@ -21,8 +22,11 @@ use crate::replay::{Policy, Wish, image, replay};
 pub enum Pages {
     /// The one that all records that count make.
     Made,
-    /// The one before the last commit.
-    Undone,
+    /// The one before the last commit; `unsound`: also where that is not sound.
+    Undone {
+        /// See [`Pages::Undone`].
+        unsound: bool,
+    },
 }
 
 /// What comes of it.
@@ -66,7 +70,7 @@ pub fn file(log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result
 fn counted(log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result<(Image, u64, u64, bool)> {
     match pages {
         Pages::Made => made(log, report, rule),
-        Pages::Undone => {
+        Pages::Undone { .. } => {
             let undone = log.format().undo_last_commit(&log.files());
             let (image, records, lost) =
                 undone.map_err(|why| Refused(format!("{}: no commit can be undone: {why}", report.path)))?;
@@ -81,7 +85,7 @@ fn made(log: &OpenLog, report: &Report, rule: &Rule) -> Result<(Image, u64, u64,
         Rule { survivors: true, .. } => Policy::Salvage,
         _ => Policy::Committed,
     };
-    let wish = Wish { policy, engine: None, undecided: rule.undecided, until: None, memory: u64::MAX };
+    let wish = Wish { undecided: rule.undecided, ..Wish::new(policy, u64::MAX) };
     let replayed = replay(log, report, &wish)?;
     if !replayed.opens {
         let why = replayed.error.as_deref().unwrap_or("it stops");
@@ -96,6 +100,24 @@ fn made(log: &OpenLog, report: &Report, rule: &Rule) -> Result<(Image, u64, u64,
             (image, applied, unseen, unseen > 0)
         }
     })
+}
+
+/// Refuses the file before the last commit where that is not sound: then the log does not hold all of it.
+///
+/// # Errors
+/// [`Refused`] with the first thing that is wrong with it.
+pub fn must_be_sound(report: &Report, pages: Pages, grade: Option<&Grade>) -> Result<()> {
+    let Some(grade) = grade.filter(|grade| grade.problems > 0) else { return Ok(()) };
+    if pages != (Pages::Undone { unsound: false }) {
+        return Ok(());
+    }
+    let (problems, first) = (plural(grade.problems, "problem"), grade.first.first());
+    Err(Refused(format!(
+        "{}: the database before the last commit would not be sound: {problems}, the first: {}; --force goes on",
+        report.path,
+        first.map_or("not told", String::as_str)
+    ))
+    .into())
 }
 
 /// The name of the file: that of the one that is there, or the one that the log is about.
@@ -120,15 +142,7 @@ pub fn write(
     let file = File::create_new(path).with_context(failed)?;
     permit(&file).with_context(failed)?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let room = durable::room(durable::parent(path)).with_context(failed)?;
-    if room < made.len {
-        let need = made.len;
-        return Err(Refused(format!(
-            "{}: {need} bytes are needed there and {room} are free",
-            path.display()
-        ))
-        .into());
-    }
+    fresh::must_have_room(path, made.len)?;
     image::pieces(task.log, &made, &mut |piece| Ok(out.write_all(piece)?)).with_context(failed)?;
     interrupt::check()?;
     out.into_inner().map_err(|e| e.into_error()).and_then(|file| file.sync_all()).with_context(failed)

@@ -12,7 +12,7 @@ use crate::analysis::OpenLog;
 use crate::format::Role;
 use crate::io::interrupt::{self, Writing};
 use crate::io::source::Source;
-use crate::io::{durable, holders};
+use crate::io::{durable, fresh, holders};
 use crate::log::bytes::{Prefix, ReadAt};
 use crate::refused::Refused;
 use crate::repair::plan::{Action, FilePlan, Plan, sha256};
@@ -315,13 +315,7 @@ fn enough_room(acting: &[(usize, &FilePlan)], how: How, folder: &Path) -> Result
         How::Cut => acting.iter().map(|(_, f)| f.bytes - f.new_bytes.min(f.bytes)).sum(),
         _ => acting.iter().filter(|(_, f)| f.changed && f.to.is_some()).map(|(_, f)| f.new_bytes).sum(),
     };
-    let room =
-        durable::room(folder).with_context(|| format!("{}: cannot tell the free space", folder.display()))?;
-    if room < need {
-        let folder = folder.display();
-        return Err(Refused(format!("{folder}: {need} bytes are needed there and {room} are free")).into());
-    }
-    Ok(())
+    fresh::must_have_room(folder, need)
 }
 
 /// Copies what is going to be cut off, and reads it back.

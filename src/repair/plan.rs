@@ -12,14 +12,14 @@ use crate::analysis::{FileReport, OpenLog, Report};
 use crate::codec::hex;
 use crate::fate::Standing;
 use crate::findings::Finding;
-use crate::format::{Anew, Grade, Role};
+use crate::format::{Anew, Grade, Image, Role};
 use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::RepeatKind;
 use crate::log::finding::{Class, Code};
 use crate::log::region::{Kind, MAX_REGIONS};
 use crate::repair::afresh;
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
-use crate::repair::pages::{self, Pages};
+use crate::repair::pages::{self, Made, Pages};
 use crate::repair::rebuild::{self, Rebuilt};
 use crate::replay::image::File;
 use crate::replay::walk::{Item, walk, walk_file, written_order};
@@ -266,8 +266,11 @@ impl Plan {
             return Ok(plan);
         }
         if let Some(pages) = rule.pages {
-            plan.pages(log, report, rule, pages)?;
-            plan.grade(log, report, rule)?;
+            let made = plan.pages(log, report, rule, pages)?;
+            if plan.acts() && log.format().grades() {
+                plan.grade = log.format().grade(&File::new(log, &made));
+                pages::must_be_sound(report, pages, plan.grade.as_ref())?;
+            }
             return Ok(plan);
         }
         if let Some(anew) = log.format().anew().filter(|_| !rule.verbatim) {
@@ -303,20 +306,20 @@ impl Plan {
     }
 
     /// The file of the pages takes the place of its log; where nothing would change it stays.
-    fn pages(&mut self, log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result<()> {
-        let made = pages::plan(log, report, rule, pages)?;
-        let Some(name) = pages::name(log) else { return Ok(()) };
+    fn pages(&mut self, log: &OpenLog, report: &Report, rule: &Rule, pages: Pages) -> Result<Image> {
+        let Made { image, rebuilt } = pages::plan(log, report, rule, pages)?;
+        let Some(name) = pages::name(log) else { return Ok(image) };
         let old = report.files.iter().find(|f| *f.name == *name).map(|f| f.bytes);
-        let same = made.image.patches.is_empty() && old == Some(made.image.len);
+        let same = image.patches.is_empty() && old == Some(image.len);
         // Of nothing no database is made.
-        if made.rebuilt.records == 0 && old.unwrap_or(0) == 0 {
-            return Ok(());
+        if rebuilt.records == 0 && old.unwrap_or(0) == 0 {
+            return Ok(image);
         }
         let sound = report.findings().all(|f| f.class == Class::Note && f.code.harmless());
         if !(same && sound) {
-            self.remake(report, made.rebuilt, &name);
+            self.remake(report, rebuilt, &name);
         }
-        Ok(())
+        Ok(image)
     }
 
     /// The named file is made anew, and the logs are emptied.
@@ -411,9 +414,10 @@ impl Plan {
 
     /// Grades the file that the log will lead to, where its format can.
     fn grade(&mut self, log: &OpenLog, report: &Report, rule: &Rule) -> Result<()> {
-        let damaged = report.findings().any(|f| f.class == Class::Corruption) || rule.pages.is_some();
-        if damaged && !rule.verbatim && log.format().grades() && self.acts() {
-            let made = pages::file(log, report, rule, rule.pages.unwrap_or(Pages::Made))?;
+        let damaged = report.findings().any(|f| f.class == Class::Corruption);
+        // Without its database a log of pages leads nowhere that could be judged.
+        if damaged && !rule.verbatim && log.format().grades() && self.acts() && !report.alone() {
+            let made = pages::file(log, report, rule, Pages::Made)?;
             self.grade = log.format().grade(&File::new(log, &made));
         }
         Ok(())
@@ -574,15 +578,18 @@ impl Planner<'_, '_> {
         if self.plan.keys.is_none() || !item.is_data() || kept && self.keys.is_empty() {
             return;
         }
-        let Some(key) = item.entry().key else { return };
-        let mut hash = DefaultHasher::new();
-        key.hash(&mut hash);
-        let hash = hash.finish();
-        if kept {
-            self.keys.remove(&hash);
-        } else {
-            self.keys.insert(hash);
-        }
+        item.operations(&mut |entry| {
+            let Some(key) = entry.key else { return true };
+            let mut hash = DefaultHasher::new();
+            (entry.family, key).hash(&mut hash);
+            let hash = hash.finish();
+            if kept {
+                self.keys.remove(&hash);
+            } else {
+                self.keys.insert(hash);
+            }
+            true
+        });
         self.plan.keys = Some(self.keys.len() as u64).filter(|&n| n < KEYS);
     }
 }
@@ -637,6 +644,12 @@ impl Sink for Planner<'_, '_> {
                 (file.prefix, file.changed) = (None, true);
                 self.plan.patched += u64::from(!relinked);
                 listed(Verb::Patch, at..at + len, bytes, None)
+            }
+            Edit::Reframe(span, bytes, mended) => {
+                file.new_bytes += bytes.len() as u64;
+                (file.prefix, file.changed) = (None, true);
+                self.plan.patched += u64::from(mended);
+                listed(Verb::Patch, span, bytes, None)
             }
             Edit::Insert(bytes) | Edit::Seal(bytes) => {
                 file.new_bytes += bytes.len() as u64;

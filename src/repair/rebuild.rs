@@ -20,7 +20,7 @@ use crate::repair::Task;
 use crate::repair::afresh;
 use crate::repair::edits::Rule;
 use crate::replay::into::Feed;
-use crate::replay::{Policy, Replayed, Wish, digest, replay};
+use crate::replay::{Policy, Replayed, Wish, measure, replay};
 
 /// Memory for the state; what is more goes to a temporary file.
 const MEMORY: u64 = 2 << 30;
@@ -54,15 +54,15 @@ pub struct Rebuilt {
 /// long for a tree of such pages.
 pub fn plan(log: &OpenLog, report: &Report, rule: &Rule, anew: &Anew) -> Result<Rebuilt> {
     let replayed = state(log, report, rule)?;
-    let (entries, state_sha256) = digest(log, &replayed.state)?;
+    let held = measure::measure(log, &replayed.state)?;
     let measure = Measure::default();
     let bytes = measure.0.clone();
     let unfit = fill(log, &replayed, anew, measure)?;
     let recovered = replayed.recovered.clone().unwrap_or_default();
     let bytes = bytes.load(Ordering::Relaxed);
     Ok(Rebuilt {
-        entries: entries - unfit,
-        state_sha256,
+        entries: held.keys.saturating_sub(unfit),
+        state_sha256: held.main.hash,
         image_sha256: None,
         bytes,
         unfit,
@@ -94,23 +94,23 @@ pub fn write(
     fs::rename(made, path).and_then(|()| fs::remove_dir_all(dir)).with_context(failed)
 }
 
-fn state(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Replayed> {
+fn state<'l>(log: &'l OpenLog, report: &Report, rule: &Rule) -> Result<Replayed<'l>> {
     if rule.by_engine {
         return afresh::engine(log, report);
     }
     let policy = Policy::Committed;
-    let wish = Wish { policy, engine: None, undecided: rule.undecided, until: None, memory: MEMORY };
+    let wish = Wish { undecided: rule.undecided, ..Wish::new(policy, MEMORY) };
     replay(log, report, &wish)
 }
 
 /// Fills a store; gives the number of pairs that it cannot hold.
-fn fill(log: &OpenLog, replayed: &Replayed, anew: &Anew, storage: impl Storage + 'static) -> Result<u64> {
+fn fill(log: &OpenLog, replayed: &Replayed<'_>, anew: &Anew, storage: impl Storage + 'static) -> Result<u64> {
     match anew.store {
         Store::BTree => tree(log, replayed, anew.file, storage),
     }
 }
 
-fn tree(log: &OpenLog, replayed: &Replayed, file: &str, storage: impl Storage + 'static) -> Result<u64> {
+fn tree(log: &OpenLog, replayed: &Replayed<'_>, file: &str, storage: impl Storage + 'static) -> Result<u64> {
     let by_engine = replayed.image.as_ref().map(|image| image.page_bytes);
     let page_bytes = replayed.recovered.as_ref().map(|recovered| recovered.page_bytes).or(by_engine);
     let keys = replayed.recovered.as_ref().map_or(0, |recovered| recovered.page_keys);

@@ -29,6 +29,7 @@ pub fn copy(task: &Task<'_>, output: &Path) -> Result<(Plan, Done)> {
     let dir = work.path().join("log");
     std::fs::create_dir(&dir).with_context(failed)?;
     let plan = write::all(task, &dir)?;
+    bring_along(log, &dir)?;
     durable::sync_dir(&dir).with_context(failed)?;
     let single = (task.path.is_file() || task.path.as_os_str() == "-") && plan.files.len() == 1;
     let made = match plan.files.iter().find_map(|f| f.to.as_ref()) {
@@ -55,6 +56,24 @@ pub fn copy(task: &Task<'_>, output: &Path) -> Result<(Plan, Done)> {
     Ok((plan, Done { left, unseen }))
 }
 
+/// Copies what is no part of the log and yet has to go with it.
+fn bring_along(log: &OpenLog, dir: &Path) -> Result<()> {
+    let place = &log.log.place;
+    let Ok(listed) = std::fs::read_dir(place) else { return Ok(()) };
+    for entry in listed {
+        let entry = entry.with_context(|| format!("{}: cannot list", place.display()))?;
+        let name = entry.file_name();
+        let wanted = name.to_str().is_some_and(|name| log.format().belongs(name));
+        if wanted && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            interrupt::check()?;
+            let (from, to) = (entry.path(), dir.join(&name));
+            let copied = std::fs::copy(&from, &to).and_then(|_| std::fs::File::open(&to)?.sync_all());
+            copied.with_context(|| format!("{}: cannot copy it", from.display()))?;
+        }
+    }
+    Ok(())
+}
+
 /// What lies in the directory of the log and is no file of it, by name: a copy does not have it.
 pub fn strangers(log: &OpenLog) -> Vec<String> {
     if !log.log.place.is_dir() {
@@ -62,8 +81,9 @@ pub fn strangers(log: &OpenLog) -> Vec<String> {
     }
     let names = std::fs::read_dir(&log.log.place).into_iter().flatten().flatten();
     let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    let mut strangers: Vec<String> =
-        names.filter(|name| log.log.files.iter().all(|file| *file.name != **name)).collect();
+    let mut strangers: Vec<String> = names
+        .filter(|name| log.log.files.iter().all(|file| *file.name != **name) && !log.format().belongs(name))
+        .collect();
     strangers.sort_unstable();
     strangers
 }

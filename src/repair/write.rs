@@ -227,9 +227,11 @@ impl Sink for Writer<'_> {
         match edit {
             Edit::Keep(span) => self.copy(span),
             Edit::Drop(..) => Ok(()),
-            Edit::Patch(_, bytes) | Edit::Relink(_, bytes) | Edit::Insert(bytes) | Edit::Seal(bytes) => {
-                self.add(bytes)
-            }
+            Edit::Patch(_, bytes)
+            | Edit::Relink(_, bytes)
+            | Edit::Reframe(_, bytes, _)
+            | Edit::Insert(bytes)
+            | Edit::Seal(bytes) => self.add(bytes),
         }
     }
 }

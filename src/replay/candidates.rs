@@ -30,7 +30,8 @@ pub struct Candidate {
     pub best: bool,
 }
 
-/// Makes and grades all of them; empty where nothing is damaged or the format grades nothing.
+/// Makes and grades all of them; empty where nothing is damaged, the format grades nothing, or its database
+/// was not given.
 ///
 /// # Errors
 /// When one cannot be read any more, or the real engine cannot be run.
@@ -41,7 +42,7 @@ pub fn all(
     judge: Option<&Path>,
 ) -> Result<Vec<Candidate>> {
     let damaged = report.findings().any(|f| f.class == Class::Corruption);
-    if !damaged || !report.format.grades() {
+    if !damaged || !report.format.grades() || report.alone() {
         return Ok(Vec::new());
     }
     let mut found = Vec::new();
@@ -72,8 +73,7 @@ fn one(
     words: bool,
     judge: Option<&Path>,
 ) -> Result<Option<Candidate>> {
-    let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
-    let replayed = replay(log, report, &wish)?;
+    let replayed = replay(log, report, &Wish::new(policy, u64::MAX))?;
     let Some(made) = replayed.image.filter(|_| replayed.opens) else { return Ok(None) };
     let Some(grade) = report.format.grade(&File::new(log, &made)) else { return Ok(None) };
     let judged = judge.map(|judge| ask(log, &made, judge)).transpose()?;

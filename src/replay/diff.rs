@@ -71,8 +71,8 @@ impl Counts {
 /// When a state or a value cannot be read any more, and what `each` says.
 pub fn compare(
     log: &OpenLog,
-    first: &Sorted,
-    second: &Sorted,
+    first: &Sorted<'_>,
+    second: &Sorted<'_>,
     each: &mut dyn FnMut(Difference<'_>) -> Result<()>,
 ) -> Result<Counts> {
     let (mut firsts, mut seconds) = (first.iter()?, second.iter()?);

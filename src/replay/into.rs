@@ -12,8 +12,9 @@ use crate::engine::lsm::{self, LsmTree};
 use crate::engine::storage::Directory;
 use crate::engine::wal::WalStore;
 use crate::io::interrupt;
+use crate::replay::measure::Measure;
 use crate::replay::state::{Lives, Sorted};
-use crate::replay::value_bytes;
+use crate::replay::{user_key, value_bytes};
 
 /// An engine that can be built from a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,13 +82,20 @@ impl Target {
 pub fn build(
     log: &OpenLog,
     report: &Report,
-    state: &Sorted,
-    entries: u64,
+    state: &Sorted<'_>,
+    measure: &Measure,
     engine: Engine,
     dir: &Path,
 ) -> Result<()> {
     let note = RefCell::new(Note::default());
-    let feed = Feed::new(log, state, entries, &note)?;
+    let families = measure.families.iter().filter(|(_, of)| of.entries > 0).count();
+    if families > 1 {
+        bail!(
+            "--engine: it has no column families, and {families} hold keys; --family NAME takes one of them"
+        );
+    }
+    let feed =
+        Feed { families: log.format().profile().families, ..Feed::new(log, state, measure.keys, &note)? };
     let storage = Directory::open(dir).with_context(|| dir.display().to_string())?;
     let built = match engine {
         Engine::Wal => WalStore::build(storage, next_seq(report), feed),
@@ -131,6 +139,8 @@ pub struct Feed<'a> {
     log: &'a OpenLog,
     lives: Lives<'a>,
     left: usize,
+    /// The engine gets keys without the numbers of their families.
+    families: bool,
     note: &'a RefCell<Note>,
 }
 
@@ -141,12 +151,12 @@ impl<'a> Feed<'a> {
     /// When the state cannot be read.
     pub fn new(
         log: &'a OpenLog,
-        state: &'a Sorted,
+        state: &'a Sorted<'a>,
         entries: u64,
         note: &'a RefCell<Note>,
     ) -> Result<Feed<'a>> {
         let left = usize::try_from(entries).unwrap_or(usize::MAX);
-        Ok(Feed { log, lives: state.iter()?, left, note })
+        Ok(Feed { log, lives: state.iter()?, left, families: false, note })
     }
 }
 
@@ -154,12 +164,16 @@ impl Feed<'_> {
     fn live(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
         interrupt::check()?;
         let Some(live) = self.lives.next().transpose()? else { return Ok(None) };
+        let key = user_key(self.families, &live.key).1.to_vec();
+        if !live.value.is_known() {
+            bail!("key {}: its value cannot be told", key[..key.len().min(100)].escape_ascii());
+        }
         let mut value = Vec::new();
         value_bytes(self.log, &live.value, &mut |piece| {
             value.extend_from_slice(piece);
             Ok(())
         })?;
-        Ok(Some((live.key.into_owned(), value)))
+        Ok(Some((key, value)))
     }
 }
 

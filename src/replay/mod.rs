@@ -9,26 +9,29 @@ pub mod diff;
 pub mod history;
 pub mod image;
 pub mod into;
+pub mod measure;
 pub mod stake;
 pub mod state;
 pub mod until;
 pub mod walk;
 
 use std::borrow::Cow;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 
 use crate::analysis::{OpenLog, Report};
-use crate::codec::hex;
 use crate::fate::Standing;
-use crate::format::{Image, Job, Outcome, Part, Recovered, Role, Take, Taken};
+use crate::format::block_log::entity;
+use crate::format::{Base, Effect, Entry, Image, Job, Open, Outcome, Part, Recovered, Role, Take, Taken};
+use crate::io::source::Source;
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::conclude::Place;
 use crate::log::layout::Width;
 use crate::log::region::Kind;
 use crate::log::survey::Survey;
-use crate::replay::state::{INLINE, Live, Sorted, State, Value};
+use crate::replay::state::{INLINE, Sorted, State, Value};
 use crate::replay::until::Cut;
 use crate::replay::walk::{Item, walk};
 
@@ -77,10 +80,29 @@ pub struct Wish {
     pub until: Option<Cut>,
     /// Bytes of memory for the state; what is more goes to disk.
     pub memory: u64,
+    /// Only the keys of this column family.
+    pub family: Option<u32>,
+    /// See [`Below`].
+    pub below: Below,
+}
+
+impl Wish {
+    /// All that a policy takes.
+    pub fn new(policy: Policy, memory: u64) -> Wish {
+        Wish {
+            policy,
+            engine: None,
+            undecided: false,
+            until: None,
+            memory,
+            family: None,
+            below: Below::default(),
+        }
+    }
 }
 
 /// What came of it.
-pub struct Replayed {
+pub struct Replayed<'l> {
     /// By which policy.
     pub policy: Policy,
     /// Whether the engine would open; the other policies need no engine.
@@ -92,11 +114,13 @@ pub struct Replayed {
     /// Records that were not, by what counts against them; the engine gives no reasons.
     pub left_out: LeftOut,
     /// The live keys.
-    pub state: Sorted,
+    pub state: Sorted<'l>,
     /// The database file that opening the engine leaves, in logs of pages over one.
     pub image: Option<Image>,
     /// How the format itself recovered it, where records are not changes of keys.
     pub recovered: Option<Recovered>,
+    /// Whether the state goes on from tables; why not, if there are some that cannot be read.
+    pub base: Result<bool, String>,
 }
 
 /// Records with data that a policy does not take, by their [`Standing`].
@@ -114,11 +138,43 @@ impl LeftOut {
     }
 }
 
+/// What a log goes on from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Below {
+    /// Nothing: the state is the log's alone.
+    Nothing,
+    /// The tables beside it, where there are any and they can be read.
+    #[default]
+    Beside,
+    /// Those in this directory.
+    In(PathBuf),
+}
+
+/// A state of a log before its first record, without what lies below it.
+pub fn empty(log: &OpenLog, memory: u64) -> State<'_> {
+    let families = log.format().profile().families;
+    State::new(memory, if families { log.format().families(&log.files()) } else { Vec::new() })
+}
+
+/// The tables that a log goes on from.
+fn base(log: &OpenLog, below: &Below) -> Result<Option<Box<dyn Base>>, String> {
+    let dir = match below {
+        Below::Nothing => return Ok(None),
+        Below::Beside => log.log.place.clone(),
+        Below::In(dir) => dir.clone(),
+    };
+    let open: Open = Arc::new(move |name: &str| {
+        let source = Source::open(&dir.join(name).into(), false, true).ok()?;
+        Some(Box::new(source) as Box<dyn ReadAt>)
+    });
+    log.format().base(&log.files(), &open)
+}
+
 /// Replays a log.
 ///
 /// # Errors
 /// When the state cannot be kept, or the version of the engine is not known.
-pub fn replay(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
+pub fn replay<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Replayed<'l>> {
     match wish.policy {
         Policy::Engine => by_engine(log, report, wish),
         _ => match by_format(log, report, wish)? {
@@ -142,25 +198,26 @@ fn ask_engine(log: &OpenLog, report: &Report, engine: Option<&str>, take: Take<'
     ))
 }
 
-fn by_engine(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
-    let mut applier = Applier::new(log, wish.memory);
+fn by_engine<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Replayed<'l>> {
+    let (mut applier, base) = Applier::over(log, wish);
     let outcome = ask_engine(log, report, wish.engine.as_deref(), &mut |taken| applier.take(&taken))?;
     applier.failure.map_or(Ok(()), Err)?;
-    let state = if outcome.opens { applier.state } else { State::new(wish.memory) };
+    let state = if outcome.opens { applier.state } else { State::new(wish.memory, Vec::new()) };
     Ok(Replayed {
         policy: wish.policy,
         opens: outcome.opens,
         error: outcome.error,
         applied: outcome.records,
         left_out: LeftOut::default(),
-        state: state.finish()?,
+        state: state.finish()?.only(wish.family),
         image: outcome.image,
         recovered: None,
+        base,
     })
 }
 
 /// What the format itself recovers, where its records are not changes of keys.
-fn by_format(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Option<Replayed>> {
+fn by_format<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Option<Replayed<'l>>> {
     let files = log.files();
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
     let until = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
@@ -180,9 +237,10 @@ fn by_format(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Option<Repla
         error: None,
         applied: recovered.records,
         left_out,
-        state: applier.state.finish()?,
+        state: applier.state.finish()?.only(wish.family),
         image: recovered.image.take(),
         recovered: Some(recovered),
+        base: Ok(false),
     }))
 }
 
@@ -204,7 +262,7 @@ fn version(log: &OpenLog, name: &str) -> Result<&'static str> {
 struct Applier<'a> {
     /// What it applies are pages of a file.
     paged: bool,
-    state: State,
+    state: State<'a>,
     parts: Parts<'a>,
     failure: Option<anyhow::Error>,
 }
@@ -212,7 +270,17 @@ struct Applier<'a> {
 impl<'a> Applier<'a> {
     fn new(log: &'a OpenLog, memory: u64) -> Self {
         let paged = log.format().profile().paged();
-        Applier { paged, state: State::new(memory), parts: Parts::new(log), failure: None }
+        Applier { paged, state: empty(log, memory), parts: Parts::new(log), failure: None }
+    }
+
+    /// The same over what lies below the log; and why that is left out, if it is.
+    fn over(log: &'a OpenLog, wish: &Wish) -> (Self, Result<bool, String>) {
+        let applier = Applier::new(log, wish.memory);
+        match base(log, &wish.below) {
+            Ok(Some(base)) => (Applier { state: applier.state.over(base), ..applier }, Ok(true)),
+            Ok(None) => (applier, Ok(false)),
+            Err(why) => (applier, Err(why)),
+        }
     }
 
     fn take(&mut self, taken: &Taken) {
@@ -222,8 +290,8 @@ impl<'a> Applier<'a> {
     }
 
     fn apply(&mut self, taken: &Taken) -> Result<()> {
-        if let (Some((key, value)), Some(_)) = (&taken.given, &taken.value) {
-            return self.state.put(key, &Value::Bytes(value.into()), taken.place);
+        if let Some(given) = &taken.given {
+            return self.state.change(&given.key, &effect(&given.effect), taken.place);
         }
         let mut key = Vec::new();
         self.parts.key(taken, &mut key)?;
@@ -235,6 +303,15 @@ impl<'a> Applier<'a> {
         let mut value = Vec::new();
         self.parts.read(1, part, &mut value)?;
         self.state.put(&key, &Value::Bytes(value.into()), taken.place)
+    }
+}
+
+/// An effect that came with its bytes.
+fn effect(given: &Effect<Vec<u8>>) -> Effect<Value<'_>> {
+    match given.as_ref() {
+        Effect::Entity(columns) => Effect::Entity(Value::Entity(columns.into())),
+        Effect::Blob(at) => Effect::Blob(Value::Blob(at.into())),
+        other => other.map(|bytes| Value::Bytes(bytes.into())),
     }
 }
 
@@ -252,7 +329,7 @@ impl<'a> Parts<'a> {
 
     fn key(&mut self, taken: &Taken, out: &mut Vec<u8>) -> Result<()> {
         match &taken.given {
-            Some((key, _)) => out.clone_from(key),
+            Some(given) => out.clone_from(&given.key),
             None => self.read(0, &taken.key, out)?,
         }
         Ok(())
@@ -271,19 +348,31 @@ impl<'a> Parts<'a> {
     }
 }
 
-fn by_records(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
-    let mut state = State::new(wish.memory);
+fn by_records<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Replayed<'l>> {
+    let files = log.files();
+    let mut memtable = log.format().memtable(&files);
+    let (mut applier, base) = Applier::over(log, wish);
     let (mut applied, mut left_out) = (0, LeftOut::default());
     let until = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
     walk(log, report, until, &mut |item: &Item<'_>| {
         if wish.policy.takes(item.standing, wish.undecided) {
-            applied += u64::from(item.apply(&mut state)?);
-        } else if item.change().is_some() {
+            let changed = match &mut memtable {
+                Some(memtable) => memtable.insert(item.file, &item.record, item.contents(), &mut |taken| {
+                    applier.take(&taken);
+                }),
+                None => item.apply(&mut applier.state)?,
+            };
+            applied += u64::from(changed);
+        } else if item.is_data() {
             left_out.add(item.standing);
         }
         Ok(())
     })?;
-    let state = state.finish()?;
+    if let (Some(memtable), Policy::Salvage) = (&mut memtable, wish.policy) {
+        memtable.finish(&mut |taken| applier.take(&taken));
+    }
+    applier.failure.map_or(Ok(()), Err)?;
+    let state = applier.state.finish()?.only(wish.family);
     Ok(Replayed {
         policy: wish.policy,
         opens: true,
@@ -293,10 +382,11 @@ fn by_records(log: &OpenLog, report: &Report, wish: &Wish) -> Result<Replayed> {
         state,
         image: None,
         recovered: None,
+        base,
     })
 }
 
-/// Hands the bytes of a value on, a large one in pieces.
+/// Hands the bytes of a value on, a large one in pieces; of columns the plain value, and none of one that cannot be told.
 ///
 /// # Errors
 /// When they cannot be read any more, or `each` fails.
@@ -309,6 +399,8 @@ pub fn value_bytes(
     const PIECE: u64 = 3 << 16;
     let part = match value {
         Value::Bytes(bytes) => return each(bytes),
+        Value::Entity(columns) => return each(entity::plain(columns).unwrap_or_default()),
+        Value::Blob(_) | Value::Unmerged(_) => return Ok(()),
         Value::Placed(part) => part,
     };
     let mut reader = Reader::new(log.source(part.file));
@@ -352,39 +444,30 @@ pub fn seq_at(log: &OpenLog, report: &Report, place: Place) -> Option<u64> {
     None
 }
 
-/// Number of live keys, and the hash of the state as the contract defines it; of pages none, the file that they make has one.
-///
-/// # Errors
-/// When a value cannot be read any more.
-pub fn digest(log: &OpenLog, state: &Sorted) -> Result<(u64, Option<String>)> {
-    if log.format().profile().paged() {
-        return Ok((state.iter()?.count() as u64, None));
-    }
-    let (mut keys, mut hash, mut line) = (0, Sha256::new(), Vec::new());
-    for live in state.iter()? {
-        let Live { key, value, .. } = live?;
-        line.clear();
-        hex::encode(&mut line, &key);
-        line.push(b' ');
-        value_bytes(log, &value, &mut |piece| {
-            hex::encode(&mut line, piece);
-            hash.update(&line);
-            line.clear();
-            Ok(())
-        })?;
-        hash.update(&line);
-        hash.update(b"\n");
-        keys += 1;
-    }
-    Ok((keys, Some(hex::text(&hash.finalize()))))
-}
-
 /// A change that a record makes.
 pub struct Change<'a> {
-    /// The key.
-    pub key: &'a [u8],
-    /// Its value; `None` deletes it.
-    pub value: Option<Value<'a>>,
+    /// The key, as the state has it.
+    pub key: Cow<'a, [u8]>,
+    /// What becomes of it.
+    pub effect: Effect<Value<'a>>,
+    /// Its own number, where a record holds several operations.
+    pub seq: Option<u64>,
+}
+
+/// A key as the state has it: behind the number of its column family, where the format has those.
+pub fn state_key(family: Option<u32>, key: &[u8]) -> Cow<'_, [u8]> {
+    match family {
+        Some(family) => Cow::Owned([&family.to_be_bytes(), key].concat()),
+        None => Cow::Borrowed(key),
+    }
+}
+
+/// The family of a key of the state, where it has one, and the key as its users know it.
+pub fn user_key(families: bool, key: &[u8]) -> (Option<u32>, &[u8]) {
+    match key.split_first_chunk().filter(|_| families) {
+        Some((number, key)) => (Some(u32::from_be_bytes(*number)), key),
+        None => (None, key),
+    }
 }
 
 impl Item<'_> {
@@ -392,35 +475,56 @@ impl Item<'_> {
     ///
     /// # Errors
     /// When the state cannot be kept.
-    pub fn apply(&self, state: &mut State) -> Result<bool> {
-        let Some(change) = self.change() else { return Ok(false) };
-        match &change.value {
-            Some(value) => state.put(change.key, value, self.place())?,
-            None => state.delete(change.key)?,
-        }
-        Ok(true)
+    pub fn apply(&self, state: &mut State<'_>) -> Result<bool> {
+        let mut changed = false;
+        self.changes(&mut |change| {
+            changed = true;
+            state.change(&change.key, &change.effect, self.place())
+        })?;
+        Ok(changed)
     }
 
-    /// What the record does to the state; `None` where it is only a mark.
-    pub fn change(&self) -> Option<Change<'_>> {
+    /// What the record does to the state, change by change; none where it is only a mark.
+    ///
+    /// # Errors
+    /// What `each` says.
+    pub fn changes(&self, each: &mut dyn FnMut(Change<'_>) -> Result<()>) -> Result<()> {
         if !self.is_data() {
-            return None;
+            return Ok(());
         }
-        let entry = self.entry();
-        let key = entry.key?;
-        if entry.op == "DELETE" {
-            return Some(Change { key, value: None });
-        }
-        let value = entry.value.unwrap_or_default();
-        // The value is the last field of every record that has one, so a long one is placed from the end.
-        let rest = self.record.len - self.bytes.len() as u64;
-        let len = value.len() as u64 + rest;
-        let value = if len > INLINE {
-            let end = self.record.end();
-            Value::Placed(Part { file: self.file, span: end - len..end })
-        } else {
-            Value::Bytes(Cow::Borrowed(value))
+        let mut result = Ok(());
+        self.operations(&mut |entry| {
+            if let Some(change) = self.change(entry) {
+                result = each(change);
+            }
+            result.is_ok()
+        });
+        result
+    }
+
+    fn change<'e>(&self, entry: &Entry<'e>) -> Option<Change<'e>> {
+        let family = self.in_families().then(|| entry.family.unwrap_or(0));
+        let key = state_key(family, entry.key?);
+        let effect = match Effect::of(entry) {
+            Effect::Entity(columns) => Effect::Entity(Value::Entity(columns.into())),
+            Effect::Blob(at) => Effect::Blob(Value::Blob(at.into())),
+            Effect::DeleteRange(end) => {
+                Effect::DeleteRange(Value::Bytes(Cow::Owned(state_key(family, end).into_owned())))
+            }
+            Effect::Put(_) if self.is_placed(entry.value) => {
+                // The value is the last field of every record that has one, so a long one is placed from the end.
+                let rest = self.record.len - self.bytes.len() as u64;
+                let (len, end) = (entry.value.map_or(0, |v| v.len() as u64) + rest, self.record.end());
+                Effect::Put(Value::Placed(Part { file: self.file, span: end - len..end }))
+            }
+            other => other.map(|bytes| Value::Bytes(Cow::Borrowed(bytes))),
         };
-        Some(Change { key, value: Some(value) })
+        Some(Change { key, effect, seq: entry.seq })
+    }
+
+    /// Whether a value is too long to be held, and lies in the log in one piece.
+    fn is_placed(&self, value: Option<&[u8]>) -> bool {
+        let rest = self.record.len - self.bytes.len() as u64;
+        self.in_place() && value.map_or(0, |v| v.len() as u64) + rest > INLINE
     }
 }

@@ -15,10 +15,7 @@ const MEMORY: u64 = 64 << 20;
 /// # Errors
 /// When a state cannot be kept.
 pub fn keys(log: &OpenLog, report: &Report) -> Result<(Shares, Option<Shares>)> {
-    let state = |policy| {
-        let wish = Wish { policy, engine: None, undecided: false, until: None, memory: MEMORY };
-        replay(log, report, &wish)
-    };
+    let state = |policy| replay(log, report, &Wish::new(policy, MEMORY));
     let (engine, intact) = (state(Policy::Engine)?, state(Policy::Committed)?);
     let counts = compare(log, &engine.state, &intact.state, &mut |_| Ok(()))?;
     let shared = counts.changed + counts.same;
@@ -27,8 +24,10 @@ pub fn keys(log: &OpenLog, report: &Report) -> Result<(Shares, Option<Shares>)> 
         intact: counts.added + shared,
         at_stake: counts.differing(),
     };
-    let rows =
-        |replayed: &Replayed| Some(report.format.grade(&File::new(log, replayed.image.as_ref()?))?.rows);
+    let rows = |replayed: &Replayed<'_>| {
+        let image = replayed.image.as_ref().filter(|_| !report.alone())?;
+        Some(report.format.grade(&File::new(log, image))?.rows)
+    };
     let rows = rows(&engine).zip(rows(&intact)).map(|(engine, intact)| Shares {
         engine,
         intact,

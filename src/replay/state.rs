@@ -1,24 +1,36 @@
 //! The live keys that a replay leaves. Memory follows them, not the log: small values are kept, large ones stay where they
 //! are and are read again when wanted, and past a limit the keys move to an embedded store in an unnamed temporary file.
+//!
+//! A deleted range touches no key when it comes: it is noted, and entries from then on carry a stamp that says how many came
+//! before. What it hides, what operands amount to and what shows through from below the log is found when the state is gone
+//! through ([`layers`]).
+
+mod chain;
+mod layers;
+mod ranges;
+mod row;
+mod store;
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 
 use anyhow::{Context, Result};
 use hashbrown::{DefaultHashBuilder, HashTable};
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::Database;
 
-use crate::format::Part;
+use crate::format::block_log::entity;
+use crate::format::block_log::merge::Merger;
+use crate::format::keys::Base;
+use crate::format::{Effect, Family, Part};
 use crate::log::conclude::Place;
+use chain::{Chain, Operand};
+use layers::Layers;
+use ranges::Range;
+use row::{BLOB, BYTES, CHAIN, DELETED, ENTITY, Entry, KIND, MERGE, OVERHEAD, PLACED, STAMPED, file_of};
 
 /// Longer values stay in the log.
 pub const INLINE: u64 = 64 << 10;
-/// What an entry takes beside its bytes: its slot in the table and the allocation's own share.
-const OVERHEAD: u64 = 80;
-/// Read cache of the store on disk.
-const CACHE: usize = 64 << 20;
-
-const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("live");
 
 /// A value, at hand or to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +39,47 @@ pub enum Value<'a> {
     Bytes(Cow<'a, [u8]>),
     /// Where it lies in the log.
     Placed(Part),
+    /// Columns; the value is the one without a name.
+    Entity(Cow<'a, [u8]>),
+    /// It lies in a file of blobs, which is not read; this says where.
+    Blob(Cow<'a, [u8]>),
+    /// Nobody knows how it is merged.
+    Unmerged(Box<Unmerged<'a>>),
+}
+
+/// What would have to be merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmerged<'a> {
+    /// The value below; `None`: there is none.
+    pub base: Option<Value<'a>>,
+    /// What is to be merged into it, the oldest first.
+    pub operands: Vec<Cow<'a, [u8]>>,
+}
+
+impl Value<'_> {
+    /// The same with bytes of its own.
+    pub fn into_owned(self) -> Value<'static> {
+        let owned = |bytes: Cow<'_, [u8]>| Cow::Owned(bytes.into_owned());
+        match self {
+            Value::Bytes(bytes) => Value::Bytes(owned(bytes)),
+            Value::Placed(part) => Value::Placed(part),
+            Value::Entity(columns) => Value::Entity(owned(columns)),
+            Value::Blob(at) => Value::Blob(owned(at)),
+            Value::Unmerged(unmerged) => Value::Unmerged(Box::new(Unmerged {
+                base: unmerged.base.map(Value::into_owned),
+                operands: unmerged.operands.into_iter().map(owned).collect(),
+            })),
+        }
+    }
+
+    /// Whether it can be told.
+    pub fn is_known(&self) -> bool {
+        match self {
+            Value::Bytes(_) | Value::Placed(_) => true,
+            Value::Entity(columns) => entity::plain(columns).is_some(),
+            Value::Blob(_) | Value::Unmerged(_) => false,
+        }
+    }
 }
 
 /// A live key.
@@ -40,33 +93,16 @@ pub struct Live<'a> {
     pub place: Place,
 }
 
-/// One key in memory: `key | value`, or `key | offset u64 | length u64` of a value that stays in the log.
-struct Entry {
-    bytes: Box<[u8]>,
-    key_len: u32,
-    /// Index of the file, and in the two highest bits what the bytes behind the key are.
-    file: u32,
-    at: u64,
-}
+/// How operands are merged, by family.
+#[derive(Default)]
+struct Mergers(Vec<Family>);
 
-const BYTES: u32 = 0;
-const PLACED: u32 = 1 << 30;
-/// The key is deleted, and the store on disk may still have it.
-const DELETED: u32 = 2 << 30;
-const FILE: u32 = PLACED - 1;
-
-impl Entry {
-    fn key(&self) -> &[u8] {
-        &self.bytes[..self.key_len as usize]
-    }
-
-    fn live(&self) -> Live<'_> {
-        let (key, rest) = self.bytes.split_at(self.key_len as usize);
-        live(key, self.file, self.at, rest)
-    }
-
-    fn weight(&self) -> u64 {
-        self.bytes.len() as u64 + OVERHEAD
+impl Mergers {
+    /// That of the family which a key begins with.
+    fn of(&self, key: &[u8]) -> &Merger {
+        let number = key.first_chunk().map(|b| u32::from_be_bytes(*b));
+        let family = self.0.iter().find(|family| Some(family.number) == number);
+        family.map_or(&Merger::Unknown, |family| &family.merger)
     }
 }
 
@@ -84,7 +120,7 @@ struct Change {
     hash: u64,
     end: usize,
     key_len: u32,
-    file: u32,
+    what: u32,
     at: u64,
 }
 
@@ -99,33 +135,68 @@ impl Waiting {
     }
 }
 
-fn live<'a>(key: &'a [u8], what: u32, at: u64, rest: &'a [u8]) -> Live<'a> {
-    let file = (what & FILE) as usize;
-    let number = |from: usize| rest[from..].first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
-    let value = if what & PLACED == 0 {
-        Value::Bytes(rest.into())
-    } else {
-        let start = number(0);
-        Value::Placed(Part { file, span: start..start.saturating_add(number(8)) })
-    };
-    Live { key: key.into(), value, place: Place { file, at } }
-}
-
 /// The keys while a replay goes on.
-pub struct State {
+pub struct State<'l> {
     table: HashTable<Entry>,
     hash: DefaultHashBuilder,
     waiting: Waiting,
+    /// Keys with operands; they are not in the table.
+    chains: HashMap<Box<[u8]>, Chain>,
+    ranges: Vec<Range>,
+    /// What entries are stamped with.
+    stamp: u32,
+    /// There have been ranges or operands.
+    layered: bool,
     weight: u64,
     limit: u64,
     disk: Option<Database>,
+    mergers: Mergers,
+    base: Option<Box<dyn Base + 'l>>,
 }
 
-impl State {
-    /// Nothing yet; from `limit` bytes on it moves to disk.
-    pub fn new(limit: u64) -> State {
-        let (table, hash) = (HashTable::new(), DefaultHashBuilder::default());
-        State { table, hash, waiting: Waiting::default(), weight: 0, limit, disk: None }
+impl<'l> State<'l> {
+    /// Nothing yet; from `limit` bytes on it moves to disk. `families`: how their operands are merged.
+    pub fn new(limit: u64, families: Vec<Family>) -> State<'l> {
+        State {
+            table: HashTable::new(),
+            hash: DefaultHashBuilder::default(),
+            waiting: Waiting::default(),
+            chains: HashMap::new(),
+            ranges: Vec::new(),
+            stamp: 0,
+            layered: false,
+            weight: 0,
+            limit,
+            disk: None,
+            mergers: Mergers(families),
+            base: None,
+        }
+    }
+
+    /// The same over older entries; it must still be empty.
+    pub fn over(self, base: Box<dyn Base + 'l>) -> State<'l> {
+        State { base: Some(base), layered: true, ..self }
+    }
+
+    /// Makes a change.
+    ///
+    /// # Errors
+    /// When the store on disk cannot be written.
+    pub fn change(&mut self, key: &[u8], effect: &Effect<Value<'_>>, place: Place) -> Result<()> {
+        match effect {
+            Effect::Put(value) => self.put(key, value, place),
+            Effect::Delete => self.delete(key),
+            Effect::Merge(operand) => {
+                self.layered = true;
+                self.enter(key, MERGE, [at_hand(operand), &[]], place)
+            }
+            Effect::DeleteRange(end) => {
+                self.delete_range(key, at_hand(end));
+                Ok(())
+            }
+            Effect::Entity(columns) => self.enter(key, ENTITY, [at_hand(columns), &[]], place),
+            Effect::Blob(at) => self.enter(key, BLOB, [at_hand(at), &[]], place),
+        }
     }
 
     /// Sets a key.
@@ -133,20 +204,14 @@ impl State {
     /// # Errors
     /// When the store on disk cannot be written.
     pub fn put(&mut self, key: &[u8], value: &Value<'_>, place: Place) -> Result<()> {
-        let bytes = &mut self.waiting.bytes;
-        bytes.extend_from_slice(key);
-        let what = match value {
-            Value::Bytes(value) => {
-                bytes.extend_from_slice(value);
-                BYTES
-            }
+        match value {
             Value::Placed(part) => {
-                bytes.extend_from_slice(&part.span.start.to_le_bytes());
-                bytes.extend_from_slice(&(part.span.end - part.span.start).to_le_bytes());
-                PLACED
+                let len = part.span.end.saturating_sub(part.span.start);
+                let (start, len) = (part.span.start.to_le_bytes(), len.to_le_bytes());
+                self.enter(key, PLACED, [&start, &len], place)
             }
-        };
-        self.wait(key, what | place.file as u32, place.at)
+            value => self.enter(key, BYTES, [at_hand(value), &[]], place),
+        }
     }
 
     /// Deletes a key.
@@ -154,13 +219,30 @@ impl State {
     /// # Errors
     /// When the store on disk cannot be written.
     pub fn delete(&mut self, key: &[u8]) -> Result<()> {
-        self.waiting.bytes.extend_from_slice(key);
-        self.wait(key, DELETED, 0)
+        self.enter(key, DELETED, [&[], &[]], Place { file: 0, at: 0 })
     }
 
-    fn wait(&mut self, key: &[u8], file: u32, at: u64) -> Result<()> {
-        let (hash, end) = (self.hash.hash_one(key), self.waiting.bytes.len());
-        self.waiting.changes.push(Change { hash, end, key_len: key.len() as u32, file, at });
+    /// Deletes the keys from `start` on, up to `end`, which stays.
+    fn delete_range(&mut self, start: &[u8], end: &[u8]) {
+        if start < end {
+            self.layered = true;
+            self.stamp = self.stamp.saturating_add(1);
+            self.weight += (start.len() + end.len()) as u64 + OVERHEAD;
+            self.ranges.push(Range { start: start.to_vec(), stamp: self.stamp, end: end.to_vec() });
+        }
+    }
+
+    fn enter(&mut self, key: &[u8], kind: u32, rest: [&[u8]; 2], place: Place) -> Result<()> {
+        let bytes = &mut self.waiting.bytes;
+        bytes.extend_from_slice(key);
+        rest.iter().for_each(|part| bytes.extend_from_slice(part));
+        let mut what = kind | file_of(place);
+        if self.stamp > 0 {
+            what |= STAMPED;
+            bytes.extend_from_slice(&self.stamp.to_le_bytes());
+        }
+        let (hash, end) = (self.hash.hash_one(key), bytes.len());
+        self.waiting.changes.push(Change { hash, end, key_len: key.len() as u32, what, at: place.at });
         if self.waiting.full() { self.settle() } else { Ok(()) }
     }
 
@@ -172,13 +254,8 @@ impl State {
         std::hint::black_box(near.fold(0, |sum, byte| sum ^ byte));
         let mut from = 0;
         for change in &changes {
-            let to = change.end;
-            if change.file & DELETED != 0 && self.disk.is_none() {
-                self.remove(change.hash, &bytes[from..to]);
-            } else {
-                self.set(change, &bytes[from..to]);
-            }
-            from = to;
+            self.make(change, &bytes[from..change.end]);
+            from = change.end;
         }
         bytes.clear();
         bytes.shrink_to(2 * Waiting::BYTES);
@@ -187,35 +264,81 @@ impl State {
         if self.weight > self.limit { self.spill() } else { Ok(()) }
     }
 
-    fn remove(&mut self, hash: u64, key: &[u8]) {
-        if let Ok(found) = self.table.find_entry(hash, |e| e.key() == key) {
-            self.weight -= found.remove().0.weight();
+    fn make(&mut self, change: &Change, bytes: &[u8]) {
+        let key = &bytes[..change.key_len as usize];
+        let kind = change.what & KIND;
+        if kind == MERGE {
+            return self.merge(change, bytes);
+        }
+        if !self.chains.is_empty() {
+            self.weight -= self.chains.remove(key).map_or(0, |chain| weight(key, &chain));
+        }
+        // Where nothing older shows through, what is deleted needs no entry.
+        if kind == DELETED && self.disk.is_none() && self.base.is_none() {
+            self.remove(change.hash, key);
+        } else {
+            self.set(change, bytes);
         }
     }
 
+    fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
+        let found = self.table.find_entry(hash, |e| e.key() == key).ok()?;
+        let entry = found.remove().0;
+        self.weight -= entry.weight();
+        Some(entry)
+    }
+
     fn set(&mut self, change: &Change, bytes: &[u8]) {
-        let &Change { hash, key_len, file, at, .. } = change;
+        let &Change { hash, key_len, what, at, .. } = change;
         let key = &bytes[..key_len as usize];
         match self.table.find_mut(hash, |e| e.key() == key) {
             Some(old) if old.bytes.len() == bytes.len() => {
                 old.bytes.copy_from_slice(bytes);
-                (old.file, old.at) = (file, at);
+                (old.what, old.at) = (what, at);
             }
             Some(old) => {
                 self.weight -= old.weight();
-                *old = Entry { bytes: bytes.into(), key_len, file, at };
+                *old = Entry { bytes: bytes.into(), key_len, what, at };
                 self.weight += old.weight();
             }
             None => {
-                let entry = Entry { bytes: bytes.into(), key_len, file, at };
+                let entry = Entry { bytes: bytes.into(), key_len, what, at };
                 self.weight += entry.weight();
                 self.table.insert_unique(hash, entry, |e| self.hash.hash_one(e.key()));
             }
         }
     }
 
+    /// Adds an operand to the chain of its key; where there is none yet, one begins over what the key holds.
+    fn merge(&mut self, change: &Change, bytes: &[u8]) {
+        let (key, rest) = bytes.split_at(change.key_len as usize);
+        if !self.chains.contains_key(key) {
+            let mut chain = Chain::default();
+            if let Some(entry) = self.remove(change.hash, key) {
+                entry.row().write(&mut chain.base);
+            }
+            self.weight += weight(key, &chain);
+            self.chains.insert(key.into(), chain);
+        }
+        let Some(chain) = self.chains.get_mut(key) else { return };
+        self.weight -= weight(key, chain);
+        let row = row::Row { what: change.what, at: change.at, rest };
+        let (stamp, operand) = row.split();
+        chain.push(
+            self.mergers.of(key),
+            &Operand { stamp, place: row.place(), bytes: at_hand(&operand).into() },
+        );
+        self.weight += weight(key, chain);
+    }
+
     fn sorted(&mut self) -> Vec<Entry> {
         let mut entries: Vec<Entry> = std::mem::take(&mut self.table).into_iter().collect();
+        entries.extend(std::mem::take(&mut self.chains).into_iter().map(|(key, chain)| Entry {
+            bytes: key.iter().copied().chain(chain.bytes()).collect(),
+            key_len: key.len() as u32,
+            what: CHAIN,
+            at: 0,
+        }));
         entries.sort_unstable_by(|a, b| a.key().cmp(b.key()));
         self.weight = 0;
         entries
@@ -223,14 +346,16 @@ impl State {
 
     /// Moves what is in memory to the store on disk.
     fn spill(&mut self) -> Result<()> {
-        let entries = self.sorted();
+        let (entries, ranges) = (self.sorted(), std::mem::take(&mut self.ranges));
         if self.disk.is_none() {
-            let file = tempfile::tempfile().context("no temporary file for a state larger than --memory")?;
-            let store = Database::builder().set_cache_size(CACHE).create_file(file);
-            self.disk = Some(store.context("cannot set up the temporary store")?);
+            self.disk = Some(store::create()?);
         }
         if let Some(disk) = &self.disk {
-            write(disk, &entries).context("cannot write the temporary store; is the disk full?")?;
+            let written = store::write(disk, &entries, &ranges, self.layered);
+            written.context("cannot write the temporary store; is the disk full?")?;
+        }
+        if self.layered {
+            self.stamp = self.stamp.saturating_add(1);
         }
         Ok(())
     }
@@ -239,62 +364,84 @@ impl State {
     ///
     /// # Errors
     /// When the store on disk cannot be written.
-    pub fn finish(mut self) -> Result<Sorted> {
+    pub fn finish(mut self) -> Result<Sorted<'l>> {
         self.settle()?;
         if self.disk.is_some() {
             self.spill()?;
         }
-        Ok(Sorted { entries: self.sorted(), disk: self.disk })
+        let entries = self.sorted();
+        self.ranges.sort_unstable();
+        let State { ranges, disk, layered, mergers, base, .. } = self;
+        Ok(Sorted { entries, ranges, disk, layered, mergers, base, only: None })
     }
 }
 
-fn write(disk: &Database, entries: &[Entry]) -> Result<()> {
-    let mut writing = disk.begin_write()?;
-    // A temporary store has nothing to survive.
-    writing.set_durability(redb::Durability::None)?;
-    {
-        let mut table = writing.open_table(TABLE)?;
-        let mut row = Vec::new();
-        for entry in entries {
-            if entry.file & DELETED != 0 {
-                table.remove(entry.key())?;
-                continue;
-            }
-            row.clear();
-            row.extend_from_slice(&entry.file.to_le_bytes());
-            row.extend_from_slice(&entry.at.to_le_bytes());
-            row.extend_from_slice(&entry.bytes[entry.key_len as usize..]);
-            table.insert(entry.key(), row.as_slice())?;
-        }
+/// The bytes that a change comes with; long values alone are told by their place.
+fn at_hand<'v>(value: &'v Value<'_>) -> &'v [u8] {
+    match value {
+        Value::Bytes(bytes) | Value::Entity(bytes) | Value::Blob(bytes) => bytes,
+        Value::Placed(_) | Value::Unmerged(_) => &[],
     }
-    writing.commit()?;
-    Ok(())
+}
+
+/// Bytes of memory that a key with operands takes.
+fn weight(key: &[u8], chain: &Chain) -> u64 {
+    key.len() as u64 + chain.weight() + 2 * OVERHEAD
 }
 
 /// The live keys in order of their bytes.
-pub struct Sorted {
+pub struct Sorted<'l> {
     entries: Vec<Entry>,
+    ranges: Vec<Range>,
     disk: Option<Database>,
+    layered: bool,
+    mergers: Mergers,
+    base: Option<Box<dyn Base + 'l>>,
+    only: Option<u32>,
 }
 
 /// The live keys one after the other.
 pub type Lives<'a> = Box<dyn Iterator<Item = Result<Live<'a>>> + 'a>;
 
-impl Sorted {
+impl<'l> Sorted<'l> {
+    /// Only the keys of this column family.
+    pub fn only(self, family: Option<u32>) -> Sorted<'l> {
+        Sorted { only: family, ..self }
+    }
+
+    /// See [`Sorted::only`].
+    pub fn family(&self) -> Option<u32> {
+        self.only
+    }
+
     /// Every key, in order.
     ///
     /// # Errors
     /// When the store on disk cannot be read.
     pub fn iter(&self) -> Result<Lives<'_>> {
-        let Some(disk) = &self.disk else {
-            return Ok(Box::new(self.entries.iter().map(|e| Ok(e.live()))));
+        let lives: Lives<'_> = match &self.disk {
+            _ if self.layered => Box::new(self.layers()?),
+            Some(disk) => store::rows(disk)?,
+            None => Box::new(self.entries.iter().map(|e| Ok(e.live()))),
         };
-        let table = disk.begin_read()?.open_table(TABLE)?;
-        let rows = table.range::<&[u8]>(..)?;
-        Ok(Box::new(rows.map(|row| {
-            let (key, row) = row.context("cannot read the temporary store")?;
-            Ok(stored(key.value(), row.value()))
-        })))
+        let Some(family) = self.only else { return Ok(lives) };
+        let start = family.to_be_bytes();
+        let wanted = move |live: &Result<Live<'_>>| live.as_ref().map_or(true, |l| l.key.starts_with(&start));
+        Ok(Box::new(lives.filter(wanted)))
+    }
+
+    fn layers(&self) -> Result<Layers<'_>> {
+        let (helds, ranges) = match &self.disk {
+            Some(disk) => (store::helds(disk)?, store::ranges(disk)?),
+            None => {
+                let helds: layers::Helds<'_> = Box::new(self.entries.iter().map(|e| Ok(e.held())));
+                let ranges: ranges::Ranges<'_> = Box::new(self.ranges.iter().cloned().map(Ok));
+                (helds, ranges)
+            }
+        };
+        let olders =
+            self.base.as_ref().map_or_else(|| Box::new(std::iter::empty()) as _, |base| base.olders());
+        Layers::new(helds, olders, ranges, &self.mergers)
     }
 
     /// Whether the keys had to go to disk.
@@ -303,57 +450,5 @@ impl Sorted {
     }
 }
 
-/// A row of the store, taken out of it.
-fn stored(key: &[u8], row: &[u8]) -> Live<'static> {
-    let what = row.first_chunk().map_or(0, |b| u32::from_le_bytes(*b));
-    let at = row.get(4..).and_then(|r| r.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b));
-    let read = live(key, what, at, row.get(12..).unwrap_or_default());
-    let value = match read.value {
-        Value::Bytes(bytes) => Value::Bytes(Cow::Owned(bytes.into_owned())),
-        Value::Placed(part) => Value::Placed(part),
-    };
-    Live { key: Cow::Owned(read.key.into_owned()), value, place: read.place }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn place(at: u64) -> Place {
-        Place { file: 3, at }
-    }
-
-    /// The same changes with and without room in memory.
-    #[test]
-    fn a_state_on_disk_is_the_state_in_memory() {
-        for limit in [u64::MAX, 2000, 0] {
-            let mut state = State::new(limit);
-            let mut model: BTreeMap<Vec<u8>, (Value<'static>, u64)> = BTreeMap::new();
-            for i in 0..2000u64 {
-                let key = format!("key{}", i * 7919 % 300).into_bytes();
-                if i % 5 == 4 {
-                    state.delete(&key).unwrap();
-                    model.remove(&key);
-                    continue;
-                }
-                let value = if i % 3 == 0 {
-                    Value::Placed(Part { file: 3, span: i..i + 1_000_000 })
-                } else {
-                    Value::Bytes(Cow::Owned(vec![i as u8; (i % 50) as usize]))
-                };
-                state.put(&key, &value, place(i)).unwrap();
-                model.insert(key, (value, i));
-            }
-            let sorted = state.finish().unwrap();
-            assert_eq!(sorted.spilled(), limit < u64::MAX);
-            let got: Vec<_> = sorted.iter().unwrap().map(Result::unwrap).collect();
-            let want: Vec<_> = model
-                .iter()
-                .map(|(k, (v, at))| Live { key: k.into(), value: v.clone(), place: place(*at) })
-                .collect();
-            assert_eq!(got, want, "limit {limit}");
-        }
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
 use crate::fate::{Standing, Standings};
-use crate::format::{Entry, Format, Role};
+use crate::format::{Entry, Format, Role, Unpack};
 use crate::log::bytes::Reader;
 use crate::log::conclude::{Place, RepeatKind};
 use crate::log::decoder::Recovery;
@@ -23,6 +23,10 @@ pub struct Item<'a> {
     pub standing: Standing,
     /// Its bytes; of a very long one only the first.
     pub bytes: &'a [u8],
+    /// What it says: the same, unless the format keeps it in pieces, or compressed.
+    contents: &'a [u8],
+    /// These are the record's own bytes.
+    in_place: bool,
     format: &'static dyn Format,
     revision: Option<&'static str>,
     role: Role,
@@ -36,7 +40,27 @@ impl<'a> Item<'a> {
 
     /// Its parts.
     pub fn entry(&self) -> Entry<'a> {
-        self.format.entry(self.role, self.revision, self.bytes, self.fix)
+        self.format.entry(self.role, self.revision, self.contents, self.fix)
+    }
+
+    /// Its operations, in order, as long as `each` wants more.
+    pub fn operations(&self, each: &mut dyn FnMut(&Entry<'_>) -> bool) {
+        self.format.operations(self.role, self.revision, self.contents, self.fix, each);
+    }
+
+    /// What it says; see [`crate::format::Unpack`].
+    pub fn contents(&self) -> &'a [u8] {
+        self.contents
+    }
+
+    /// Whether what it says lies in the file as it is.
+    pub fn in_place(&self) -> bool {
+        self.in_place
+    }
+
+    /// Whether keys belong to column families.
+    pub fn in_families(&self) -> bool {
+        self.format.profile().families
     }
 
     /// Its number, put right where it was wrong; `None` where it has none or nobody knows it.
@@ -83,7 +107,9 @@ pub fn walk_file(
 ) -> Result<()> {
     let mut opened = log.format().open(&log.files(), file, log.revision);
     let standings = Standings::new(report, file);
-    let mut sink = Walker { report, standings, to, each, result: Ok(()), full: false };
+    let files = log.files();
+    let unpack = log.format().unpack(&files, file);
+    let mut sink = Walker { report, standings, unpack, to, each, result: Ok(()), full: false };
     scan(&mut Reader::new(log.source(file)), &mut *opened.decoder, 0, &mut sink);
     sink.result
 }
@@ -108,6 +134,7 @@ pub fn written_order(report: &Report) -> Vec<usize> {
 struct Walker<'r, 'e> {
     report: &'r Report,
     standings: Standings<'r>,
+    unpack: Option<Box<dyn Unpack + 'e>>,
     to: u64,
     each: &'e mut dyn FnMut(&Item<'_>) -> Result<()>,
     result: Result<()>,
@@ -133,7 +160,13 @@ impl Walker<'_, '_> {
         let (format, revision) = (self.report.format, self.report.revision);
         let role = self.report.files[file].role;
         let fix = mended.or(known);
-        let item = Item { file, record: *record, fix, standing, bytes, format, revision, role };
+        let in_place = self.unpack.is_none();
+        let contents = match &mut self.unpack {
+            Some(unpack) => unpack.contents(record, bytes),
+            None => bytes,
+        };
+        let item =
+            Item { file, record: *record, fix, standing, bytes, contents, in_place, format, revision, role };
         self.result = (self.each)(&item);
     }
 }

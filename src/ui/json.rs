@@ -167,6 +167,9 @@ pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl
             told["intact"]["rows"] = rows.intact.into();
             told["at_stake"]["rows"] = rows.at_stake.into();
         }
+        if report.alone() {
+            told["database"] = "not given".into();
+        }
         told
     });
     LogDoc {

@@ -5,6 +5,7 @@ pub mod explain;
 pub mod generations;
 pub mod hex;
 pub mod json;
+pub mod lines;
 pub mod out;
 pub mod paint;
 pub mod plan;

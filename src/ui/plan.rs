@@ -12,7 +12,7 @@ use crate::repair::plan::{FilePlan, Plan};
 use crate::ui::bytes::printable;
 use crate::ui::paint::{Hue, Paint};
 use crate::ui::shell::quote;
-use crate::ui::text::{beside, middle, size, wrap};
+use crate::ui::text::{beside, copy_place, middle, size, wrap};
 
 /// Files that are listed without `-v`.
 const FEW: usize = 12;
@@ -133,8 +133,9 @@ impl View<'_> {
         // What comes in by standard input may have a name.
         let named = report.files.first().map_or("-", |f| &f.name);
         let unnamed = Path::new(if named == "-" { "log" } else { named });
+        let copy = if stdin { beside(unnamed, ".repaired") } else { copy_place(report) };
         writeln!(out, "\n  {}", self.paint.strong("Next:"))?;
-        if let Some(copy) = beside(if stdin { unnamed } else { &report.place }, ".repaired") {
+        if let Some(copy) = copy {
             writeln!(out, "    {typed} --output {}", quote(&copy))?;
             writeln!(out, "        writes a copy and reads it again; the original is not touched")?;
             for line in not_copied(self.strangers).iter().flat_map(|sentence| wrap(sentence, 70)) {
@@ -225,6 +226,9 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     }
     if plan.falls_back {
         said.push(FALLS_BACK.into());
+    }
+    if report.alone() {
+        said.push("The database was not given, so nothing is said of what the two lead to.".into());
     }
     if let (Some(forecast), Some(after)) = (&report.forecast, plan.after) {
         let now = match forecast.engine.opens {

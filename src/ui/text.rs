@@ -433,6 +433,9 @@ impl Tally {
             }
         });
         lines.extend(self.forecast(report));
+        if report.alone() {
+            lines.push("The database was not given: this is said as if it lay beside the log.".into());
+        }
         let forecast = report.forecast.as_ref();
         let transactions = forecast.and_then(|f| f.transactions).filter(|t| t.at_stake > 0);
         lines
@@ -490,6 +493,15 @@ pub fn beside(place: &Path, suffix: &str) -> Option<PathBuf> {
     Some(named.with_file_name(name))
 }
 
+/// Where a repaired copy of the log is to go: beside it. Several files of a directory that holds others go beside that: a
+/// repair in place could not swap a directory with the copy in it any more.
+pub fn copy_place(report: &Report) -> Option<PathBuf> {
+    let place = &report.place;
+    let dir = place.parent().filter(|_| report.files.len() > 1 && !place.is_dir());
+    let dir = dir.map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+    beside(dir.unwrap_or(place), ".repaired")
+}
+
 /// The commands worth running now, in order, with a word on why.
 fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
     let mut steps = Vec::new();
@@ -535,7 +547,7 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
             "what can be made of it, each file graded, and the best one".into(),
         ));
     }
-    if let Some(copy) = beside(&report.place, ".repaired")
+    if let Some(copy) = copy_place(report)
         .filter(|_| report.path != "-" && report.format.mends() && report.foreign().is_none())
     {
         steps.push((

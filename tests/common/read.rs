@@ -42,6 +42,7 @@ pub fn survey_in_pieces(open: &OpenLog, file: usize, chunk: usize) -> Survey {
             claim: f.claim,
             src: if i == file { &far } else { f.src },
             memo: None,
+            stream: false,
         })
         .collect();
     let Opened { mut decoder, rules } = open.format().open(&pieces, file, open.revision);

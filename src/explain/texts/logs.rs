@@ -379,6 +379,8 @@ pub(super) const TEXTS: &[Explanation] = &[
             "A crash between the page writes of one operation.",
             "A page was written to the wrong place, or a write was lost.",
             "Changes of the free list that the engine does not log.",
+            "SQLite rollback journal: a wrong page number in it, which no checksum covers, or a database that was \
+             damaged before.",
         ],
         walmedic: "The contradiction is reported. Nothing is changed, and no side is taken for the right \
                    one.",
@@ -485,6 +487,20 @@ pub(super) const TEXTS: &[Explanation] = &[
         walmedic: "Only a note. The copies count as frames and as transactions, as the engine counts them.",
         risk: "None. Numbers of transactions look larger than what was committed.",
         next: &[NOTHING],
+    },
+    Explanation {
+        code: Code::FlushedLog,
+        meaning: "The catalogue of the store (its MANIFEST) says that the tables hold everything in this log. The \
+                  engine does not replay it any more.",
+        causes: &[
+            "The process ended between writing the tables and deleting the log.",
+            "Something keeps old logs: a backup under way, an archive, recycling.",
+        ],
+        walmedic: "Only a note. Its records are listed and checked like all others; the state is made without them, \
+                   for the tables have them already.",
+        risk: "None, as long as the tables and the catalogue are sound. Where they are not, such a log can be \
+               the last copy.",
+        next: &[AGAIN],
     },
     Explanation {
         code: Code::StillWritten,

@@ -159,6 +159,7 @@ static PROFILE: Profile = Profile {
     record: "record",
     entry: "live key",
     numbered: false,
+    families: false,
 };
 
 const TIME_FIELD: &str = TIMESTAMP.name;

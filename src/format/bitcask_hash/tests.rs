@@ -63,6 +63,7 @@ impl Store {
                 claim: BitcaskHash.claim(name).expect("claimed"),
                 src,
                 memo: None,
+                stream: false,
             })
             .collect();
         let told = BitcaskHash.revision(&files);

@@ -106,6 +106,7 @@ static PROFILE: Profile = Profile {
     record: "record",
     entry: "live key",
     numbered: false,
+    families: false,
 };
 
 /// The number in the name of a segment or hint.

@@ -42,6 +42,7 @@ fn read(named: &[(&str, Vec<u8>)]) -> Read {
             claim: BitcaskLog.claim(name).expect("claimed"),
             src,
             memo: None,
+            stream: false,
         })
         .collect();
     let mut surveys: Vec<Survey> = (0..files.len())

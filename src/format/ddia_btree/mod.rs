@@ -90,7 +90,7 @@ pub(crate) const MAX_SEQ: u32 = 1 << 16;
 fn sum_of<B: Bytes>(sum: Sum, b: &mut B, span: std::ops::Range<u64>) -> Result<u32, Fault> {
     match sum {
         Sum::Bytes => b.sum32(span),
-        Sum::Crc32 => b.crc32(0, span),
+        _ => b.crc32(0, span),
     }
 }
 
@@ -335,6 +335,7 @@ static PROFILE: Profile = Profile {
     record: "entry",
     entry: "live key",
     numbered: false,
+    families: false,
 };
 
 impl Format for DdiaBtree {
@@ -353,7 +354,7 @@ impl Format for DdiaBtree {
 
     fn recognise(&self, head: &[u8]) -> u64 {
         let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
-        let file = LogFile { name: "", claim, src: &head, memo: None };
+        let file = LogFile { name: "", claim, src: &head, memo: None, stream: false };
         Sample::of(&file, Sum::Crc32).bytes.max(Sample::of(&file, Sum::Bytes).bytes)
     }
 
@@ -362,9 +363,7 @@ impl Format for DdiaBtree {
         let (name, reason) = match facts.checksum {
             Some(Sum::Bytes) => (Some("r1"), "entries with a byte sum for checksum"),
             Some(Sum::Crc32) if facts.commit => (Some("r3"), "entries with CRC-32, and a commit entry"),
-            Some(Sum::Crc32) => {
-                (None, "entries with CRC-32, but no commit entry: r2 redoes them, r3 does not")
-            }
+            Some(_) => (None, "entries with CRC-32, but no commit entry: r2 redoes them, r3 does not"),
             None if facts.commit => (Some("r3"), "a commit entry"),
             None => (None, "no entry in the WAL that could tell"),
         };

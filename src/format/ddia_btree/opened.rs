@@ -14,7 +14,7 @@ use super::page::{self, HEADER, META, Meta, NONE};
 use super::pages::Pages;
 use super::view::Image;
 use crate::format::python;
-use crate::format::{Fill, LogFile, Part, Patch, Take, Taken};
+use crate::format::{Effect, Fill, Given, LogFile, Part, Patch, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::conclude::Place;
 
@@ -172,7 +172,7 @@ impl Loaded {
             place: self.place,
             key: part(&key),
             value: Some(part(&value)),
-            given: Some((bytes(&key), bytes(&value))),
+            given: Some(Given { key: bytes(&key), effect: Effect::Put(bytes(&value)) }),
         }
     }
 }

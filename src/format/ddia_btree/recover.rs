@@ -15,7 +15,7 @@ use super::salvage::{Pair, Reach};
 use super::view::{Image, View};
 use super::{COMMIT, DATA, EntryFraming, FIXED, KIND_PAGE};
 use crate::format::chain::Framing;
-use crate::format::{Job, Part, Recovered, Role, Take, Taken};
+use crate::format::{Effect, Given, Job, Part, Recovered, Role, Take, Taken};
 use crate::log::bytes::Reader;
 use crate::log::conclude::Place;
 use crate::log::fault::Cause;
@@ -142,7 +142,7 @@ impl Places {
             let part = |at: u64, bytes: &[u8]| Part { file, span: at..at + bytes.len() as u64 };
             let key = part(from + pair.at as u64, pair.key);
             let value = part(key.span.end + 2, pair.value);
-            let given = Some((pair.key.to_vec(), pair.value.to_vec()));
+            let given = Some(Given { key: pair.key.to_vec(), effect: Effect::Put(pair.value.to_vec()) });
             take(Taken { place: Place { file, at }, key, value: Some(value), given });
         });
     }

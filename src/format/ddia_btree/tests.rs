@@ -70,6 +70,7 @@ fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
         claim: DdiaBtree.claim("btree.wal").unwrap(),
         src: &wal,
         memo: None,
+        stream: false,
     }];
     let dat = dat.as_ref();
     files.extend(dat.map(|src| LogFile {
@@ -77,6 +78,7 @@ fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
         claim: DdiaBtree.claim("btree.dat").unwrap(),
         src,
         memo: None,
+        stream: false,
     }));
     let told = DdiaBtree.revision(&files).name;
     let revision = revision.or(told);
@@ -322,7 +324,7 @@ fn the_bytes_are_looked_at_once() {
     let memo = Memo::default();
     for src in [&wal, &nothing] {
         let claim = DdiaBtree.claim("btree.wal").unwrap();
-        let files = [LogFile { name: "btree.wal", claim, src, memo: Some(&memo) }];
+        let files = [LogFile { name: "btree.wal", claim, src, memo: Some(&memo), stream: false }];
         assert_eq!(DdiaBtree.revision(&files).name, Some("r3"), "what was found out is kept");
     }
 }

@@ -476,6 +476,7 @@ static PROFILE: Profile = Profile {
     record: "record",
     entry: "live key",
     numbered: false,
+    families: false,
 };
 
 impl Format for DdiaLsm {

@@ -36,7 +36,7 @@ fn table(entries: &[(&str, &str)]) -> Vec<u8> {
 
 fn read(name: &str, bytes: &[u8], revision: &str) -> (Survey, Vec<Remark>) {
     let claim = DdiaLsm.claim(name).expect("a name of the format");
-    let files = [LogFile { name, claim, src: &bytes, memo: None }];
+    let files = [LogFile { name, claim, src: &bytes, memo: None, stream: false }];
     let mut opened = DdiaLsm.open(&files, 0, Some(revision));
     let mut surveyor = Surveyor::new(opened.rules);
     scan(&mut Reader::new(&bytes), &mut *opened.decoder, 0, &mut surveyor);
@@ -161,7 +161,7 @@ fn the_index_tells_where_entries_stand() {
 fn the_engine_decodes_keys_before_it_looks_at_the_checksum() {
     let replay = |bytes: &[u8], sum: bool| {
         let claim = DdiaLsm.claim("wal.log").expect("the log");
-        let files = [LogFile { name: "wal.log", claim, src: &bytes, memo: None }];
+        let files = [LogFile { name: "wal.log", claim, src: &bytes, memo: None, stream: false }];
         let revision = Some(if sum { "r2" } else { "r1" });
         DdiaLsm.engine(&Job { files: &files, surveys: &[], revision, engine: None, until: None }, None)
     };
@@ -179,7 +179,7 @@ fn the_engine_believes_every_footer() {
     let outcome = |bytes: &[u8]| {
         let claim = DdiaLsm.claim("sst_000000.sst").expect("a table");
         assert_eq!(claim.role, Role::Table);
-        let files = [LogFile { name: "sst_000000.sst", claim, src: &bytes, memo: None }];
+        let files = [LogFile { name: "sst_000000.sst", claim, src: &bytes, memo: None, stream: false }];
         DdiaLsm.engine(
             &Job { files: &files, surveys: &[], revision: Some("r2"), engine: None, until: None },
             None,

@@ -350,6 +350,7 @@ static PROFILE: Profile = Profile {
     record: "record",
     entry: "live key",
     numbered: true,
+    families: false,
 };
 
 impl Format for DdiaWal {

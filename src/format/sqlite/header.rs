@@ -15,6 +15,8 @@ use super::{be16, be32};
 pub const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 /// Its length.
 pub const HEADER: usize = 100;
+/// The sizes that a page can have: powers of two.
+const PAGE_SIZES: std::ops::RangeInclusive<u64> = 512..=65536;
 /// The newest schema format; the engine opens no database of a later one.
 pub const SCHEMA_FORMAT: u32 = 4;
 /// Less than this of a page may not be left by what is reserved.
@@ -68,7 +70,12 @@ pub fn page_bytes(bytes: &[u8]) -> Option<u32> {
     }
     let stated = u32::from(be16(bytes, 16)?);
     let page_bytes = if stated == 1 { 1 << 16 } else { stated };
-    (page_bytes.is_power_of_two() && page_bytes >= 512).then_some(page_bytes)
+    is_page_size(page_bytes.into()).then_some(page_bytes)
+}
+
+/// Whether pages can be so long.
+pub fn is_page_size(page_bytes: u64) -> bool {
+    page_bytes.is_power_of_two() && PAGE_SIZES.contains(&page_bytes)
 }
 
 impl Header {

@@ -1,10 +1,12 @@
 //! Page images that a log holds, transaction by transaction, whatever kind of log it is; and the database at any of their
 //! moments.
 
+use std::ops::Range;
+
 use hashbrown::HashMap;
 
-use super::Pages;
-use super::header::page_bytes;
+use super::{Pages, files};
+use crate::format::{LogFile, Role};
 use crate::log::bytes::ReadAt;
 use crate::log::record::Record;
 
@@ -21,20 +23,49 @@ pub struct Change {
     pub counts: bool,
 }
 
+/// Where a history is read from.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// The files of the log.
+    pub files: &'a [LogFile<'a>],
+    /// Index of the log among them.
+    pub log: usize,
+    /// Bytes of a page.
+    pub page_bytes: u32,
+}
+
+impl<'a> Sources<'a> {
+    /// Of the log with this index, and its own pages where it tells how long they are; `None` where nothing does.
+    pub fn of(files: &'a [LogFile<'a>], log: usize, page_bytes: Option<u64>) -> Option<Self> {
+        files.get(log).filter(|file| file.claim.role == Role::Log)?;
+        let page_bytes = page_bytes.or_else(|| files::page_bytes(files))?;
+        Some(Sources { files, log, page_bytes: u32::try_from(page_bytes).ok()? })
+    }
+}
+
 /// A log of page images.
 pub trait History {
-    /// Bytes of a page; 0: nothing tells.
-    fn page_bytes(&self) -> u32;
+    /// See [`Sources`].
+    fn sources(&self) -> &Sources<'_>;
+    /// Bytes of a page.
+    fn page_bytes(&self) -> u32 {
+        self.sources().page_bytes
+    }
+    /// The log.
+    fn log(&self) -> &dyn ReadAt {
+        self.sources().files[self.sources().log].src
+    }
+    /// The database beside it, if that is not empty.
+    fn database(&self) -> Option<&dyn ReadAt> {
+        let files = self.sources().files;
+        files::database(files).map(|file| files[file].src)
+    }
     /// Offset of the image in a record.
     fn head(&self) -> u64;
-    /// The log.
-    fn log(&self) -> &dyn ReadAt;
-    /// The database beside it, if that is not empty.
-    fn database(&self) -> Option<&dyn ReadAt>;
     /// Tells all transactions in the order of the file, as long as `each` wants more.
     fn play(&self, each: &mut dyn FnMut(Change) -> bool);
-    /// The record at this offset, among bytes that are not read any more.
-    fn behind(&self, at: u64) -> Option<Record>;
+    /// The first record inside these bytes, or the last one, where the engine does not read any more.
+    fn behind(&self, span: Range<u64>, last: bool) -> Option<Record>;
     /// Whether the database holds changes that were never committed, which the log undoes.
     fn undoes(&self) -> bool {
         false
@@ -183,11 +214,4 @@ impl Pages for Snapshot<'_> {
         }
         Some(&self.slots[slot].1)
     }
-}
-
-/// The page size that a database states.
-pub fn stated(database: &dyn ReadAt) -> Option<u32> {
-    let mut head = [0; 18];
-    let n = database.read_at(0, &mut head).ok()?;
-    page_bytes(head.get(..n)?)
 }

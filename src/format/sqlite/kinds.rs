@@ -1,5 +1,7 @@
 //! What the pages of a log are: by their own looks, by their number, and by the lists of the newest state.
 
+use std::ops::Range;
+
 use hashbrown::HashMap;
 
 use super::header::Header;
@@ -85,7 +87,7 @@ impl<H: History> Context for PageContext<H> {
         entry.generation = self.history.generation(bytes);
     }
 
-    fn behind(&mut self, at: u64) -> Option<Record> {
-        self.history.behind(at)
+    fn behind(&mut self, span: Range<u64>, last: bool) -> Option<Record> {
+        self.history.behind(span, last)
     }
 }

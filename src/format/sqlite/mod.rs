@@ -17,6 +17,7 @@
 //! of records with rows on every page. A page of neither kind does not say what it is: the lists that lead to it do.
 
 pub mod check;
+pub mod files;
 pub mod header;
 pub mod history;
 pub mod kinds;

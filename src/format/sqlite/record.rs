@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 
 use super::header::Encoding;
+/// One value; here text is as stored: see [`Encoding::text`].
+pub use crate::format::rows::Value;
 
 /// A number of 1 to 9 bytes, most significant first: 7 bits each, and all 8 of a ninth. With its length.
 pub fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
@@ -18,21 +20,6 @@ pub fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
         }
     }
     bytes.get(8).map(|&byte| (number << 8 | u64::from(byte), 9))
-}
-
-/// One value. Text is as stored: see [`Encoding::text`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value<'a> {
-    /// NULL.
-    Null,
-    /// An integer.
-    Int(i64),
-    /// A double.
-    Real(f64),
-    /// Text in the database's encoding.
-    Text(&'a [u8]),
-    /// Bytes.
-    Blob(&'a [u8]),
 }
 
 /// Where a value stands in its record.

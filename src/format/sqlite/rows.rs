@@ -18,7 +18,7 @@ use super::history::{Change, History, Snapshot};
 use super::order::{Part, compare};
 use super::owners::Owners;
 use super::page::{BtreePage, Cell, Kind, PageType, Payload};
-use super::record::{self, Field, Fields};
+use super::record::{Field, Fields};
 use super::schema::{Object, Schema};
 use super::tree::{copy, find, gather, pieces, same};
 use super::{Pages, row};
@@ -285,11 +285,8 @@ impl Reading<'_> {
         let texts = kept.texts(self.encoding);
         let value = |(index, field): (usize, &Field)| {
             let value = match row::value(table, cell.rowid, (index, *field), &kept.bytes)? {
-                record::Value::Null => Value::Null,
-                record::Value::Int(number) => Value::Int(number),
-                record::Value::Real(number) => Value::Real(number),
-                record::Value::Text(_) => Value::Text(&texts[index]),
-                record::Value::Blob(bytes) => Value::Blob(bytes),
+                Value::Text(_) => Value::Text(&texts[index]),
+                other => other,
             };
             let column = table.and_then(|table| table.columns.get(index)).map(|c| c.name.as_str());
             Some(rows::Cell { column, value, cut: kept.cut(index) })
@@ -443,7 +440,7 @@ impl Kept {
     /// In UTF-8 the values that are text; of a character that is cut nothing.
     fn texts(&self, encoding: Encoding) -> Vec<Cow<'_, [u8]>> {
         let text = |(index, field): (usize, &Field)| {
-            let Some(record::Value::Text(stored)) = field.value(&self.bytes) else { return Cow::default() };
+            let Some(Value::Text(stored)) = field.value(&self.bytes) else { return Cow::default() };
             let broken = std::str::from_utf8(stored).err().filter(|e| e.error_len().is_none());
             match (encoding, broken) {
                 (Encoding::Utf8, Some(e)) if self.cut(index).is_some() => {

@@ -97,6 +97,12 @@ impl JournalDecoder {
         }
     }
 
+    /// Records that the last header counts and that the file ends before, once all of it has been read.
+    pub fn missing(&self) -> u64 {
+        let counted = self.part == Part::Record && self.left != u64::MAX && self.facts.trailer.is_none();
+        if counted { self.left } else { 0 }
+    }
+
     /// Where records end: the name of a super-journal, or the end of the file.
     fn stop(&self, end: u64) -> u64 {
         self.facts.trailer.map_or(end, |trailer| trailer.at.min(end))

@@ -9,9 +9,10 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{SECTOR, as_it_is, database_bytes};
+use super::facts::SECTOR;
 use super::header::{HEAD, Header, Shape, Sort, TO_THE_END, Trailer, file_name};
 use super::pages::{give, patches};
+use crate::format::sqlite::files as beside;
 use crate::format::sqlite_wal::companion::{Rules, after};
 use crate::format::{Halt, Image, Job, LogFile, Outcome, Role, Take};
 use crate::log::bytes::{Bytes, Reader};
@@ -55,7 +56,7 @@ pub fn hot(files: &[LogFile<'_>], log: usize) -> Hot {
     let mut reader = Reader::new(files[log].src);
     match reader.array::<1>(0) {
         Err(_) => return Hot::Empty,
-        Ok([first]) if database_bytes(files) == 0 => {
+        Ok([first]) if beside::database_bytes(files) == 0 && !files[log].stream => {
             return if first == 0 { Hot::Zeroed } else { Hot::NoDatabase };
         }
         Ok([0]) => return Hot::Zeroed,
@@ -83,7 +84,7 @@ pub fn super_journal(files: &[LogFile<'_>], log: usize) -> Option<(Vec<u8>, bool
     let name = reader.piece(from..to).ok()?.to_vec();
     let lists = |f: &&LogFile<'_>| f.claim.role == Role::List && f.name.as_bytes() == file_name(&name);
     let there = files.iter().find(lists).is_some_and(|f| f.src.size() > 0);
-    Some((name, there))
+    Some((name, there || files[log].stream))
 }
 
 /// Whether the super-journal that a journal names is called after another database, and lies beside it.
@@ -100,8 +101,8 @@ fn shape(header: &Header, files: &[LogFile<'_>]) -> Option<Shape> {
     if header.page_bytes != 0 {
         return header.shape();
     }
-    let database = files.iter().find(|f| f.claim.role == Role::Pages);
-    let stated = database.and_then(|f| Reader::with_chunk(f.src, 64).array::<2>(16).ok());
+    let database = beside::database(files).map(|file| files[file].src);
+    let stated = database.and_then(|src| Reader::with_chunk(src, 64).array::<2>(16).ok());
     let stated = stated.map_or(0, |[a, b]| u32::from(a) << 8 | u32::from(b) << 16);
     header.with_pages_of(stated).shape().or_else(|| header.with_pages_of(DEFAULT_PAGE).shape())
 }
@@ -161,7 +162,7 @@ impl Played {
 
     /// The file that it leaves.
     pub fn image(&self, files: &[LogFile<'_>], log: usize) -> Image {
-        let before = as_it_is(files);
+        let before = beside::as_it_is(files);
         let Some((pages, shape)) = self.to else { return before };
         let size = before.len;
         let whole = u64::from(pages).saturating_mul(shape.page_bytes);
@@ -182,7 +183,7 @@ impl Played {
 pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let mut outcome =
         Outcome { opens: true, error: None, records: 0, transactions: 0, halts: Vec::new(), image: None };
-    let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return outcome };
+    let Some(log) = beside::log(job.files) else { return outcome };
     let played = play(job.files, log);
     outcome.records = played.records;
     outcome.halts.push(Halt { file: log, at: played.end, for_good: true });
@@ -225,6 +226,10 @@ pub fn at(code: Code) -> Option<&'static str> {
         }
         Code::PageDamaged => {
             "Looks at the checksum only, which covers one byte of 200, and writes the damaged page back into the database."
+        }
+        Code::TreeInconsistent => {
+            "Looks at nothing but the checksums: it rolls back, deletes the journal, and says that the database is malformed \
+             when it comes upon it."
         }
         Code::UnfinishedOperation => {
             "Rolls the transaction back as soon as it opens the database: cuts it to its old size, writes every page in the \

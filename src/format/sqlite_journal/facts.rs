@@ -3,8 +3,8 @@
 //! agree on a nonce are no chance.
 
 use super::header::{HEAD, Header, Shape, Sort, Trailer};
-use crate::format::sqlite_wal::{DATABASE, facts::database_page_bytes};
-use crate::format::{Image, LogFile, Role};
+use crate::format::sqlite::{files as beside, header::MAGIC};
+use crate::format::{LogFile, Role};
 use crate::log::bytes::{Bytes, Reader};
 
 /// So far into a file another header is looked for.
@@ -36,10 +36,7 @@ pub struct Facts {
 impl Facts {
     /// The facts of one journal of a log.
     pub fn of(files: &[LogFile<'_>], file: usize) -> Facts {
-        let find = || {
-            let database = files.iter().find(|f| f.claim.role == Role::Pages);
-            Facts::read(&mut Reader::new(files[file].src), database)
-        };
+        let find = || Facts::read(&mut Reader::new(files[file].src), files);
         let alone = files.iter().filter(|f| f.claim.role == Role::Log).count() == 1;
         let own = files[file].claim.role == Role::Log;
         files[file].memo.filter(|_| alone && own).map_or_else(find, |memo| memo.get(find))
@@ -55,13 +52,13 @@ impl Facts {
         page != 0 && page <= self.limit && page != shape.lock_page()
     }
 
-    fn read(reader: &mut Reader<'_>, database: Option<&LogFile<'_>>) -> Facts {
+    fn read(reader: &mut Reader<'_>, files: &[LogFile<'_>]) -> Facts {
         let Some(header) = Header::at(reader, 0) else { return Facts::default() };
-        let stated = database.and_then(database_page_bytes);
+        let stated = beside::page_bytes(files);
         let sound = matches!(header.sort(), Sort::Live | Sort::Unsynced).then_some(header);
         let sound = sound.filter(|header| header.shape().is_some());
         let model = sound.or_else(|| behind(reader));
-        let held = stated.zip(database).map_or(0, |(page_bytes, file)| file.src.size().div_ceil(page_bytes));
+        let held = stated.map_or(0, |page_bytes| beside::database_bytes(files).div_ceil(page_bytes));
         let held = u32::try_from(held).unwrap_or(u32::MAX);
         // One header alone may say too little.
         let next = if sound.is_some() { behind(reader) } else { None };
@@ -110,7 +107,7 @@ impl Facts {
         let follows = next.is_some_and(|next| next.sort() == Sort::Live && next.shape() == Some(shape));
         let stated = u64::from(u16::from_be_bytes(reader.array(shape.sector + 20).ok()?));
         let own = stated == if shape.page_bytes == 1 << 16 { 1 } else { shape.page_bytes };
-        let proved = (page == 1 && named == *DATABASE && own) || follows;
+        let proved = (page == 1 && named == *MAGIC && own) || follows;
         (proved && self.plausible(shape, page)).then_some(nonce)
     }
 
@@ -149,18 +146,4 @@ fn behind(reader: &mut Reader<'_>) -> Option<Header> {
         at += SECTOR;
     }
     None
-}
-
-/// Length of the database in bytes as the engine sees it; 0: there is none. A single byte is one that it may have written
-/// itself into an empty file, and counts as none (`unixFileSize`).
-pub fn database_bytes(files: &[LogFile<'_>]) -> u64 {
-    let size = files.iter().find(|f| f.claim.role == Role::Pages).map_or(0, |f| f.src.size());
-    if size == 1 { 0 } else { size }
-}
-
-/// The database as it lies there.
-pub fn as_it_is(files: &[LogFile<'_>]) -> Image {
-    let base =
-        files.iter().position(|f| f.claim.role == Role::Pages).filter(|&file| files[file].src.size() > 0);
-    Image { base, len: base.map_or(0, |file| files[file].src.size()), page_bytes: 0, patches: Vec::new() }
 }

@@ -1,7 +1,7 @@
 //! A segment's header, one record and the name of a super-journal, as bytes say them; what they mean is told elsewhere.
 
 use super::{HEADER, MAGIC};
-use crate::format::sqlite_wal::PAGE_SIZES;
+use crate::format::sqlite::header::is_page_size;
 use crate::log::bytes::Bytes;
 
 /// Length of a header without the rest of its sector.
@@ -86,8 +86,7 @@ impl Header {
     /// What it says records look like, unless that is impossible.
     pub fn shape(&self) -> Option<Shape> {
         let (page_bytes, sector) = (u64::from(self.page_bytes), u64::from(self.sector));
-        let legal = page_bytes.is_power_of_two() && PAGE_SIZES.contains(&page_bytes);
-        (legal && self.sector_is_legal()).then_some(Shape { page_bytes, sector })
+        (is_page_size(page_bytes) && self.sector_is_legal()).then_some(Shape { page_bytes, sector })
     }
 
     /// The same with another page size.

@@ -1,14 +1,16 @@
 //! A journal as a history of pages: what it rolls back, or what is left of the transactions before.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use super::decoder::JournalDecoder;
 use super::engine::{Hot, hot};
 use super::facts::Facts;
 use super::pages::{Rollback, undo_last_commit};
-use crate::format::sqlite::history::{Change, History, stated};
-use crate::format::{LogFile, Role};
-use crate::log::bytes::{ReadAt, Reader};
+use crate::format::LogFile;
+use crate::format::sqlite::history::{Change, History, Sources};
+use crate::log::bytes::Reader;
 use crate::log::decoder::Recovery;
 use crate::log::record::Record;
 use crate::log::region::Kind;
@@ -16,22 +18,16 @@ use crate::log::scan::{Sink, scan};
 
 /// See the top of this file.
 pub struct JournalHistory<'a> {
-    files: &'a [LogFile<'a>],
-    log: usize,
-    page_bytes: u32,
+    sources: Sources<'a>,
+    /// All records that are not read any more, in order of offset, once somebody has asked for one.
+    left: OnceCell<Vec<Record>>,
 }
 
 impl<'a> JournalHistory<'a> {
     /// Of the journal with this index; `None` where nothing tells what its pages look like.
     pub fn of(files: &'a [LogFile<'a>], log: usize) -> Option<Self> {
-        files.get(log).filter(|file| file.claim.role == Role::Log)?;
-        let mut history = JournalHistory { files, log, page_bytes: 0 };
-        let shape = Facts::of(files, log).shape;
-        history.page_bytes = match shape {
-            Some(shape) => u32::try_from(shape.page_bytes).ok()?,
-            None => history.database().and_then(stated)?,
-        };
-        Some(history)
+        let page_bytes = Facts::of(files, log).shape.map(|shape| shape.page_bytes);
+        Some(JournalHistory { sources: Sources::of(files, log, page_bytes)?, left: OnceCell::new() })
     }
 
     /// The records between two offsets, or of the whole file as its engine reads it, and what that does not read.
@@ -39,6 +35,12 @@ impl<'a> JournalHistory<'a> {
         let mut records = Records { to, found: Vec::new(), stale: Vec::new() };
         scan(&mut Reader::new(self.log()), &mut decoder, from, &mut records);
         records
+    }
+
+    /// The records in what is not read any more.
+    fn left_in(&self, stale: &Recovery) -> Vec<Record> {
+        let facts = Facts::of(self.sources.files, self.sources.log);
+        self.records(JournalDecoder::stale_at(facts, stale.from), stale.from, stale.resume).found
     }
 
     /// A transaction of those records that are taken for it, and another one, of which nothing is known, of the rest.
@@ -50,40 +52,32 @@ impl<'a> JournalHistory<'a> {
 }
 
 impl History for JournalHistory<'_> {
-    fn page_bytes(&self) -> u32 {
-        self.page_bytes
+    fn sources(&self) -> &Sources<'_> {
+        &self.sources
     }
 
     fn head(&self) -> u64 {
         super::RECORD.fixed()
     }
 
-    fn log(&self) -> &dyn ReadAt {
-        self.files[self.log].src
-    }
-
-    fn database(&self) -> Option<&dyn ReadAt> {
-        let database = self.files.iter().find(|file| file.claim.role == Role::Pages && file.src.size() > 0);
-        database.map(|file| file.src)
-    }
-
     fn play(&self, each: &mut dyn FnMut(Change) -> bool) {
-        let facts = Facts::of(self.files, self.log);
+        let Sources { files, log, .. } = self.sources;
+        let facts = Facts::of(files, log);
         let live = self.records(JournalDecoder::new(facts), 0, u64::MAX);
         let mut changes = Vec::new();
-        if let Some(rollback) = Rollback::of(self.files, self.log, u64::MAX) {
+        if let Some(rollback) = Rollback::of(files, log, u64::MAX) {
             let taken = rollback.images.values().copied().collect();
-            let counts = hot(self.files, self.log) != Hot::Committed;
+            let counts = hot(files, log) != Hot::Committed;
             let change = Change { pages: Some(rollback.pages), counts, ..Change::default() };
             changes.extend(Self::split(live.found, &taken, change));
         }
         for range in live.stale {
-            let left = self.records(JournalDecoder::stale_at(facts, range.from), range.from, range.resume);
-            let undone = undo_last_commit(self.files).ok();
+            let left = self.left_in(&range);
+            let undone = undo_last_commit(files).ok();
             let taken = undone.iter().flat_map(|undone| undone.places()).collect();
             let pages = undone.and_then(|undone| undone.old.pages);
             let change = Change { generation: -1, pages, ..Change::default() };
-            changes.extend(Self::split(left.found, &taken, change));
+            changes.extend(Self::split(left, &taken, change));
         }
         changes.retain(|change| !change.records.is_empty());
         for change in changes {
@@ -93,8 +87,16 @@ impl History for JournalHistory<'_> {
         }
     }
 
-    fn behind(&self, _: u64) -> Option<Record> {
-        None
+    fn behind(&self, span: Range<u64>, last: bool) -> Option<Record> {
+        let left = self.left.get_or_init(|| {
+            let facts = Facts::of(self.sources.files, self.sources.log);
+            let stale = self.records(JournalDecoder::new(facts), 0, u64::MAX).stale;
+            stale.iter().flat_map(|stale| self.left_in(stale)).collect()
+        });
+        let from = left.partition_point(|record| record.at < span.start);
+        let to = left.partition_point(|record| record.end() <= span.end);
+        let inside = left.get(from..to)?;
+        if last { inside.last() } else { inside.first() }.copied()
     }
 
     fn generation(&self, _: &[u8]) -> Option<i64> {
@@ -102,7 +104,7 @@ impl History for JournalHistory<'_> {
     }
 
     fn undoes(&self) -> bool {
-        hot(self.files, self.log) == Hot::Yes
+        hot(self.sources.files, self.sources.log) == Hot::Yes
     }
 }
 

@@ -4,34 +4,45 @@ use super::decoder::JournalDecoder;
 use super::engine::{Hot, Played, hot, play, super_journal};
 use super::facts::Facts;
 use super::header::{Header, Shape, Sort, TO_THE_END, file_name};
+use super::history::JournalHistory;
 use super::pages::{First, Rollback, undo_last_commit};
-use crate::format::{Fill, LogFile, Remark, Role};
+use crate::format::sqlite::check::{Checked, check};
+use crate::format::sqlite::header::Header as DatabaseHeader;
+use crate::format::sqlite::history::Snapshot;
+use crate::format::sqlite::{Pages, files as beside};
+use crate::format::{Fill, LogFile, Remark};
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::finding::Code;
 use crate::log::record::Record;
 use crate::log::region::{Kind, Region};
 use crate::log::scan::{Sink, scan};
-use crate::log::survey::Survey;
+use crate::log::survey::{Ends, Survey};
 
 /// So many findings of one kind are told one by one.
 const LISTED: usize = 100;
+/// A longer database is not gone through to see whether it is sound: a repair does that.
+const GRADED: u64 = 64 << 20;
 
 /// See the top of this file.
 pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
-    let Some(log) = files.iter().position(|f| f.claim.role == Role::Log) else { return Vec::new() };
+    let Some(log) = beside::log(files) else { return Vec::new() };
     let Some(survey) = surveys.get_mut(log) else { return Vec::new() };
     let facts = Facts::of(files, log);
     count_stale(files[log].src, facts, survey);
-    let mut judge = Judge { files, log, facts, remarks: Vec::new() };
+    let mut judge = Judge { files, log, facts, missing: 0, torn: torn(survey), remarks: Vec::new() };
     let live = matches!(facts.sort(), Some(Sort::Live | Sort::Damaged | Sort::Cleared));
     if let Some(shape) = facts.shape.filter(|_| live) {
         judge.headers(shape, survey.regions.as_slice());
+        if judge.missing > 0 {
+            survey.ends = Ends::BreaksOff;
+        }
     }
     let rollback = Some(()).filter(|()| live).and_then(|()| Rollback::of(files, log, u64::MAX));
     if let Some(rollback) = &rollback {
         survey.marred = !rollback.spoiled.is_empty();
         judge.records(rollback);
+        judge.result(rollback);
     }
     if live {
         judge.hot(rollback.as_ref().map_or(0, |rollback| rollback.images.len() as u64));
@@ -45,6 +56,10 @@ struct Judge<'a> {
     files: &'a [LogFile<'a>],
     log: usize,
     facts: Facts,
+    /// Records that a header counts and that the file ends before.
+    missing: u64,
+    /// Where a record begins that the file ends in.
+    torn: Option<u64>,
     remarks: Vec<Remark>,
 }
 
@@ -58,7 +73,7 @@ impl Judge<'_> {
     }
 
     fn database(&self) -> Option<&LogFile<'_>> {
-        self.files.iter().find(|f| f.claim.role == Role::Pages && f.src.size() > 0)
+        beside::database(self.files).map(|file| &self.files[file])
     }
 
     /// Counts against records, and later headers against the first.
@@ -97,9 +112,10 @@ impl Judge<'_> {
             return;
         }
         if cut && counted > slots {
+            self.missing = counted - slots;
             let message = format!(
                 "the header at {at} counts {counted} records, and the file ends behind {slots} of them: {} of the old pages are missing",
-                counted - slots
+                self.missing
             );
             self.say(Code::TornTail, self.files[self.log].src.size(), message);
         } else {
@@ -163,6 +179,31 @@ impl Judge<'_> {
         }
     }
 
+    /// Whether records that all hold lead back to a sound database: no checksum covers their page numbers. Where something
+    /// is missing that is said already, and what is no database of SQLite's, nobody here can judge.
+    fn result(&mut self, rollback: &Rollback) {
+        let whole = !rollback.lost && rollback.twice.is_empty();
+        let graded = whole && hot(self.files, self.log) == Hot::Yes && rollback.bytes() <= GRADED;
+        let history = JournalHistory::of(self.files, self.log).filter(|_| graded);
+        let Some((history, database)) = history.as_ref().zip(self.database()) else { return };
+        let mut made = Snapshot::newest(history);
+        let named = |pages: &mut dyn Pages| pages.page(1).and_then(DatabaseHeader::of).is_some();
+        if rollback.nowhere(database.src.size()) > 0
+            || !(named(&mut made) || named(&mut Snapshot::database(history)))
+        {
+            return;
+        }
+        let Checked { problems, first, .. } = check(&mut made);
+        if let Some(first) = first.first() {
+            let more = if problems > 1 { format!(", and {} more", problems - 1) } else { String::new() };
+            let message = format!(
+                "every record holds by its checksum, which covers neither its page number nor all of its page, and yet the \
+                 database that they lead back to is not sound: {first}{more}"
+            );
+            self.say(Code::TreeInconsistent, 0, message);
+        }
+    }
+
     /// What SQLite does with a journal of which `pages` can be rolled back.
     fn hot(&mut self, pages: u64) {
         let Played { records, to, images, .. } = play(self.files, self.log);
@@ -181,8 +222,14 @@ impl Judge<'_> {
                 let with =
                     if name.is_empty() { String::new() } else { format!("; it is tied to others by {name}") };
                 let size = to.map_or(0, |(pages, _)| pages);
+                let apart = if self.files[self.log].stream {
+                    " beside its database, which was not given"
+                } else {
+                    ""
+                };
                 let message = format!(
-                    "hot: SQLite writes {back} old pages back into a database of {size} when it opens it{rest}{with}"
+                    "hot{apart}: SQLite writes {back} old pages back into a database of {size} when it opens it{rest}{}{with}",
+                    self.cut_off()
                 );
                 self.say(Code::UnfinishedOperation, 0, message);
                 debug_assert!(records >= back);
@@ -208,9 +255,28 @@ impl Judge<'_> {
         }
     }
 
+    /// What comes of records that the file ends before.
+    fn cut_off(&self) -> String {
+        match (self.missing, self.torn) {
+            (0, None) => String::new(),
+            (0, Some(at)) => format!(
+                "; it does not read what is cut off at {at}: whether a page had been changed for it nobody can tell"
+            ),
+            (missing, _) => format!(
+                "; it stops where the file ends, before {missing} of the records that were synced: their pages stay as the \
+                 transaction left them"
+            ),
+        }
+    }
+
     /// A zeroed header means a commit or a rollback; the database tells if it was neither.
     fn wiped(&mut self) {
         let Ok(undone) = undo_last_commit(self.files) else { return };
+        if let Some(at) = undone.torn {
+            let message = "here the file breaks off in the midst of the records, torn or cut to a limit by SQLite itself: the \
+                           last commit cannot be undone as a whole";
+            self.say(Code::StaleGeneration, at, message.into());
+        }
         let old = undone.old;
         let now = self.database().and_then(|f| First::at(&mut Reader::new(f.src), 0));
         if now.is_none_or(|now| now.counter != old.counter) {
@@ -238,6 +304,11 @@ impl Judge<'_> {
             self.say(Code::ZeroFilled, 0, message);
         }
     }
+}
+
+/// Where a record begins that the file ends in.
+fn torn(survey: &Survey) -> Option<u64> {
+    survey.regions.as_slice().last().filter(|region| region.kind == Kind::Torn).map(|region| region.at)
 }
 
 struct Segment {

@@ -21,18 +21,17 @@ use self::header::{big, file_name};
 use self::history::JournalHistory;
 use crate::format::rows::{TableRow, Wanted};
 use crate::format::sqlite::kinds::PageContext;
-use crate::format::sqlite::{layout, rows};
-use crate::format::sqlite_wal::{A_DATABASE, DATABASE, Database, INDEX, companion};
+use crate::format::sqlite::{files as beside, layout, rows};
+use crate::format::sqlite_wal::companion;
 use crate::format::{
     About, Claim, Context, Entry, Format, Grade, Image, Job, LogFile, Opened, Outcome, Profile, Recovered,
     Remark, Revision, Role, Take,
 };
 use crate::log::bytes::ReadAt;
-use crate::log::decoder::Decoder;
 use crate::log::finding::Code;
 use crate::log::layout::{Layout, mark, uint};
 use crate::log::numbering::Numbering;
-use crate::log::record::{Fix, Trust};
+use crate::log::record::Fix;
 use crate::log::survey::{Grouping, Rules, Survey};
 
 mod decoder;
@@ -48,7 +47,6 @@ mod spoiled;
 mod tests;
 
 pub(crate) use engine::is_hot;
-pub(crate) use facts::as_it_is;
 pub(crate) use header::is_super_journal;
 pub(crate) use pages::rolled_back;
 pub use pages::{Undone, undo_last_commit};
@@ -96,6 +94,7 @@ static PROFILE: Profile = Profile {
     record: "record",
     entry: "page",
     numbered: true,
+    families: false,
 };
 
 impl Format for SqliteJournal {
@@ -104,13 +103,11 @@ impl Format for SqliteJournal {
     }
 
     fn claim(&self, name: &str) -> Option<Claim> {
-        let database = name.strip_suffix(SUFFIX).filter(|database| !database.is_empty());
-        database.map(|_| Claim { role: Role::Log, order: 0, exact: true, read: true })
+        beside::claim(name, SUFFIX)
     }
 
     fn subject(&self, log: &str) -> Option<(String, Claim)> {
-        let database = log.strip_suffix(SUFFIX).filter(|database| !database.is_empty())?;
-        Some((database.to_owned(), Claim { role: Role::Pages, order: 1, exact: false, read: true }))
+        beside::subject(log, SUFFIX)
     }
 
     fn logs_about(&self, name: &str, head: &[u8]) -> Option<About> {
@@ -120,9 +117,8 @@ impl Format for SqliteJournal {
             let logs = named.filter(|name| self.claim(name).is_some()).collect();
             return Some(About { what: Some("a SQLite super-journal"), logs });
         }
-        let what = head.starts_with(DATABASE).then_some(A_DATABASE);
-        let database = !name.ends_with(INDEX);
-        database.then(|| About { what, logs: vec![format!("{name}{SUFFIX}")] })
+        let index = beside::database_of(name, beside::INDEX).is_some();
+        (!index).then(|| About { what: beside::called(head), logs: vec![format!("{name}{SUFFIX}")] })
     }
 
     fn beside(&self, log: &str, name: &str) -> Option<Claim> {
@@ -153,12 +149,11 @@ impl Format for SqliteJournal {
         if !undone.fits {
             return Err("the database has been changed again since");
         }
-        Ok((undone.image, undone.records, undone.lost > 0))
+        Ok((undone.image, undone.records, undone.lost > 0 || undone.torn.is_some()))
     }
 
     fn recognise(&self, head: &[u8]) -> u64 {
-        let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
-        engine::proved(&LogFile { name: "", claim, src: &head, memo: None })
+        engine::proved(&beside::unnamed(&head))
     }
 
     fn revision(&self, _: &[LogFile<'_>]) -> Revision {
@@ -167,9 +162,7 @@ impl Format for SqliteJournal {
 
     fn open(&self, files: &[LogFile<'_>], file: usize, _: Option<&str>) -> Opened {
         if files[file].claim.role != Role::Log {
-            let rules =
-                Rules { numbering: Numbering::None, grouping: Grouping::None, trust: Trust::POSITION };
-            return Opened { decoder: Box::new(Database), rules };
+            return beside::opened();
         }
         let rules = Rules {
             numbering: Numbering::Contiguous { restarts: false },
@@ -179,15 +172,8 @@ impl Format for SqliteJournal {
         Opened { decoder: Box::new(decoder::JournalDecoder::new(Facts::of(files, file))), rules }
     }
 
-    fn stale(&self, files: &[LogFile<'_>], file: usize, at: u64) -> Option<Box<dyn Decoder>> {
-        let log = files[file].claim.role == Role::Log;
-        log.then(|| {
-            Box::new(decoder::JournalDecoder::stale_at(Facts::of(files, file), at)) as Box<dyn Decoder>
-        })
-    }
-
     fn follows(&self, files: &[LogFile<'_>]) -> bool {
-        files.iter().position(|f| f.claim.role == Role::Log).is_some_and(|log| engine::follows(files, log))
+        beside::log(files).is_some_and(|log| engine::follows(files, log))
     }
 
     fn layout(&self, role: Role, _: Option<&str>) -> &'static Layout {
@@ -228,8 +214,7 @@ impl Format for SqliteJournal {
         wanted: &Wanted<'_>,
         each: &mut dyn FnMut(&TableRow<'_>) -> bool,
     ) {
-        let log = files.iter().position(|file| file.claim.role == Role::Log);
-        let Some(history) = log.and_then(|log| JournalHistory::of(files, log)) else { return };
+        let Some(history) = beside::log(files).and_then(|log| JournalHistory::of(files, log)) else { return };
         rows::of_file(&history, files[file].claim.role, wanted, each);
     }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 
 use super::decoder::JournalDecoder;
 use super::engine::{Hot, hot, is_hot, play};
-use super::facts::{Facts, as_it_is, database_bytes};
+use super::facts::Facts;
 use super::header::{Header, Shape, Sort, TO_THE_END};
 use super::{RECORD, spoiled};
+use crate::format::sqlite::{files as beside, header::MAGIC};
 use crate::format::sqlite_wal::companion::{Rules, after};
-use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Role, Take, Taken};
+use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::conclude::Place;
 use crate::log::decoder::Recovery;
@@ -65,8 +66,7 @@ impl First {
         let mut field = |offset: u64| reader.array(at.checked_add(offset)?).ok().map(u32::from_be_bytes);
         let (counter, pages, valid_for) = (field(COUNTER)?, field(SIZE)?, field(VALID_FOR)?);
         let kept = valid_for == counter && pages != 0;
-        (named == *crate::format::sqlite_wal::DATABASE)
-            .then_some(First { counter, pages: kept.then_some(pages) })
+        (named == *MAGIC).then_some(First { counter, pages: kept.then_some(pages) })
     }
 }
 
@@ -98,10 +98,12 @@ impl Rollback {
         let shape = facts.shape?;
         let mut reader = Reader::new(files[log].src);
         let mut sink = Records { to, slots: Vec::new(), lost: false, full: false };
-        scan(&mut reader, &mut JournalDecoder::new(facts), 0, &mut sink);
+        let mut decoder = JournalDecoder::new(facts);
+        scan(&mut reader, &mut decoder, 0, &mut sink);
+        let cut = !sink.full && decoder.missing() > 0;
         let mut images = BTreeMap::new();
         let mut twice = Vec::new();
-        let mut database = files.iter().find(|f| f.claim.role == Role::Pages).map(|f| Reader::new(f.src));
+        let mut database = beside::database(files).map(|file| Reader::new(files[file].src));
         for &(page, at) in &sink.slots {
             let Some(before) = images.insert(page, at) else { continue };
             twice.push((page, at));
@@ -113,7 +115,7 @@ impl Rollback {
         }
         let first =
             images.get(&1).and_then(|at| First::at(&mut reader, at + 4)).and_then(|first| first.pages);
-        let size = u32::try_from(database_bytes(files) / shape.page_bytes).unwrap_or(u32::MAX);
+        let size = u32::try_from(beside::database_bytes(files) / shape.page_bytes).unwrap_or(u32::MAX);
         let stated = facts.header.filter(|header| header.shape().is_some()).or(facts.model);
         let stated = stated.map(|header| header.pages);
         let pages = first.or(stated).unwrap_or(size);
@@ -124,8 +126,13 @@ impl Rollback {
             images.remove(page);
         }
         let records = sink.slots.len().saturating_sub(spoiled.len()) as u64;
-        let lost = sink.lost || !spoiled.is_empty();
+        let lost = sink.lost || cut || !spoiled.is_empty();
         Some(Rollback { shape, pages, misstated, images, records, twice, spoiled, lost })
+    }
+
+    /// Bytes of the database before the transaction.
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.pages).saturating_mul(self.shape.page_bytes)
     }
 
     /// Pages that are in no record, and behind the end of a database of `bytes`.
@@ -137,7 +144,7 @@ impl Rollback {
 
     /// The file that it makes of a database.
     fn image(&self, log: usize, base: Option<usize>) -> Image {
-        let len = u64::from(self.pages).saturating_mul(self.shape.page_bytes);
+        let len = self.bytes();
         let patches = patches(&self.images, log, self.shape);
         Image { base, len, page_bytes: self.shape.page_bytes as u32, patches }
     }
@@ -184,26 +191,25 @@ impl Sink for Records {
 /// unless that file was forgotten when this one was copied: `salvage` takes it for that.
 pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
     let mut recovered = Recovered::default();
-    let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return recovered };
+    let Some(log) = beside::log(job.files) else { return recovered };
     let to = job.until.filter(|until| until.file == log).map_or(u64::MAX, |until| until.at);
     let rollback = Rollback::of(job.files, log, to);
     let live = rollback.filter(|rollback| rollback.records > 0 || holds_a_transaction(job.files, log));
     let Some(rollback) = live else {
-        recovered.image = Some(after(job.files, Rules::Intact { salvage }, as_it_is(job.files)));
+        recovered.image = Some(after(job.files, Rules::Intact { salvage }, beside::as_it_is(job.files)));
         return recovered;
     };
-    let database = job.files.iter().find(|f| f.claim.role == Role::Pages).map_or(0, |f| f.src.size());
-    let lost = rollback.lost || rollback.nowhere(database) > 0;
+    let lost = rollback.lost || rollback.nowhere(beside::database_bytes(job.files)) > 0;
     (recovered.page_bytes, recovered.lost) = (rollback.shape.page_bytes as u32, lost);
     let rules = Rules::Intact { salvage };
     if hot(job.files, log) == Hot::Committed && !salvage {
         recovered.uncommitted = rollback.records;
-        recovered.image = Some(after(job.files, rules, as_it_is(job.files)));
+        recovered.image = Some(after(job.files, rules, beside::as_it_is(job.files)));
         return recovered;
     }
     give(&rollback.images, log, rollback.shape, take);
     recovered.records = rollback.records;
-    recovered.image = Some(after(job.files, rules, rollback.image(log, as_it_is(job.files).base)));
+    recovered.image = Some(after(job.files, rules, rollback.image(log, beside::database(job.files))));
     recovered
 }
 
@@ -215,7 +221,7 @@ pub fn rolled_back(files: &[LogFile<'_>], log: usize, rules: Rules) -> Option<Im
     let rollback = Rollback::of(files, log, u64::MAX)?;
     let live = rollback.records > 0 || holds_a_transaction(files, log);
     let counts = live && (salvage || hot(files, log) != Hot::Committed);
-    counts.then(|| rollback.image(log, as_it_is(files).base))
+    counts.then(|| rollback.image(log, beside::database(files)))
 }
 
 /// Whether the journal is one of a transaction that is not over, even if it has changed no page that was there before.
@@ -234,6 +240,8 @@ pub struct Undone {
     pub old: First,
     /// Pages that the commit cut off the end of the database, and that no record holds: they are lost.
     pub lost: u64,
+    /// Where the file ends inside a record, or before one that a header counts: what it holds is lost.
+    pub torn: Option<u64>,
     /// Whether the change counter of the database is the next one after that of the old page 1: no transaction lies
     /// between the two.
     pub fits: bool,
@@ -254,9 +262,9 @@ impl Undone {
 /// # Errors
 /// Why it cannot be done.
 pub fn undo_last_commit(files: &[LogFile<'_>]) -> Result<Undone, &'static str> {
-    let log = files.iter().position(|f| f.claim.role == Role::Log).ok_or("there is no journal")?;
-    let database = files.iter().position(|f| f.claim.role == Role::Pages);
-    let base = database.filter(|&file| files[file].src.size() > 0).ok_or("there is no database")?;
+    let log = beside::log(files).ok_or("there is no journal")?;
+    let missing = if files[log].stream { "the database was not given" } else { "there is no database" };
+    let base = beside::database(files).ok_or(missing)?;
     let facts = Facts::of(files, log);
     if facts.sort() != Some(Sort::Finished) {
         return Err("the journal is not one of a transaction that is over");
@@ -264,7 +272,7 @@ pub fn undo_last_commit(files: &[LogFile<'_>]) -> Result<Undone, &'static str> {
     let (shape, (start, nonce)) =
         facts.shape.zip(facts.voted).ok_or("nothing in the journal can be proved to be a record")?;
     let mut reader = Reader::new(files[log].src);
-    let images = last_transaction(&mut reader, &facts, shape, start, nonce);
+    let (images, torn) = last_transaction(&mut reader, &facts, shape, start, nonce);
     let first = images.get(&1).and_then(|at| First::at(&mut reader, at + 4));
     let first = first.ok_or("page 1 is not among the records: the transaction did not commit")?;
     let pages = first.pages.ok_or("page 1 does not tell the size of the database")?;
@@ -281,43 +289,71 @@ pub fn undo_last_commit(files: &[LogFile<'_>]) -> Result<Undone, &'static str> {
         lost: false,
     };
     let lost = rollback.nowhere(files[base].src.size());
-    Ok(Undone { image: rollback.image(log, Some(base)), records: rollback.records, old: first, lost, fits })
+    let (image, records) = (rollback.image(log, Some(base)), rollback.records);
+    Ok(Undone { image, records, old: first, lost, torn, fits })
 }
 
 /// The records of the transaction that was written last, by page number. Behind them may lie records of longer ones
-/// before it: they have another nonce, or are about a page that this one has changed already.
+/// before it: they have another nonce, or are about a page that this one has changed already. And where the file ends in
+/// the midst of them.
 fn last_transaction(
     reader: &mut Reader<'_>,
     facts: &Facts,
     shape: Shape,
     start: u64,
     nonce: u32,
-) -> BTreeMap<u32, u64> {
+) -> (BTreeMap<u32, u64>, Option<u64>) {
     let mut images = BTreeMap::new();
-    let (mut at, mut nonce, mut left) = (start, nonce, u64::MAX);
+    // What the header counts: the first one is zeroed.
+    let mut left: Option<u32> = None;
+    let (mut at, mut nonce) = (start, nonce);
     loop {
         reader.forward(at, shape.stride() as usize);
-        let slot = shape.slot_at(reader, at).filter(|slot| left > 0 && slot.1 == nonce);
+        let slot = shape.slot_at(reader, at).filter(|slot| left != Some(0) && slot.1 == nonce);
         if let Some((page, _)) = slot.filter(|slot| facts.plausible(shape, slot.0)) {
             if images.contains_key(&page) {
-                return images;
+                return (images, None);
             }
             images.insert(page, at);
-            (at, left) = (at + shape.stride(), left - 1);
+            (at, left) = (at + shape.stride(), left.map(|left| left.saturating_sub(1)));
             continue;
         }
         let next = shape.boundary(at);
         let first = next.saturating_add(shape.sector);
         let header = Header::at(reader, next).filter(|header| header.sort() == Sort::Live);
         let same = |header: &Header| header.shape() == Some(shape) && next > start;
-        let fresh = shape.slot_at(reader, first).is_some_and(|slot| !images.contains_key(&slot.0));
+        let fresh = shape.slot_at(reader, first).is_none_or(|slot| !images.contains_key(&slot.0));
         match header.filter(same).filter(|_| fresh) {
             Some(header) => {
                 let counted = header.count != TO_THE_END && header.count != 0;
                 (at, nonce) = (first, header.nonce);
-                left = if counted { u64::from(header.count) } else { u64::MAX };
+                left = counted.then_some(header.count);
             }
-            None => return images,
+            None => {
+                let torn = breaks_off(reader, facts, shape, (at, left), &images).then_some(at);
+                return (images, torn);
+            }
         }
     }
+}
+
+/// Whether the file ends inside a record at `at` that no one has seen yet, or before one of those `left` by the header's
+/// count. The engine itself may cut a journal that it keeps (`journal_size_limit`).
+fn breaks_off(
+    reader: &mut Reader<'_>,
+    facts: &Facts,
+    shape: Shape,
+    (at, left): (u64, Option<u32>),
+    images: &BTreeMap<u32, u64>,
+) -> bool {
+    let rest = reader.end().saturating_sub(at);
+    if rest >= shape.stride() || facts.trailer.is_some_and(|trailer| trailer.at <= at) {
+        return false;
+    }
+    if let Some(left) = left {
+        return left > 0;
+    }
+    // It may also be the end of an older record: that begins with anything.
+    let page = reader.array(at).map(u32::from_be_bytes);
+    rest > 0 && page.map_or(true, |page| facts.plausible(shape, page) && !images.contains_key(&page))
 }

@@ -4,16 +4,15 @@
 use std::collections::BTreeMap;
 
 use super::header::Shape;
+use crate::format::LogFile;
 use crate::format::sqlite::header::Header;
 use crate::format::sqlite::page::BtreePage;
-use crate::format::sqlite::{Pages, PagesOf};
-use crate::format::{LogFile, Role};
+use crate::format::sqlite::{Pages, PagesOf, files as beside};
 use crate::log::bytes::{Bytes, Reader};
 
 /// Page number and offset of each such image.
 pub fn find(files: &[LogFile<'_>], log: usize, images: &BTreeMap<u32, u64>, shape: Shape) -> Vec<(u32, u64)> {
-    let database = files.iter().find(|f| f.claim.role == Role::Pages);
-    let pages = database.and_then(|f| PagesOf::new(f.src));
+    let pages = beside::database(files).and_then(|file| PagesOf::new(files[file].src));
     let Some(mut pages) = pages.filter(|pages| u64::from(pages.page_bytes()) == shape.page_bytes) else {
         return Vec::new();
     };

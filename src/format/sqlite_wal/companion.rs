@@ -3,7 +3,8 @@
 //! whichever of the two logs is asked about.
 
 use super::{SUFFIX, engine, pages};
-use crate::format::sqlite_journal::{self, SUFFIX as JOURNAL, as_it_is};
+use crate::format::sqlite::files::as_it_is;
+use crate::format::sqlite_journal::{self, SUFFIX as JOURNAL};
 use crate::format::{Claim, Image, LogFile, Remark, Role};
 use crate::log::finding::Code;
 

@@ -9,7 +9,8 @@ use super::companion::{Rules, before};
 use super::facts::{Facts, Frames};
 use super::frame::{HEADER, Head, Sum};
 use super::pages::{Newest, size_of};
-use crate::format::{Halt, Image, Job, LogFile, Outcome, Role, Take};
+use crate::format::sqlite::files as beside;
+use crate::format::{Halt, Image, Job, LogFile, Outcome, Take};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::finding::Code;
 
@@ -21,29 +22,31 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let (records, transactions) = (0, 0);
     let mut outcome =
         Outcome { opens: true, error: None, records, transactions, halts: Vec::new(), image: None };
-    let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return outcome };
+    let Some(log) = beside::log(job.files) else { return outcome };
     let before = before(job.files, Rules::Engine);
+    // Of a stream it is told what comes of it beside its database.
+    let there = before.len > 0 || job.files[log].stream;
     let facts = Facts::of(job.files, log);
-    let header = facts.header.filter(|header| header.fault.is_none() && before.len > 0);
+    let header = facts.header.filter(|header| header.fault.is_none() && there);
     if header.is_some_and(|header| !header.known()) {
         outcome.opens = false;
         outcome.error = Some("unable to open database file".into());
         return outcome;
     }
-    let kept = Kept::of(job.files, log, before.len > 0, take.is_some());
+    let kept = Kept::of(job.files, log, there, take.is_some());
     (outcome.records, outcome.transactions) = (kept.records, kept.commits);
     outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true });
     let Some(take) = take else { return outcome };
     let page_bytes = facts.frames.map_or(0, |frames| frames.shape.page_bytes);
     kept.newest.give(log, page_bytes, take);
-    outcome.image = Some(kept.image(log, before, page_bytes));
+    outcome.image = Some(kept.image(&job.files[log], log, before, page_bytes));
     outcome
 }
 
 /// The database `before` once the WAL with this index has been applied to it.
 pub fn applied(files: &[LogFile<'_>], log: usize, before: Image) -> Image {
     let page_bytes = Facts::of(files, log).frames.map_or(0, |frames| frames.shape.page_bytes);
-    Kept::of(files, log, before.len > 0, true).image(log, before, page_bytes)
+    Kept::of(files, log, before.len > 0, true).image(&files[log], log, before, page_bytes)
 }
 
 /// Whether SQLite takes anything over from a WAL.
@@ -53,8 +56,7 @@ pub fn commits(files: &[LogFile<'_>], log: usize) -> bool {
 
 /// Bytes of a WAL that are a sound header and frames that follow on it.
 pub fn proved(log: &LogFile<'_>) -> u64 {
-    let files = [LogFile { name: log.name, claim: log.claim, src: log.src, memo: None }];
-    let facts = Facts::of(&files, 0);
+    let facts = Facts::of(&[LogFile { memo: None, ..*log }], 0);
     let (Some(header), Some(frames)) = (facts.header, facts.frames) else { return 0 };
     let mut kept = Kept::default();
     kept.read(&mut Reader::new(log.src), &frames, header.sums[0], false);
@@ -85,10 +87,10 @@ impl Kept {
     }
 
     /// The file that they make of the database.
-    fn image(&self, log: usize, before: Image, page_bytes: u64) -> Image {
+    fn image(&self, file: &LogFile<'_>, log: usize, before: Image, page_bytes: u64) -> Image {
         let wanted = u64::from(self.newest.pages).saturating_mul(page_bytes);
         let room = before.len.saturating_add(SLACK).saturating_add(self.records.saturating_mul(page_bytes));
-        if self.records == 0 || wanted > room {
+        if self.records == 0 || wanted > room && !file.stream {
             return Image { page_bytes: size_of(page_bytes), ..before };
         }
         self.newest.image(log, before, page_bytes)

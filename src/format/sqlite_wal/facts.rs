@@ -1,8 +1,8 @@
 //! What has to be known before the first frame is read: page size, byte order and salts, by the header or, where that is
 //! damaged, by the first two frames of which one follows on the other.
 
-use super::PAGE_SIZES;
 use super::frame::{HEAD, HEADER, Head, Header, Shape, Sum};
+use crate::format::sqlite::files as beside;
 use crate::format::{LogFile, Role};
 use crate::log::bytes::{Bytes, Reader, Window};
 
@@ -34,10 +34,7 @@ pub struct Facts {
 impl Facts {
     /// The facts of one WAL of a log.
     pub fn of(files: &[LogFile<'_>], file: usize) -> Facts {
-        let find = || {
-            let database = files.iter().find(|f| f.claim.role == Role::Pages);
-            Facts::read(&mut Reader::new(files[file].src), database.and_then(database_page_bytes))
-        };
+        let find = || Facts::read(&mut Reader::new(files[file].src), beside::page_bytes(files));
         let alone = files.iter().filter(|f| f.claim.role == Role::Log).count() == 1;
         let own = files[file].claim.role == Role::Log;
         files[file].memo.filter(|_| alone && own).map_or_else(find, |memo| memo.get(find))
@@ -58,16 +55,6 @@ impl Facts {
         };
         Facts { header: Some(header), frames }
     }
-}
-
-/// The page size that a database file states.
-pub fn database_page_bytes(file: &LogFile<'_>) -> Option<u64> {
-    let mut reader = Reader::with_chunk(file.src, 64);
-    let named: [u8; 16] = reader.array(0).ok()?;
-    let stated = u64::from(u16::from_be_bytes(reader.array(16).ok()?));
-    let page_bytes = if stated == 1 { 1 << 16 } else { stated };
-    let legal = page_bytes.is_power_of_two() && PAGE_SIZES.contains(&page_bytes);
-    (named == *super::DATABASE && legal).then_some(page_bytes)
 }
 
 /// The first frame that another one follows, where salts repeat at the distance of a page.

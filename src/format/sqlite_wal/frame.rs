@@ -1,7 +1,8 @@
 //! The checksum, the file's header and one frame, as bytes say them; what they mean is told elsewhere.
 
-use super::{FRAME, PAGE_SIZES, VERSION};
+use super::{FRAME, VERSION};
 use crate::codec::fibonacci;
+use crate::format::sqlite::header::is_page_size;
 use crate::log::bytes::Bytes;
 use crate::log::fault::{Cause, Fault};
 
@@ -137,7 +138,7 @@ impl Header {
         let (magic, version, page_bytes) = (field(0), field(4), u64::from(field(8)));
         let words = magic & 1 == 1;
         let sums = [Sum::of(big(&bytes[24..32])), Sum::default().over(&bytes[..24], words)];
-        let legal = page_bytes.is_power_of_two() && PAGE_SIZES.contains(&page_bytes);
+        let legal = is_page_size(page_bytes);
         let named = magic & !1 == super::MAGIC;
         let fault = if !named {
             Some(if bytes.iter().all(|&b| b == 0) { Cause::Zeros } else { Cause::Malformed("magic number") })

@@ -1,14 +1,15 @@
 //! A WAL as a history of pages: its transactions as the decoder tells them, and behind the live end what is left of older
 //! generations.
 
+use std::ops::Range;
+
 use super::SqliteWal;
 use super::facts::{Facts, Frames};
 use super::frame::{HEAD, Head};
-use super::pages::size_of;
 use super::{KIND_FRAME, decoder};
-use crate::format::sqlite::history::{Change, History, stated};
-use crate::format::{Format, LogFile, Role};
-use crate::log::bytes::{Bytes, ReadAt, Reader};
+use crate::format::sqlite::history::{Change, History, Sources};
+use crate::format::{Format, LogFile};
+use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::record::{Mark, Record};
 use crate::log::region::Kind;
@@ -16,24 +17,17 @@ use crate::log::scan::{Sink, scan};
 
 /// See the top of this file.
 pub struct WalHistory<'a> {
-    files: &'a [LogFile<'a>],
-    log: usize,
+    sources: Sources<'a>,
     /// `None`: it holds none.
     frames: Option<Frames>,
-    page_bytes: u32,
 }
 
 impl<'a> WalHistory<'a> {
     /// Of the WAL with this index; `None` where nothing tells what its pages look like.
     pub fn of(files: &'a [LogFile<'a>], log: usize) -> Option<Self> {
-        files.get(log).filter(|file| file.claim.role == Role::Log)?;
         let frames = Facts::of(files, log).frames;
-        let mut history = WalHistory { files, log, frames, page_bytes: 0 };
-        history.page_bytes = match frames {
-            Some(frames) => size_of(frames.shape.page_bytes),
-            None => history.database().and_then(stated)?,
-        };
-        Some(history)
+        let sources = Sources::of(files, log, frames.map(|frames| frames.shape.page_bytes))?;
+        Some(WalHistory { sources, frames })
     }
 
     /// The record at this place, numbered by it.
@@ -47,35 +41,31 @@ impl<'a> WalHistory<'a> {
 }
 
 impl History for WalHistory<'_> {
-    fn page_bytes(&self) -> u32 {
-        self.page_bytes
+    fn sources(&self) -> &Sources<'_> {
+        &self.sources
     }
 
     fn head(&self) -> u64 {
         HEAD
     }
 
-    fn log(&self) -> &dyn ReadAt {
-        self.files[self.log].src
-    }
-
-    fn database(&self) -> Option<&dyn ReadAt> {
-        let database = self.files.iter().find(|file| file.claim.role == Role::Pages && file.src.size() > 0);
-        database.map(|file| file.src)
-    }
-
     fn play(&self, each: &mut dyn FnMut(Change) -> bool) {
         let mut sink =
             Player { history: self, each, change: Change::default(), whole: true, next: 1, full: false };
-        let mut decoder = SqliteWal.open(self.files, self.log, None).decoder;
+        let mut decoder = SqliteWal.open(self.sources.files, self.sources.log, None).decoder;
         scan(&mut Reader::new(self.log()), &mut *decoder, 0, &mut sink);
         sink.close(None, false);
     }
 
-    fn behind(&self, at: u64) -> Option<Record> {
-        let whole = at.saturating_add(self.frames?.shape.stride()) <= self.log().size();
-        let head = whole.then(|| Head::at(&mut Reader::with_chunk(self.log(), HEAD as usize), at));
-        self.record(at, head?.ok())
+    fn behind(&self, span: Range<u64>, last: bool) -> Option<Record> {
+        let stride = self.frames?.shape.stride();
+        let slots = span.end.min(self.log().size()).saturating_sub(span.start) / stride;
+        let mut reader = Reader::with_chunk(self.log(), HEAD as usize);
+        (0..slots).find_map(|n| {
+            let at = span.start + stride * if last { slots - 1 - n } else { n };
+            let head = Head::at(&mut reader, at).ok();
+            self.record(at, head)
+        })
     }
 
     fn generation(&self, record: &[u8]) -> Option<i64> {

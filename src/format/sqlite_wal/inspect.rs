@@ -1,18 +1,19 @@
 //! What lies behind the live end, counted; and whether WAL and database can belong together.
 
-use super::facts::{Facts, Frames, database_page_bytes};
+use super::facts::{Facts, Frames};
 use super::frame::{HEAD, HEADER, Head};
 use super::{belongs, companion, word};
-use crate::format::{LogFile, Remark, Role, Word};
+use crate::format::sqlite::files as beside;
+use crate::format::{LogFile, Remark, Word};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::fault::{Behind, Cause};
 use crate::log::finding::Code;
 use crate::log::region::Kind;
-use crate::log::survey::{Batch, BatchState, Ended, Survey};
+use crate::log::survey::{Batch, BatchState, Ended, Ends, Survey};
 
 /// See the top of this file.
 pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
-    let Some(log) = files.iter().position(|f| f.claim.role == Role::Log) else { return Vec::new() };
+    let Some(log) = beside::log(files) else { return Vec::new() };
     let facts = Facts::of(files, log);
     if let (Some(frames), Some(survey)) = (facts.frames, surveys.get_mut(log)) {
         count_behind(&files[log], &frames, survey);
@@ -38,7 +39,7 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
         }
         if size == HEADER {
             if let Some(survey) = surveys.get_mut(log) {
-                survey.breaks_off = true;
+                survey.ends = Ends::BreaksOff;
             }
             say(Code::TornTail, size, "a header and no frame: a crash, or a cut, right behind it".into());
         }
@@ -46,14 +47,14 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     if facts.frames.is_some_and(|frames| frames.start == 0) {
         say(Code::Malformed, 0, "the header is missing: the file begins with a frame".into());
     }
-    match files.iter().position(|f| f.claim.role == Role::Pages && f.src.size() > 0) {
-        None if size > 0 => say(
+    match beside::database(files) {
+        None if size > 0 && !files[log].stream => say(
             Code::MissingFile,
             0,
             "no database beside it, or an empty one: SQLite would delete this WAL and begin an empty database".into(),
         ),
         Some(database) => {
-            let sizes = facts.frames.map(|f| f.shape.page_bytes).zip(database_page_bytes(&files[database]));
+            let sizes = facts.frames.map(|f| f.shape.page_bytes).zip(beside::page_bytes(files));
             if let Some((own, other)) = sizes.filter(|(own, other)| own != other) {
                 let message =
                     format!("pages of {own} bytes, in the database {other}: not this database's WAL");

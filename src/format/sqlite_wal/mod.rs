@@ -18,20 +18,17 @@ use self::frame::{HEAD, Head};
 use self::history::WalHistory;
 use crate::format::rows::{TableRow, Wanted};
 use crate::format::sqlite::kinds::PageContext;
-use crate::format::sqlite::{layout, rows};
+use crate::format::sqlite::{files as beside, layout, rows};
 use crate::format::sqlite_journal::is_super_journal;
 use crate::format::{
     About, Claim, Context, Entry, Format, Generation, Grade, Job, Link, LogFile, Opened, Outcome, Profile,
     Recovered, Remark, Revision, Role, Take, Word,
 };
-use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
-use crate::log::decoder::{Decoder, Recovery, Stop};
-use crate::log::fault::{Cause, Fault};
+use crate::log::bytes::ReadAt;
 use crate::log::finding::Code;
 use crate::log::layout::{Layout, mark, uint};
 use crate::log::numbering::Numbering;
-use crate::log::record::{Fix, Record, Trust};
-use crate::log::region::Kind;
+use crate::log::record::Fix;
 use crate::log::survey::{Grouping, Rules, Survey};
 
 mod belongs;
@@ -77,18 +74,10 @@ const DATABASE_LAYOUT: Layout = Layout { big_endian: true, fields: &[], checksum
 /// The magic number without its lowest bit, and the version that the engine knows.
 const MAGIC: u32 = 0x377f_0682;
 const VERSION: u32 = 3_007_000;
-/// What a database begins with.
-pub(crate) const DATABASE: &[u8; 16] = b"SQLite format 3\0";
-/// The sizes that a page can have: powers of two.
-pub(crate) const PAGE_SIZES: std::ops::RangeInclusive<u64> = 512..=65536;
 /// The one kind of record.
 const KIND_FRAME: u8 = 0;
 /// What the name of a WAL ends in, behind the name of its database.
 const SUFFIX: &str = "-wal";
-/// The same for the index over a WAL, which is never needed.
-pub(crate) const INDEX: &str = "-shm";
-/// What to call a database where a log was looked for.
-pub(crate) const A_DATABASE: &str = "a SQLite database";
 
 /// The format.
 pub struct SqliteWal;
@@ -103,6 +92,7 @@ static PROFILE: Profile = Profile {
     record: "frame",
     entry: "page",
     numbered: true,
+    families: false,
 };
 
 impl Format for SqliteWal {
@@ -111,22 +101,20 @@ impl Format for SqliteWal {
     }
 
     fn claim(&self, name: &str) -> Option<Claim> {
-        let database = name.strip_suffix(SUFFIX).filter(|database| !database.is_empty());
-        database.map(|_| Claim { role: Role::Log, order: 0, exact: true, read: true })
+        beside::claim(name, SUFFIX)
     }
 
     fn subject(&self, log: &str) -> Option<(String, Claim)> {
-        let database = log.strip_suffix(SUFFIX).filter(|database| !database.is_empty())?;
-        Some((database.to_owned(), Claim { role: Role::Pages, order: 1, exact: false, read: true }))
+        beside::subject(log, SUFFIX)
     }
 
     fn logs_about(&self, name: &str, head: &[u8]) -> Option<About> {
         let log = |database: &str| vec![format!("{database}{SUFFIX}")];
-        match name.strip_suffix(INDEX).filter(|database| !database.is_empty()) {
+        match beside::database_of(name, beside::INDEX) {
             Some(database) => {
                 Some(About { what: Some("the index of a SQLite write-ahead log"), logs: log(database) })
             }
-            None => Some(About { what: head.starts_with(DATABASE).then_some(A_DATABASE), logs: log(name) }),
+            None => Some(About { what: beside::called(head), logs: log(name) }),
         }
     }
 
@@ -137,8 +125,7 @@ impl Format for SqliteWal {
     }
 
     fn recognise(&self, head: &[u8]) -> u64 {
-        let claim = Claim { role: Role::Log, order: 0, exact: false, read: true };
-        let files = [LogFile { name: "", claim, src: &head, memo: None }];
+        let files = [beside::unnamed(&head)];
         // Without a sound header only chance would tell: a name is needed then.
         match Facts::of(&files, 0).header {
             Some(header) if header.fault.is_none() => engine::proved(&files[0]),
@@ -152,9 +139,7 @@ impl Format for SqliteWal {
 
     fn open(&self, files: &[LogFile<'_>], file: usize, _: Option<&str>) -> Opened {
         if files[file].claim.role != Role::Log {
-            let rules =
-                Rules { numbering: Numbering::None, grouping: Grouping::None, trust: Trust::POSITION };
-            return Opened { decoder: Box::new(Database), rules };
+            return beside::opened();
         }
         let rules = Rules {
             numbering: Numbering::Contiguous { restarts: false },
@@ -198,8 +183,7 @@ impl Format for SqliteWal {
         wanted: &Wanted<'_>,
         each: &mut dyn FnMut(&TableRow<'_>) -> bool,
     ) {
-        let log = files.iter().position(|file| file.claim.role == Role::Log);
-        let Some(history) = log.and_then(|log| WalHistory::of(files, log)) else { return };
+        let Some(history) = beside::log(files).and_then(|log| WalHistory::of(files, log)) else { return };
         rows::of_file(&history, files[file].claim.role, wanted, each);
     }
 
@@ -243,24 +227,5 @@ impl Format for SqliteWal {
 
     fn engine_at(&self, code: Code) -> Option<&'static str> {
         engine::at(code)
-    }
-}
-
-/// The database is there to be looked up: none of its bytes are judged.
-pub(crate) struct Database;
-
-impl Decoder for Database {
-    fn fill(&mut self, window: Window<'_>, at: &mut u64, _: &mut Vec<Record>) -> Stop {
-        if *at < window.end { Stop::Framing(window.end) } else { Stop::End }
-    }
-
-    fn long(&mut self, _: &mut Reader<'_>, at: u64) -> Result<Record, Fault> {
-        Err(Fault { at, cause: Cause::Malformed("database") })
-    }
-
-    fn recover(&mut self, reader: &mut Reader<'_>, fault: Fault) -> Recovery {
-        let (from, resume, trust) = (fault.at, reader.end(), Trust::POSITION);
-        let (cause, kind) = (fault.cause, Kind::Damage);
-        Recovery { from, record: None, resume, trust, cause, kind, embedded: None }
     }
 }

@@ -9,7 +9,8 @@ use super::companion::{Rules, before};
 use super::decoder::FrameDecoder;
 use super::facts::{Facts, Frames};
 use super::frame::{HEAD, Head};
-use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Role, Take, Taken};
+use crate::format::sqlite::files as beside;
+use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Take, Taken};
 use crate::log::bytes::Reader;
 use crate::log::conclude::Place;
 use crate::log::decoder::Recovery;
@@ -92,7 +93,7 @@ pub fn newest_before(
             return Some((log, before + HEAD));
         }
     }
-    let database = files.iter().position(|f| f.claim.role == Role::Pages)?;
+    let database = beside::database(files)?;
     let image = u64::from(page.checked_sub(1)?).checked_mul(frames.shape.page_bytes)?;
     (image < files[database].src.size()).then_some((database, image))
 }
@@ -105,7 +106,7 @@ pub fn size_of(page_bytes: u64) -> u32 {
 /// See the top of this file.
 pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
     let mut recovered = Recovered::default();
-    let Some(log) = job.files.iter().position(|f| f.claim.role == Role::Log) else { return recovered };
+    let Some(log) = beside::log(job.files) else { return recovered };
     let page_bytes = page_bytes(job.files, log);
     let before = before(job.files, Rules::Intact { salvage });
     let to = job.until.filter(|until| until.file == log).map_or(u64::MAX, |until| until.at);

@@ -11,7 +11,7 @@ use crate::findings::plural;
 use crate::replay::diff::{Counts, Difference, compare};
 use crate::ui::Format;
 use crate::ui::paint::Hue;
-use crate::ui::row::{cell, put, short, string};
+use crate::ui::row::put;
 
 impl<'a> Teller<'a> {
     /// Two states key by key; the result tells whether they are the same.
@@ -39,13 +39,13 @@ impl<'a> Teller<'a> {
                 counts
             }
             Format::Csv => {
-                out.write_all(b"kind,key,")?;
+                write!(out, "kind,{},", self.csv_key_head())?;
                 out.write_all(b"left_value,left_file,left_offset,left_seq,")?;
                 out.write_all(b"right_value,right_file,right_offset,right_seq\n")?;
                 compare(self.log, first, second, &mut |difference| {
                     line.clear();
                     put(&mut line, format_args!("{},", difference.word()));
-                    cell(&mut line, difference.key(), self.notation);
+                    self.csv_key(&mut line, difference.key());
                     for side in <[_; 2]>::from(difference.sides()) {
                         line.push(b',');
                         self.csv_side(&mut line, side)?;
@@ -121,8 +121,8 @@ impl<'a> Teller<'a> {
     }
 
     fn diff_json(&self, out: &mut dyn Write, line: &mut Vec<u8>, difference: &Difference<'_>) -> Result<()> {
-        put(line, format_args!("{{\"type\":\"difference\",\"kind\":\"{}\",\"key\":", difference.word()));
-        string(line, difference.key(), self.notation);
+        put(line, format_args!("{{\"type\":\"difference\",\"kind\":\"{}\",", difference.word()));
+        self.json_key(line, difference.key());
         let (left, right) = difference.sides();
         for (side, live) in [("left", left), ("right", right)] {
             put(line, format_args!(",\"{side}\":"));
@@ -143,10 +143,10 @@ impl<'a> Teller<'a> {
         let (word, hue) = if equal(a, b, counts) { ("SAME", Hue::Good) } else { ("DIFFERENT", Hue::Bad) };
         self.title(out, word, hue)?;
         let mut lines = Vec::new();
-        for Told { replayed, entries, .. } in [a, b] {
+        for Told { replayed, measure, .. } in [a, b] {
             let state = match replayed.opens {
                 true => {
-                    format!("{} applied, {}", self.record(replayed.applied), plural(*entries, "live key"))
+                    format!("{} applied, {}", self.record(replayed.applied), plural(measure.keys, "live key"))
                 }
                 false => format!("would refuse to open: {}", error(replayed)),
             };
@@ -175,9 +175,9 @@ impl<'a> Teller<'a> {
         let limit = if self.verbose { usize::MAX } else { 2 * SHORT };
         let mut line = Vec::new();
         put(&mut line, format_args!("  {} ", self.paint.hue(hue, sign)));
-        match difference.key() {
+        match self.split(difference.key()).1 {
             [] => line.extend_from_slice(b"(the empty key)"),
-            key => short(&mut line, key, self.notation, limit),
+            _ => self.text_key(&mut line, difference.key(), limit),
         }
         line.push(b'\n');
         let (left, right) = difference.sides();

@@ -1,5 +1,6 @@
 //! The versions of a key.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use anyhow::Result;
@@ -8,12 +9,14 @@ use serde::Serialize;
 use super::{Doc, FEW, SHORT, Teller, append};
 use crate::fate::Standing;
 use crate::findings::plural;
+use crate::format::Effect;
 use crate::replay::history::{self, Found, Version, Wanted};
+use crate::replay::state::Value;
 use crate::replay::{Policy, value_bytes};
 use crate::ui::Format;
 use crate::ui::bytes::{Notation, printable};
 use crate::ui::paint::Hue;
-use crate::ui::row::{cell, put, short, string};
+use crate::ui::row::{cell, put};
 
 impl Teller<'_> {
     /// Every version of the keys asked for; `asked` is what the user typed.
@@ -26,12 +29,12 @@ impl Teller<'_> {
         format: Format,
         asked: &str,
         wanted: &Wanted<'_>,
-        mut found: Found,
+        found: Found,
     ) -> Result<()> {
         let (all, keys) = (found.versions, found.keys());
         let (mut told, mut line, mut file) = (0, Vec::new(), None);
         self.history_open(out, format, asked, &found)?;
-        history::tell(self.log, self.report, wanted, &mut found, &mut |version| {
+        history::tell(self.log, self.report, wanted, &found, &mut |version| {
             told += 1;
             line.clear();
             match format {
@@ -72,7 +75,9 @@ impl Teller<'_> {
 
     fn history_open(&self, out: &mut dyn Write, format: Format, asked: &str, found: &Found) -> Result<()> {
         match format {
-            Format::Csv => writeln!(out, "key,file,offset,seq,op,value,standing,last_of")?,
+            Format::Csv => {
+                writeln!(out, "{},file,offset,seq,op,value,standing,last_of", self.csv_key_head())?;
+            }
             Format::Ndjson => self.meta(out, "walmedic.replay-history/1")?,
             Format::Json => {
                 #[derive(Serialize)]
@@ -117,14 +122,22 @@ impl Teller<'_> {
             _ => Hue::Odd,
         };
         let seq = version.seq.map_or("-".into(), |n| n.to_string());
-        put(line, format_args!("{:>10} {seq:>8} {:<10} ", version.place.at, op(version)));
+        put(line, format_args!("{:>10} {seq:>8} {:<10} ", version.place.at, version.effect.word()));
         if several {
-            short(line, version.key, self.notation, if self.verbose { usize::MAX } else { SHORT });
+            self.text_key(line, version.key, if self.verbose { usize::MAX } else { SHORT });
             line.push(b' ');
         }
-        if let Some(value) = &version.value {
-            line.extend_from_slice(b"= ");
-            self.text_value(line, value)?;
+        match &version.effect {
+            Effect::DeleteRange(end) => {
+                line.extend_from_slice(b"up to ");
+                self.text_value(line, &self.end(end))?;
+            }
+            effect => {
+                if let Some(value) = effect.value() {
+                    line.extend_from_slice(b"= ");
+                    self.text_value(line, value)?;
+                }
+            }
         }
         let words = format!("[{}]", standing(version));
         append(line, 31, &words, &self.paint.hue(hue, &words));
@@ -137,17 +150,21 @@ impl Teller<'_> {
     }
 
     fn version_csv(&self, line: &mut Vec<u8>, version: &Version<'_>) -> Result<()> {
-        cell(line, version.key, self.notation);
+        self.csv_key(line, version.key);
         line.push(b',');
         cell(line, self.file(version.place).as_bytes(), Notation::Escape);
         put(line, format_args!(",{},", version.place.at));
         if let Some(seq) = version.seq {
             put(line, format_args!("{seq}"));
         }
-        put(line, format_args!(",{},", op(version)));
+        put(line, format_args!(",{},", version.effect.word()));
         let mut value = Vec::new();
-        if let Some(found) = &version.value {
-            value_bytes(self.log, found, &mut |piece| {
+        let with = match &version.effect {
+            Effect::DeleteRange(end) => Some(Cow::Owned(self.end(end))),
+            effect => effect.value().map(Cow::Borrowed),
+        };
+        if let Some(with) = with {
+            value_bytes(self.log, &with, &mut |piece| {
                 value.extend_from_slice(piece);
                 Ok(())
             })?;
@@ -158,10 +175,16 @@ impl Teller<'_> {
     }
 
     fn version_json(&self, out: &mut dyn Write, line: &mut Vec<u8>, version: &Version<'_>) -> Result<()> {
-        line.extend_from_slice(b"{\"type\":\"version\",\"key\":");
-        string(line, version.key, self.notation);
-        put(line, format_args!(",\"op\":\"{}\",\"value\":", op(version)));
-        self.json_value(out, line, version.value.as_ref())?;
+        line.extend_from_slice(b"{\"type\":\"version\",");
+        self.json_key(line, version.key);
+        put(line, format_args!(",\"op\":\"{}\",", version.effect.word()));
+        if let Effect::DeleteRange(end) = &version.effect {
+            line.extend_from_slice(b"\"value\":null,\"end\":");
+            self.json_value(out, line, Some(&self.end(end)))?;
+        } else {
+            line.extend_from_slice(b"\"value\":");
+            self.json_value(out, line, version.effect.value())?;
+        }
         self.json_place(line, version.place, version.seq);
         put(line, format_args!(",\"standing\":\"{}\",\"last_of\":[", standing(version)));
         for (i, word) in words_of(&version.last_of).iter().enumerate() {
@@ -172,8 +195,14 @@ impl Teller<'_> {
     }
 }
 
-fn op(version: &Version<'_>) -> &'static str {
-    if version.value.is_some() { "PUT" } else { "DELETE" }
+impl Teller<'_> {
+    /// The key that a range ends in front of.
+    fn end<'v>(&self, end: &'v Value<'_>) -> Value<'v> {
+        match end {
+            Value::Bytes(end) => Value::Bytes(self.split(end).1.into()),
+            other => other.clone(),
+        }
+    }
 }
 
 fn standing(version: &Version<'_>) -> &'static str {

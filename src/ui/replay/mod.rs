@@ -4,6 +4,7 @@
 mod candidates;
 mod diff;
 mod history;
+mod keys;
 mod state;
 
 use std::io::Write;
@@ -13,7 +14,7 @@ use serde::Serialize;
 
 use crate::analysis::{OpenLog, Report};
 use crate::findings::plural;
-use crate::format::Part;
+use crate::format::{Family, Part};
 use crate::log::conclude::Place;
 use crate::replay::candidates::Candidate;
 use crate::replay::state::{Live, Value};
@@ -21,7 +22,7 @@ use crate::replay::{Replayed, seq_at, value_bytes};
 use crate::ui::bytes::{Notation, printable, write};
 use crate::ui::json;
 use crate::ui::paint::{Hue, Paint};
-use crate::ui::row::{cell, put, short, string};
+use crate::ui::row::{cell, put, string};
 use crate::ui::text::{middle, size, wrap};
 
 pub use state::Told;
@@ -71,6 +72,8 @@ pub struct Teller<'a> {
     pub quiet: bool,
     /// The options that the log was named with, for the commands to run next.
     pub options: String,
+    /// The column families of the log.
+    pub families: Vec<Family>,
     /// What can be made of a damaged log of pages.
     pub candidates: Vec<Candidate>,
 }
@@ -134,7 +137,7 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// A JSON string; of a long value what is ready goes to `out` on the way.
+    /// A JSON string, and the fields that complete it; of a long value what is ready goes to `out` on the way.
     fn json_value(&self, out: &mut dyn Write, line: &mut Vec<u8>, value: Option<&Value<'_>>) -> Result<()> {
         let Some(value) = value else {
             line.extend_from_slice(b"null");
@@ -142,6 +145,11 @@ impl<'a> Teller<'a> {
         };
         if let Value::Bytes(bytes) = value {
             string(line, bytes, self.notation);
+            return Ok(());
+        }
+        if !value.is_known() {
+            line.extend_from_slice(b"null");
+            self.json_beside(line, value);
             return Ok(());
         }
         line.push(b'"');
@@ -157,6 +165,7 @@ impl<'a> Teller<'a> {
         })?;
         write(line, &piece, self.notation, true);
         line.push(b'"');
+        self.json_beside(line, value);
         Ok(())
     }
 
@@ -185,7 +194,9 @@ impl<'a> Teller<'a> {
     fn text_value(&self, line: &mut Vec<u8>, value: &Value<'_>) -> Result<()> {
         let limit = if self.verbose { usize::MAX } else { SHORT };
         match value {
-            Value::Bytes(bytes) => short(line, bytes, self.notation, limit),
+            Value::Bytes(_) | Value::Entity(_) | Value::Blob(_) | Value::Unmerged(_) => {
+                self.text_beside(line, value, limit);
+            }
             Value::Placed(part) => {
                 let len = part.span.end.saturating_sub(part.span.start);
                 let end = part.span.end.min(part.span.start.saturating_add(SHORT as u64));
@@ -233,7 +244,7 @@ fn cut_character(bytes: &[u8], notation: Notation) -> usize {
     }
 }
 
-fn error(replayed: &Replayed) -> &str {
+fn error<'r>(replayed: &'r Replayed<'_>) -> &'r str {
     replayed.error.as_deref().unwrap_or("it gives no reason")
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::candidates::CandidateDoc;
 use super::{Doc, NAME, Teller, error};
@@ -15,14 +15,15 @@ use crate::findings::plural;
 use crate::format::Word;
 use crate::log::conclude::Place;
 use crate::log::region::Kind;
-use crate::replay::state::Sorted;
+use crate::replay::measure::{Extent, Measure};
+use crate::replay::state::{Sorted, Value};
 use crate::replay::until::Point;
 use crate::replay::{Policy, Replayed, Wish};
 use crate::ui::Format;
 use crate::ui::bytes::printable;
 use crate::ui::json;
 use crate::ui::paint::Hue;
-use crate::ui::row::{cell, string};
+use crate::ui::row::put;
 use crate::ui::shell::quote;
 use crate::ui::text::{middle, size};
 
@@ -31,11 +32,9 @@ pub struct Told<'a> {
     /// As asked for.
     pub wish: &'a Wish,
     /// What came of it.
-    pub replayed: &'a Replayed,
-    /// Live keys.
-    pub entries: u64,
-    /// Their hash, where they are keys.
-    pub hash: Option<String>,
+    pub replayed: &'a Replayed<'a>,
+    /// How much it holds.
+    pub measure: Measure,
     /// That of the database file that the engine leaves, in logs of pages over one.
     pub image: Option<String>,
     /// The point asked for by `--until`, whether or not anything lies behind it.
@@ -61,8 +60,37 @@ pub(super) struct StateDoc<'a> {
     inferred: Vec<Inferred<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     candidates: Vec<CandidateDoc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base: Option<BaseDoc<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column_families: Option<FamiliesDoc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unresolved: Option<u64>,
     spilled: bool,
     written: Option<String>,
+}
+
+/// What the log goes on from: its tables, or why they are left out.
+#[derive(Serialize)]
+struct BaseDoc<'a> {
+    tables: bool,
+    error: Option<&'a str>,
+}
+
+/// Column families by name, in order of their numbers.
+struct FamiliesDoc(Vec<(String, FamilyDoc)>);
+
+#[derive(Serialize)]
+struct FamilyDoc {
+    entries: u64,
+    state_sha256: Option<String>,
+    unresolved: u64,
+}
+
+impl Serialize for FamiliesDoc {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_map(self.0.iter().map(|(name, family)| (name, family)))
+    }
 }
 
 /// A word that was put right.
@@ -158,15 +186,22 @@ impl<'a> Teller<'a> {
             policy: replayed.policy.word(),
             opens: replayed.opens,
             engine_error: replayed.error.as_deref(),
-            entries: told.entries,
+            entries: told.measure.main.entries,
             records_applied: replayed.applied,
-            state_sha256: told.hash.as_deref(),
+            state_sha256: told.measure.main.hash.as_deref(),
             image_sha256: told.image.as_deref(),
             engine: wish.engine.as_deref().filter(|_| by_engine),
             left_out: (!by_engine).then_some(left_out),
             until,
             inferred: inferred(self.log),
             candidates: self.candidate_docs(),
+            base: match &replayed.base {
+                Ok(false) => None,
+                Ok(true) => Some(BaseDoc { tables: true, error: None }),
+                Err(why) => Some(BaseDoc { tables: false, error: Some(why) }),
+            },
+            column_families: self.in_families().then(|| self.families_doc(&told.measure)),
+            unresolved: self.in_families().then_some(told.measure.unresolved),
             spilled: replayed.state.spilled(),
             written: told.written.map(|path| path.display().to_string()),
         }
@@ -198,8 +233,8 @@ impl<'a> Teller<'a> {
         for live in told.replayed.state.iter()? {
             let live = live?;
             line.clear();
-            line.extend_from_slice(b"{\"type\":\"entry\",\"key\":");
-            string(&mut line, &live.key, self.notation);
+            line.extend_from_slice(b"{\"type\":\"entry\",");
+            self.json_key(&mut line, &live.key);
             line.extend_from_slice(b",\"value\":");
             self.json_value(out, &mut line, Some(&live.value))?;
             self.json_place(&mut line, live.place, self.seq(live.place));
@@ -214,17 +249,44 @@ impl<'a> Teller<'a> {
     ///
     /// # Errors
     /// When a value cannot be read any more, or `out` fails.
-    pub fn state_csv(&self, out: &mut dyn Write, state: &Sorted) -> Result<()> {
-        out.write_all(b"key,value,file,offset,seq\n")?;
+    pub fn state_csv(&self, out: &mut dyn Write, state: &Sorted<'_>) -> Result<()> {
+        let head = self.csv_key_head();
+        writeln!(out, "{head},value,file,offset,seq{}", if self.in_families() { ",operands" } else { "" })?;
         let mut line = Vec::new();
         for live in state.iter()? {
             let live = live?;
             line.clear();
-            cell(&mut line, &live.key, self.notation);
+            self.csv_key(&mut line, &live.key);
             line.push(b',');
             self.csv_side(&mut line, Some(&live))?;
+            match &live.value {
+                _ if !self.in_families() => {}
+                Value::Unmerged(unmerged) => put(&mut line, format_args!(",{}", unmerged.operands.len())),
+                _ => line.push(b','),
+            }
             line.push(b'\n');
             out.write_all(&line)?;
+        }
+        Ok(())
+    }
+
+    fn families_doc(&self, measure: &Measure) -> FamiliesDoc {
+        let family = |(number, of): &(u32, Extent)| {
+            let Extent { entries, unresolved, hash } = of.clone();
+            (self.family(*number).into_owned(), FamilyDoc { entries, state_sha256: hash, unresolved })
+        };
+        FamiliesDoc(measure.families.iter().map(family).collect())
+    }
+
+    /// A line for each column family.
+    fn families_text(&self, out: &mut dyn Write, measure: &Measure) -> Result<()> {
+        for (number, of) in &measure.families {
+            let name = middle(&printable(&self.family(*number)), NAME);
+            let keys = plural(of.entries, "live key");
+            match &of.hash {
+                Some(hash) => writeln!(out, "  {name}: {keys}, sha256 {hash}")?,
+                None => writeln!(out, "  {name}: {keys}, {} of them without a value", of.unresolved)?,
+            }
         }
         Ok(())
     }
@@ -239,7 +301,8 @@ impl<'a> Teller<'a> {
         };
         self.title(out, word, hue)?;
         self.paragraph(out, &self.sentences(told))?;
-        match (&told.hash, &told.image) {
+        match (&told.measure.main.hash, &told.image) {
+            _ if self.in_families() => self.families_text(out, &told.measure)?,
             (Some(hash), _) => writeln!(out, "  state sha256 {hash}")?,
             (None, Some(hash)) => writeln!(out, "  image sha256 {hash}")?,
             (None, None) => {}
@@ -269,7 +332,24 @@ impl<'a> Teller<'a> {
         let replayed = told.replayed;
         let noun = self.report.format.profile().entry;
         let paged = self.report.format.profile().paged();
-        let kept = format!("{} applied, {}.", self.record(replayed.applied), plural(told.entries, noun));
+        let mut kept =
+            format!("{} applied, {}.", self.record(replayed.applied), plural(told.measure.keys, noun));
+        match &replayed.base {
+            Ok(false) => {}
+            Ok(true) => kept += " It goes on from the tables beside the log.",
+            Err(why) => {
+                kept += &format!(
+                    " The tables that the log goes on from are not in it, for they cannot be read: {why}."
+                );
+            }
+        }
+        if told.measure.unresolved > 0 {
+            kept += &format!(
+                " The values of {} cannot be told: they lie in blob files, or are to be merged by a rule that is not \
+                 RocksDB's own; so those families have no hash.",
+                told.measure.unresolved
+            );
+        }
         let intact = self.report.forecast.as_ref().map_or(0, |f| f.intact);
         let mut lines = match replayed.policy {
             Policy::Engine if !replayed.opens => vec![
@@ -316,13 +396,16 @@ impl<'a> Teller<'a> {
         if let Some(bytes) = by_engine.or(replayed.recovered.as_ref().map(|recovered| recovered.page_bytes)) {
             lines.push(format!("Pages of {bytes} bytes, as far as the files tell."));
         }
+        if self.report.alone() {
+            lines.push("The database was not given: pages that the log does not hold are zeros.".into());
+        }
         if self.verbose && replayed.state.spilled() {
             lines.push("The state was larger than --memory: it went to a temporary file.".into());
         }
         lines
     }
 
-    fn engine_against(&self, replayed: &Replayed, intact: u64) -> Option<String> {
+    fn engine_against(&self, replayed: &Replayed<'_>, intact: u64) -> Option<String> {
         let applied = replayed.applied;
         match (replayed.opens, applied.checked_sub(intact)) {
             (false, _) | (_, Some(0)) => None,
@@ -450,6 +533,9 @@ impl<'a> Teller<'a> {
         if wish.undecided {
             options += " --undecided keep";
         }
+        if let Some(number) = wish.family {
+            options += &format!(" --family {}", quote(Path::new(&*self.family(number))));
+        }
         options
     }
 
@@ -468,7 +554,7 @@ impl<'a> Teller<'a> {
         }
         steps.extend(self.better(told.replayed.policy));
         let words = if self.log.words().next().is_some() { " --repair-words" } else { "" };
-        if told.entries > 0 && told.replayed.opens {
+        if told.measure.keys > 0 && told.replayed.opens {
             let same = self.same_again(told);
             let (target, why) = match self.report.format.profile().paged() {
                 true => ("recovered.db", "write the database file that this makes"),

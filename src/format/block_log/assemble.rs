@@ -1,0 +1,287 @@
+//! From fragments to batches: puts the fragments of a record together and checks the batch that they hold, whichever way its
+//! bytes can be had.
+
+use std::ops::Range;
+
+use super::batch::{self, Ending, Feed, Shape};
+use super::fragment::{BLOCK, Fragment, Part, fragment};
+use super::{Content, Facts, inflate};
+use crate::log::bytes::Bytes;
+use crate::log::fault::{Cause, Fault};
+
+/// Payloads longer than this are not put together in memory for a look at them: those that are compressed.
+const GATHERED: u64 = 64 << 20;
+
+/// Where what ends at `end` ends with the zeros that fill its block, if no header of so many bytes fits in there.
+///
+/// # Errors
+/// [`Cause::Short`] when they are not there (yet).
+pub fn filled<B: Bytes>(b: &mut B, end: u64, header: u64, grid: Option<Grid>) -> Result<u64, Fault> {
+    let left = grid.map_or(BLOCK, |grid| grid.left(end));
+    if left >= header || end >= b.end() {
+        return Ok(end);
+    }
+    let to = b.end().min(end + left);
+    let zeros = b.piece(end..to)?.iter().all(|&byte| byte == 0);
+    Ok(if zeros { to } else { end })
+}
+
+/// Where the blocks of a file begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grid(u64);
+
+impl Grid {
+    /// A block begins here.
+    pub fn at(offset: u64) -> Grid {
+        Grid(offset % BLOCK)
+    }
+
+    /// Bytes to the end of the block that holds this offset.
+    pub fn left(self, at: u64) -> u64 {
+        BLOCK - at.wrapping_sub(self.0) % BLOCK
+    }
+}
+
+/// A record put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whole {
+    /// Offset behind its last fragment.
+    pub end: u64,
+    /// Bytes of the header of each.
+    pub header: u64,
+    /// The low half of the log's number, where the headers have it.
+    pub log: Option<u32>,
+    /// Its batch; `None` where it is an edit of the catalogue.
+    pub shape: Option<Shape>,
+    /// Its contents are compressed.
+    pub packed: bool,
+    /// Where blocks begin, if it tells.
+    pub grid: Option<Grid>,
+}
+
+/// What stands at a place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// A record.
+    Whole(Whole),
+    /// A fragment that says something about the file.
+    Aside(Fragment),
+}
+
+/// Puts records together; keeps the room for it.
+pub struct Assembler {
+    /// Payloads of the fragments at hand.
+    pub spans: Vec<Range<u64>>,
+    /// What becomes of transactions in the record at hand.
+    pub ends: Vec<Ending>,
+    packed: Vec<u8>,
+}
+
+/// A record that cannot be put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Where, and why.
+    pub fault: Fault,
+    /// There is nothing wrong with the bytes there: they do not go with the fragments before.
+    pub apart: bool,
+}
+
+impl From<Fault> for Broken {
+    fn from(fault: Fault) -> Broken {
+        Broken { fault, apart: false }
+    }
+}
+
+impl Assembler {
+    /// Ready for any record.
+    pub fn new() -> Assembler {
+        Assembler { spans: Vec::new(), ends: Vec::new(), packed: Vec::new() }
+    }
+
+    /// What stands at `at`, which must not be one of the fragments behind the first. Without `grid` blocks may begin anywhere.
+    ///
+    /// # Errors
+    /// Where the fault lies: in the first fragment at `at`, in another one behind it. That of contents lies at `at`.
+    #[inline]
+    pub fn at<B: Bytes>(
+        &mut self,
+        b: &mut B,
+        at: u64,
+        grid: Option<Grid>,
+        facts: &Facts,
+    ) -> Result<Found, Broken> {
+        let first = fragment(b, at, grid.map_or(BLOCK, |grid| grid.left(at)))?;
+        let fault = |cause| Broken::from(Fault { at, cause });
+        if let (Some(found), Some(own)) = (first.log, facts.number)
+            && found != own
+        {
+            return Err(fault(Cause::Number { found: u64::from(found), expected: u64::from(own) }));
+        }
+        self.spans.clear();
+        let mut end = first.payload.end;
+        let mut told = None;
+        match first.part {
+            Part::Full => self.spans.push(first.payload.clone()),
+            Part::First => {
+                // A record is cut at the end of a block; a compressed one also where the compressor handed out a piece.
+                let pieces = facts.may_pack() && inflate::is_packed(b.piece(first.payload.clone())?);
+                if !pieces {
+                    if grid.is_some_and(|grid| grid.left(end) != BLOCK) {
+                        return Err(fault(Cause::Malformed("end of a fragment")));
+                    }
+                    told = Some(Grid::at(end));
+                }
+                self.spans.push(first.payload.clone());
+                end = self.rest(b, &first, grid.filter(|_| pieces).or(told), pieces)?;
+            }
+            Part::Middle | Part::Last => return Err(fault(Cause::Malformed("fragment without a first one"))),
+            Part::Aside | Part::Ignorable => return Ok(Found::Aside(first)),
+            Part::Unknown => return Err(fault(Cause::Kind(first.kind))),
+        }
+        let (shape, packed) = match facts.content {
+            Content::Edits | Content::Other => (None, false),
+            Content::Batches => {
+                let (shape, packed) = self.batch(b, facts).map_err(fault)?;
+                (Some(shape), packed)
+            }
+        };
+        let (header, log) = (first.header(), first.log);
+        Ok(Found::Whole(Whole { end, header, log, shape, packed, grid: told }))
+    }
+
+    /// The fragments behind the first one, of which a compressed record may have several in a block; gives back where the last
+    /// one ends.
+    fn rest<B: Bytes>(
+        &mut self,
+        b: &mut B,
+        first: &Fragment,
+        grid: Option<Grid>,
+        pieces: bool,
+    ) -> Result<u64, Broken> {
+        let mut end = first.payload.end;
+        // A compressed record may be cut anywhere; then the blocks are known, if at all, from elsewhere.
+        let cut_at_blocks = !pieces;
+        loop {
+            let at = filled(b, end, first.header(), grid)?;
+            let next = fragment(b, at, grid.map_or(BLOCK, |grid| grid.left(at)))?;
+            let apart = |what| Broken { fault: Fault { at, cause: Cause::Malformed(what) }, apart: true };
+            if !matches!(next.part, Part::Middle | Part::Last) || !next.goes_with(first) {
+                return Err(apart("fragment in the place of the rest of a record"));
+            }
+            self.spans.push(next.payload.clone());
+            end = next.payload.end;
+            if next.part == Part::Last {
+                return Ok(end);
+            }
+            if cut_at_blocks && grid != Some(Grid::at(end)) {
+                return Err(apart("end of a fragment"));
+            }
+        }
+    }
+
+    /// The batch that the fragments at hand hold, and whether it is compressed.
+    #[inline]
+    fn batch<B: Bytes>(&mut self, b: &mut B, facts: &Facts) -> Result<(Shape, bool), Cause> {
+        let Assembler { spans, ends, .. } = self;
+        ends.clear();
+        let plain = match &spans[..] {
+            [one] => {
+                let payload = b.piece(one.clone()).map_err(|fault| fault.cause)?;
+                batch::check(payload, facts.flavour, &mut |end| ends.push(end))
+            }
+            several => batch::check(Pieces::new(b, several), facts.flavour, &mut |end| ends.push(end)),
+        };
+        match plain {
+            Ok(shape) => Ok((shape, false)),
+            Err(what) if !facts.may_pack() => Err(Cause::Malformed(what)),
+            Err(what) => self.inflated(b, facts)?.map(|shape| (shape, true)).ok_or(Cause::Malformed(what)),
+        }
+    }
+
+    /// The same, where it is compressed; `None`: it is not.
+    fn inflated<B: Bytes>(&mut self, b: &mut B, facts: &Facts) -> Result<Option<Shape>, Cause> {
+        let mut packed = std::mem::take(&mut self.packed);
+        self.gather(b, GATHERED, &mut packed).map_err(|fault| fault.cause)?;
+        if !inflate::is_packed(&packed) {
+            self.packed = packed;
+            return Ok(None);
+        }
+        let ends = &mut self.ends;
+        ends.clear();
+        let shape = inflate::Inflating::new(&packed).and_then(|inflating| {
+            let mut inflating = inflating;
+            let checked = batch::check(&mut inflating, facts.flavour, &mut |end| ends.push(end));
+            inflating.failed().map_or(checked, Err)
+        });
+        self.packed = packed;
+        shape.map(Some).map_err(Cause::Malformed)
+    }
+
+    /// Replaces what is in `out` by the payloads of the fragments at hand, one behind the other.
+    ///
+    /// # Errors
+    /// When there are more than `limit` bytes of them, or they are not there any more.
+    pub fn gather<B: Bytes>(&self, b: &mut B, limit: u64, out: &mut Vec<u8>) -> Result<(), Fault> {
+        out.clear();
+        let all = self.spans.iter().map(|span| span.end - span.start).sum::<u64>();
+        if all > limit {
+            let at = self.spans.first().map_or(0, |span| span.start);
+            return Err(Fault { at, cause: Cause::Malformed("record: too long to be looked at") });
+        }
+        for span in &self.spans {
+            out.extend_from_slice(b.piece(span.clone())?);
+        }
+        Ok(())
+    }
+}
+
+/// The payloads of fragments, read where a byte is wanted.
+struct Pieces<'b, B> {
+    b: &'b mut B,
+    spans: &'b [Range<u64>],
+    /// Which of them, and where in it.
+    nth: usize,
+    at: u64,
+}
+
+impl<'b, B: Bytes> Pieces<'b, B> {
+    fn new(b: &'b mut B, spans: &'b [Range<u64>]) -> Self {
+        let at = spans.first().map_or(0, |span| span.start);
+        let mut pieces = Pieces { b, spans, nth: 0, at };
+        pieces.settle();
+        pieces
+    }
+
+    /// Goes on to the next span while this one is used up.
+    fn settle(&mut self) {
+        while self.spans.get(self.nth).is_some_and(|span| self.at >= span.end) {
+            self.nth += 1;
+            self.at = self.spans.get(self.nth).map_or(0, |span| span.start);
+        }
+    }
+}
+
+impl<B: Bytes> Feed for Pieces<'_, B> {
+    fn byte(&mut self) -> Option<u8> {
+        self.spans.get(self.nth)?;
+        let [byte] = self.b.array::<1>(self.at).ok()?;
+        self.at += 1;
+        self.settle();
+        Some(byte)
+    }
+
+    fn skip(&mut self, mut n: u64) -> Option<()> {
+        while n > 0 {
+            let left = self.spans.get(self.nth)?.end - self.at;
+            let step = left.min(n);
+            self.at += step;
+            n -= step;
+            self.settle();
+        }
+        Some(())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.nth >= self.spans.len()
+    }
+}

@@ -1,0 +1,216 @@
+//! Reads a log block by block and record by record, past damage; and tells what lies behind the live end from damage.
+
+use std::collections::HashMap;
+
+use super::assemble::{Assembler, Broken, Found, Grid, Whole, filled};
+use super::batch::{Phase, Xid};
+use super::fragment::{BLOCK, Fragment, HEADER, Part, RECYCLABLE, fragment};
+use super::search::Search;
+use super::{Content, Facts, KIND_PACKED, KIND_PLAIN};
+use crate::log::bytes::{Bytes, Reader, Window};
+use crate::log::decoder::{BATCH, Decoder, Recovery, Stop};
+use crate::log::fault::{Cause, Fault};
+use crate::log::record::{Mark, Record, Trust};
+
+/// What proves a record.
+pub const PROOF: Trust = Trust::CHECKSUM.and(Trust::LENGTHS).and(Trust::STRUCTURE);
+/// The same in the unbroken chain.
+pub const TRUST: Trust = PROOF.and(Trust::POSITION);
+
+/// Prepared transactions that are remembered for their commits.
+const PREPARED: usize = 1 << 16;
+
+/// See the top of this file.
+pub struct BlockDecoder {
+    pub(super) facts: Facts,
+    pub(super) assembler: Assembler,
+    /// Where blocks begin; unknown behind damage that may have moved them.
+    pub(super) grid: Option<Grid>,
+    /// Where they began before.
+    pub(super) old_grid: Grid,
+    /// The number of the next operation.
+    pub(super) due: Option<u64>,
+    /// Numbers that the commit of a transaction gives out.
+    prepared: HashMap<Xid, u64>,
+    /// End and number of the record before, where that is an empty batch.
+    empty: Option<(u64, u64)>,
+    pub(super) search: Search,
+}
+
+/// What stands at a place, and where it ends with the zeros that fill its block.
+pub(super) enum Next {
+    Record(Record),
+    Framing(u64),
+}
+
+impl BlockDecoder {
+    /// A decoder at the start of a file.
+    pub fn new(facts: Facts) -> BlockDecoder {
+        BlockDecoder {
+            facts,
+            assembler: Assembler::new(),
+            grid: Some(Grid::at(0)),
+            old_grid: Grid::at(0),
+            due: None,
+            prepared: HashMap::new(),
+            empty: None,
+            search: Search::default(),
+        }
+    }
+
+    /// What stands at `at`.
+    fn next<B: Bytes>(&mut self, b: &mut B, at: u64) -> Result<Next, Fault> {
+        let found = match self.assembler.at(b, at, self.grid, &self.facts) {
+            Ok(found) => found,
+            Err(broken) => return self.broken(b, at, broken),
+        };
+        match found {
+            Found::Whole(whole) => {
+                self.grid = whole.grid.or(self.grid);
+                let end = filled(b, whole.end, whole.header, self.grid)?;
+                Ok(Next::Record(self.take(at, end, &whole)))
+            }
+            Found::Aside(aside) => {
+                Ok(Next::Framing(filled(b, aside.payload.end, aside.header(), self.grid)?))
+            }
+        }
+    }
+
+    /// The record, and what the next one is judged by.
+    pub(super) fn take(&mut self, at: u64, end: u64, whole: &Whole) -> Record {
+        let len = end - at;
+        let kind = if whole.packed { KIND_PACKED } else { KIND_PLAIN };
+        let Some(shape) = whole.shape else {
+            return Record { at, len, seq: 0, next: 0, txn: 0, kind, mark: Mark::Note };
+        };
+        let mut numbers = u64::from(shape.count - shape.prepared.min(shape.count));
+        let mut mark = if numbers > 0 { Mark::Data } else { Mark::Note };
+        for end in &self.assembler.ends {
+            match end.phase {
+                Phase::End => {
+                    if self.prepared.len() < PREPARED {
+                        self.prepared.insert(end.xid, u64::from(end.prepared));
+                    }
+                    mark = Mark::Prepare;
+                }
+                Phase::Commit => {
+                    numbers = numbers.saturating_add(self.prepared.remove(&end.xid).unwrap_or(0));
+                    mark = if mark == Mark::Note { Mark::Commit } else { Mark::Last };
+                }
+                _ => {
+                    self.prepared.remove(&end.xid);
+                }
+            }
+        }
+        if shape.by_batch {
+            numbers = 1;
+        }
+        let (seq, next) = (shape.seq, shape.seq.saturating_add(numbers));
+        let stated = self.empty.filter(|&(end, before)| end == at && before < seq);
+        self.empty = (shape.operations == 0).then_some((end, seq));
+        if let (Some((_, first)), 0) = (stated, shape.operations) {
+            // Two empty batches in a row, and numbers missing in between: so a repair says that they are.
+            self.due = Some(seq);
+            return Record { at, len, seq: first, next: seq, txn: 0, kind, mark: Mark::Gap };
+        }
+        self.due = Some(next);
+        Record { at, len, seq, next, txn: 0, kind, mark }
+    }
+
+    /// No record can be put together at `at`.
+    fn broken<B: Bytes>(&mut self, b: &mut B, at: u64, broken: Broken) -> Result<Next, Fault> {
+        let Fault { at: place, cause } = broken.fault;
+        if place == at {
+            return match cause {
+                Cause::Zeros | Cause::Malformed("end of a block") => {
+                    self.padding(b, at)?.map(Next::Framing).ok_or(broken.fault)
+                }
+                _ => Err(broken.fault),
+            };
+        }
+        match cause {
+            Cause::Short { need } if need <= b.end() => {
+                // The rest is longer than the window: twice as much at a time, or each block would be read over and over.
+                let need = need.max(at + 2 * (place - at)).min(b.end());
+                Err(Fault { at, cause: Cause::Short { need } })
+            }
+            // Whole fragments of a record whose rest is gone are in place themselves.
+            _ if !broken.apart && !self.may_mend(b, place) => Ok(Next::Framing(place)),
+            _ => Err(Fault { at, cause }),
+        }
+    }
+
+    /// Where the zeros at `at` end that the engine leaves out: too few for a header, or a fragment which is never cut follows.
+    fn padding<B: Bytes>(&mut self, b: &mut B, at: u64) -> Result<Option<u64>, Fault> {
+        let Some(grid) = self.grid else { return self.unaligned(b, at) };
+        let left = grid.left(at);
+        let to = (at + left).min(b.end());
+        if to < at + left && left >= RECYCLABLE || b.piece(at..to)?.iter().any(|&byte| byte != 0) {
+            return Ok(None);
+        }
+        let aside = |b: &mut B| fragment(b, to, BLOCK).is_ok_and(|f| matches!(f.part, Part::Aside));
+        Ok((left < RECYCLABLE || aside(b)).then_some(to))
+    }
+
+    /// The same where nobody knows where blocks begin: they do behind so few zeros that a whole fragment follows.
+    fn unaligned<B: Bytes>(&mut self, b: &mut B, at: u64) -> Result<Option<u64>, Fault> {
+        for to in at + 1..(at + RECYCLABLE).min(b.end()) {
+            if b.array::<1>(to - 1)? != [0] {
+                return Ok(None);
+            }
+            match fragment(b, to, BLOCK) {
+                Ok(_) => {
+                    self.grid = Some(Grid::at(to));
+                    return Ok(Some(to));
+                }
+                Err(Fault { cause: cause @ Cause::Short { need }, .. }) if need <= b.end() => {
+                    return Err(Fault { at, cause });
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a fragment belongs to the log, as far as its number tells.
+    pub(super) fn own(&self, fragment: &Fragment) -> bool {
+        match (fragment.log, self.facts.number) {
+            (Some(found), Some(own)) => found == own,
+            _ => true,
+        }
+    }
+}
+
+impl Decoder for BlockDecoder {
+    fn fill(&mut self, mut window: Window<'_>, at: &mut u64, out: &mut Vec<Record>) -> Stop {
+        if self.facts.content == Content::Other {
+            return if *at < window.end { Stop::Framing(window.end) } else { Stop::End };
+        }
+        while out.len() < BATCH {
+            if *at >= window.end {
+                return Stop::End;
+            }
+            match self.next(&mut window, *at) {
+                Ok(Next::Record(record)) => {
+                    *at = record.end();
+                    out.push(record);
+                }
+                Ok(Next::Framing(to)) => return Stop::Framing(to),
+                Err(fault) => return Stop::Fault(Fault { at: *at, ..fault }),
+            }
+        }
+        Stop::Full
+    }
+
+    fn long(&mut self, reader: &mut Reader<'_>, at: u64) -> Result<Record, Fault> {
+        match self.next(reader, at)? {
+            Next::Record(record) => Ok(record),
+            // Fragments of a record that goes on behind the end of the file.
+            Next::Framing(_) => Err(Fault { at, cause: Cause::Short { need: reader.end() + HEADER } }),
+        }
+    }
+
+    fn recover(&mut self, reader: &mut Reader<'_>, fault: Fault) -> Recovery {
+        self.resynchronise(reader, fault)
+    }
+}

@@ -1,0 +1,244 @@
+//! What the files of a store say about its logs: which the tables have taken in already, which column families there are.
+
+use super::assemble::{Assembler, Found, Grid};
+use super::fragment::{BLOCK, Fragment, fragment};
+use super::manifest::{self, Catalogue};
+use super::merge::Merger;
+use super::{Content, Facts, Flavour, Name, kind_of};
+use crate::format::{Family, LogFile};
+use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
+use crate::log::fault::Cause;
+
+/// Why a catalogue cannot be read on where its bytes are damaged, which its own findings tell.
+pub const DAMAGED: &str = "damaged";
+/// Text files that are longer are none of this engine's.
+const TEXT: u64 = 1 << 20;
+
+/// The catalogue of a store, and what it means for the logs.
+pub struct Directory {
+    flavour: Flavour,
+    /// The newest version, as far as it can be read.
+    pub catalogue: Catalogue,
+    /// Index of the file that it was read from.
+    pub manifest: Option<usize>,
+    /// Where that cannot be read on, and why.
+    pub broken: Option<(u64, &'static str)>,
+    /// What CURRENT names, if that is not there.
+    pub missing: Option<String>,
+    /// The newest OPTIONS file.
+    pub options: Option<String>,
+}
+
+impl Directory {
+    /// What these files say.
+    pub fn of(flavour: Flavour, files: &[LogFile<'_>]) -> Directory {
+        let mut directory = Directory {
+            flavour,
+            catalogue: Catalogue::default(),
+            manifest: None,
+            broken: None,
+            missing: None,
+            options: None,
+        };
+        let of = |wanted| {
+            let named = files.iter().enumerate().filter_map(move |(i, f)| Some((i, kind_of(f.name)?)));
+            named.filter(move |(_, (name, _))| *name == wanted).map(|(i, (_, number))| (number, i))
+        };
+        let options = of(Name::Options).max();
+        directory.options = options.and_then(|(_, i)| text(files[i].src));
+        let current = of(Name::Current).next().and_then(|(_, i)| text(files[i].src));
+        let named = current.as_deref().map(str::trim_end);
+        directory.manifest = match named {
+            Some(name) => files.iter().position(|f| f.name == name),
+            // Without CURRENT the newest is the likeliest.
+            None => of(Name::Manifest).max().map(|(_, i)| i),
+        };
+        match directory.manifest {
+            Some(i) => directory.read(&files[i]),
+            None => directory.missing = named.map(str::to_owned),
+        }
+        directory
+    }
+
+    /// Applies every edit of the MANIFEST, also those behind one that cannot be read.
+    fn read(&mut self, file: &LogFile<'_>) {
+        let facts = Facts { flavour: self.flavour, content: Content::Edits, number: None, recycled: false };
+        let mut edits = Records::new(facts, file.src);
+        while let Some(next) = edits.next() {
+            let fault = match next {
+                Ok((at, edit)) => self.catalogue.apply(edit).err().map(|fault| (at, fault.what)),
+                Err((at, what)) => Some((at, what)),
+            };
+            if let Some(fault) = fault {
+                self.catalogue.forget_group();
+                self.broken = self.broken.or(Some(fault));
+            }
+        }
+    }
+
+    /// Whether there is a catalogue that says which logs count.
+    pub fn is_known(&self) -> bool {
+        self.manifest.is_some() && self.catalogue.edits > 0
+    }
+
+    /// The number of the oldest log that is replayed.
+    pub fn oldest(&self) -> u64 {
+        let catalogue = &self.catalogue;
+        match self.flavour {
+            Flavour::LevelDb => catalogue.log_number.unwrap_or(0),
+            Flavour::RocksDb => {
+                let live = catalogue.families.values().filter(|family| !family.dropped);
+                let oldest = live.map(|family| family.log_number).min().unwrap_or(0);
+                catalogue
+                    .min_log_to_keep
+                    .map_or(oldest, |keep| if keep == 0 { oldest } else { oldest.min(keep) })
+            }
+        }
+    }
+
+    /// Whether the engine replays the log with this number.
+    pub fn replays(&self, log: u64) -> bool {
+        if !self.is_known() {
+            return true;
+        }
+        let previous = self.catalogue.previous_log.filter(|&log| log > 0 && self.flavour == Flavour::LevelDb);
+        log >= self.oldest() || previous == Some(log)
+    }
+
+    /// Whether operations on this family count, when they stand in the log with this number.
+    pub fn takes(&self, family: u32, log: u64) -> bool {
+        if !self.is_known() || self.flavour == Flavour::LevelDb {
+            return true;
+        }
+        match self.catalogue.families.get(&family) {
+            Some(family) => !family.dropped && log >= family.log_number,
+            // Of a family that no edit speaks of nobody knows; the engine refuses to open.
+            None => true,
+        }
+    }
+
+    /// The column families that live.
+    pub fn families(&self) -> Vec<Family> {
+        let options = self.options.as_deref().unwrap_or_default();
+        let living = self.catalogue.families.iter().filter(|(_, family)| !family.dropped);
+        let family = |(&number, family): (&u32, &manifest::Family)| {
+            let name = String::from_utf8_lossy(family.name.as_deref()?).into_owned();
+            let merger = Merger::of(options, &name);
+            Some(Family { number, name, merger })
+        };
+        living.filter_map(family).collect()
+    }
+
+    /// The value of an option of the database.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        let lines = self.options.as_deref()?.lines();
+        lines
+            .filter_map(|line| line.trim().split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    }
+}
+
+/// A small file of text.
+fn text(src: &dyn ReadAt) -> Option<String> {
+    let mut bytes = vec![0; usize::try_from(src.size().min(TEXT)).ok()?];
+    let read = src.read_at(0, &mut bytes).ok()?;
+    bytes.truncate(read);
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The records of a file that can be put together, in order, as long as whole fragments follow each other or blocks begin with
+/// one.
+struct Records<'a> {
+    facts: Facts,
+    reader: Reader<'a>,
+    assembler: Assembler,
+    at: u64,
+    contents: Vec<u8>,
+}
+
+impl<'a> Records<'a> {
+    fn new(facts: Facts, src: &'a dyn ReadAt) -> Self {
+        /// A catalogue is longer than that only after years.
+        const CHUNK: usize = 64 << 10;
+        let reader = Reader::with_chunk(src, CHUNK);
+        Records { facts, reader, assembler: Assembler::new(), at: 0, contents: Vec::new() }
+    }
+
+    /// The next one, or where there is none and why.
+    fn next(&mut self) -> Option<Result<(u64, &[u8]), (u64, &'static str)>> {
+        /// An edit is longer only where somebody has made it so.
+        const EDIT: u64 = 64 << 20;
+        loop {
+            let at = self.at;
+            if at >= self.reader.end() {
+                return None;
+            }
+            self.reader.forward(at, 1);
+            let grid = Grid::at(0);
+            match self.assembler.at(&mut self.reader, at, Some(grid), &self.facts) {
+                Ok(Found::Whole(whole)) => {
+                    self.at = whole.end;
+                    let gathered = self.assembler.gather(&mut self.reader, EDIT, &mut self.contents);
+                    return Some(match gathered {
+                        Ok(()) => Ok((at, &self.contents)),
+                        Err(_) => Err((at, "an edit that is too long")),
+                    });
+                }
+                Ok(Found::Aside(aside)) => self.at = aside.payload.end,
+                Err(broken) => {
+                    self.at = at + grid.left(at);
+                    let filled = broken.fault.cause == Cause::Malformed("end of a block")
+                        || broken.fault.cause == Cause::Zeros;
+                    if !filled {
+                        // The rest of a damaged record is not worth a word of its own.
+                        self.skip_rest(at);
+                        return Some(Err((at, DAMAGED)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Behind damage: past the fragments without a first one.
+    fn skip_rest(&mut self, damaged: u64) {
+        let own = |f: &Fragment| f.payload.end;
+        if let Ok(next) = fragment(&mut self.reader, damaged, BLOCK - damaged % BLOCK) {
+            self.at = own(&next);
+        }
+    }
+}
+
+/// Whose log begins with these bytes: LevelDB's, unless there is something in it that LevelDB does not write.
+pub fn flavour_of(head: &[u8]) -> Flavour {
+    let all = proved(Flavour::RocksDb, head);
+    if all > proved(Flavour::LevelDb, head) { Flavour::RocksDb } else { Flavour::LevelDb }
+}
+
+/// How many of these bytes, the first of a file, are whole records.
+pub fn proved(flavour: Flavour, head: &[u8]) -> u64 {
+    let facts = Facts { flavour, content: Content::Batches, number: None, recycled: false };
+    let (mut assembler, mut window) = (Assembler::new(), Window::whole(head));
+    let (mut at, mut proved, end) = (0, 0, head.len() as u64);
+    let grid = Grid::at(0);
+    while at < end {
+        match assembler.at(&mut window, at, Some(grid), &facts) {
+            Ok(Found::Whole(whole)) => {
+                let legacy = whole.log.is_none();
+                proved += if legacy || flavour == Flavour::RocksDb { whole.end - at } else { 0 };
+                at = whole.end;
+            }
+            Ok(Found::Aside(aside)) => {
+                proved += if flavour == Flavour::RocksDb { aside.payload.end - at } else { 0 };
+                at = aside.payload.end;
+            }
+            Err(_) => at += grid.left(at),
+        }
+    }
+    proved
+}
+
+/// The number of a log by its name.
+pub fn number_of(file: &LogFile<'_>) -> Option<u64> {
+    kind_of(file.name).filter(|(name, _)| *name == Name::Log).map(|(_, number)| number)
+}

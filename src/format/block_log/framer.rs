@@ -1,0 +1,223 @@
+//! Writes records of a log anew, at other places: in fragments that end where blocks do, with their headers of the same kind,
+//! compressed if they were.
+
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+use super::assemble::Grid;
+use super::batch::HEAD;
+use super::fragment::{BLOCK, Fragment, HEADER, Part, RECYCLABLE, fragment, put};
+use super::unpack::Unpacker;
+use super::{Facts, KIND_PACKED};
+use crate::format::{Framer, LogFile};
+use crate::log::bytes::{Reader, Window};
+use crate::log::record::Record;
+
+/// Type and contents of the fragment that says that records are compressed by zstd.
+const COMPRESSION: u8 = 9;
+const ZSTD: [u8; 4] = 7u32.to_le_bytes();
+/// Types of the fragments that tell the size of the log before, which may be another one now.
+const PREDECESSOR: std::ops::RangeInclusive<u8> = 130..=131;
+
+/// See [`Framer`].
+pub struct Frames<'a> {
+    facts: Facts,
+    unpack: Unpacker<'a>,
+    reader: Reader<'a>,
+    /// The new file says that its records are compressed.
+    packed: bool,
+}
+
+impl<'a> Frames<'a> {
+    /// For the records of a file.
+    pub fn new(facts: Facts, file: &LogFile<'a>) -> Self {
+        let (unpack, reader) = (Unpacker::new(facts, file.src), Reader::new(file.src));
+        Frames { facts, unpack, reader, packed: false }
+    }
+
+    fn header(&self) -> u64 {
+        if self.log().is_some() { RECYCLABLE } else { HEADER }
+    }
+
+    /// The number in each header.
+    fn log(&self) -> Option<u32> {
+        self.facts.number.filter(|_| self.facts.recycled)
+    }
+
+    /// Appends a payload in fragments; the new file is `at` bytes long before.
+    fn fragments(&self, payload: &[u8], at: u64, out: &mut Vec<u8>) {
+        let (header, log) = (self.header(), self.log());
+        let base = if log.is_some() { 4 } else { 0 };
+        let (mut rest, mut begun, start) = (payload, false, out.len() as u64);
+        loop {
+            let left = Grid::at(0).left(at + out.len() as u64 - start);
+            if left < header {
+                out.resize(out.len() + left as usize, 0);
+                continue;
+            }
+            let (now, later) = rest.split_at(rest.len().min((left - header) as usize));
+            let kind = match (begun, later.is_empty()) {
+                (false, true) => 1,
+                (false, false) => 2,
+                (true, false) => 3,
+                (true, true) => 4,
+            };
+            put(base + kind, log, now, out);
+            (rest, begun) = (later, true);
+            if rest.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Appends the fragment that says that records are compressed, if it has to be said.
+    fn announce(&mut self, at: u64, out: &mut Vec<u8>) {
+        if at == 0 && !self.packed {
+            put(COMPRESSION, None, &ZSTD, out);
+            self.packed = true;
+        }
+    }
+}
+
+impl Framer for Frames<'_> {
+    fn fits(&self, record: &Record, bytes: &[u8], to: u64) -> bool {
+        let header = self.header();
+        if record.kind == KIND_PACKED && to == 0 {
+            return false;
+        }
+        if (bytes.len() as u64) < record.len {
+            return (to % BLOCK) == (record.at % BLOCK);
+        }
+        let mut window = Window { bytes, base: to, end: to + bytes.len() as u64 };
+        let (mut at, grid) = (to, Grid::at(0));
+        while at < window.end {
+            let left = grid.left(at);
+            if left < header {
+                // Only the zeros that fill the block may be left.
+                let fill = &bytes[(at - to) as usize..];
+                return fill.len() as u64 <= left && fill.iter().all(|&byte| byte == 0);
+            }
+            let Ok(found) = fragment(&mut window, at, left) else { return false };
+            let cut = record.kind != KIND_PACKED && matches!(found.part, Part::First | Part::Middle);
+            at = found.payload.end;
+            if found.log != self.log() || cut && grid.left(at) != BLOCK {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn record(&mut self, record: &Record, contents: Option<&[u8]>, at: u64, out: &mut Vec<u8>) {
+        let packed = record.kind == KIND_PACKED;
+        if packed {
+            self.announce(at, out);
+        }
+        let at = at + out.len() as u64;
+        let payload = match contents {
+            Some(contents) if packed => compress_to_vec(contents, CompressionLevel::Fastest),
+            Some(contents) => contents.to_vec(),
+            None => self.unpack.payload(record).to_vec(),
+        };
+        self.fragments(&payload, at, out);
+    }
+
+    fn framing(&mut self, span: std::ops::Range<u64>, at: u64, out: &mut Vec<u8>) {
+        let (mut from, grid) = (span.start, Grid::at(0));
+        while from < span.end {
+            let Ok(found) = fragment(&mut self.reader, from, grid.left(from)) else {
+                from += grid.left(from);
+                continue;
+            };
+            from = found.payload.end;
+            let told =
+                matches!(found.part, Part::Aside | Part::Ignorable) && !PREDECESSOR.contains(&found.kind);
+            if told && let Ok(payload) = self.payload_of(&found) {
+                let start = out.len() as u64;
+                let left = grid.left(at + start);
+                if left < found.header() + payload.len() as u64 {
+                    // It is never cut.
+                    out.resize(out.len() + left as usize, 0);
+                }
+                put(found.kind, found.log, &payload, out);
+                self.packed |= found.kind == COMPRESSION;
+            }
+        }
+    }
+
+    fn gap(&mut self, first: u64, last: u64, at: u64, out: &mut Vec<u8>) {
+        let start = out.len() as u64;
+        for seq in [first, last.saturating_add(1)] {
+            let mut batch = seq.to_le_bytes().to_vec();
+            batch.resize(HEAD, 0);
+            let batch =
+                if self.packed { compress_to_vec(&batch[..], CompressionLevel::Fastest) } else { batch };
+            self.fragments(&batch, at + out.len() as u64 - start, out);
+        }
+    }
+}
+
+impl Frames<'_> {
+    fn payload_of(&mut self, fragment: &Fragment) -> Result<Vec<u8>, crate::log::fault::Fault> {
+        let mut payload = Vec::new();
+        crate::log::bytes::Bytes::copy(&mut self.reader, fragment.payload.clone(), &mut payload)?;
+        Ok(payload)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::block_log::{Content, Flavour};
+    use crate::format::{Claim, Role};
+    use crate::log::scan::scan;
+
+    fn frames(log: Option<u32>) -> Frames<'static> {
+        let claim = Claim { role: Role::Log, order: 1, exact: true, read: true };
+        let file = LogFile { name: "000001.log", claim, src: &&b""[..], memo: None, stream: false };
+        let facts = Facts {
+            flavour: Flavour::RocksDb,
+            content: Content::Batches,
+            number: log,
+            recycled: log.is_some(),
+        };
+        Frames::new(facts, &file)
+    }
+
+    /// Batches of every size around the ends of blocks come back whole.
+    #[test]
+    fn what_is_framed_is_read() {
+        for log in [None, Some(7)] {
+            let (mut frames, mut out, mut lens) = (frames(log), Vec::new(), Vec::new());
+            for i in 0..200u64 {
+                let len = (i * 7919 % 70_000) as u32;
+                let mut batch = (i + 1).to_le_bytes().to_vec();
+                batch.extend_from_slice(&1u32.to_le_bytes());
+                batch.extend_from_slice(&[1, 1, b'k']);
+                super::super::batch::put_varint(len, &mut batch);
+                batch.resize(batch.len() + len as usize, b'v');
+                lens.push(batch.len());
+                let at = out.len() as u64;
+                frames.fragments(&batch, at, &mut out);
+            }
+            let mut found = Found(Vec::new());
+            let mut decoder = super::super::decoder::BlockDecoder::new(frames.facts);
+            let src = &out[..];
+            scan(&mut Reader::new(&src), &mut decoder, 0, &mut found);
+            let seqs: Vec<u64> = found.0.iter().map(|r| r.seq).collect();
+            assert_eq!(seqs, (1..=200).collect::<Vec<u64>>());
+        }
+    }
+
+    struct Found(Vec<Record>);
+
+    impl crate::log::scan::Sink for Found {
+        fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
+            self.0.extend_from_slice(batch);
+        }
+        fn framing(&mut self, from: u64, to: u64, _: &mut Reader<'_>) {
+            panic!("framing {from}..{to}");
+        }
+        fn damage(&mut self, recovery: &crate::log::decoder::Recovery, _: &mut Reader<'_>) {
+            panic!("damage {recovery:?}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! What only the whole directory tells of a log: which of its files the tables have taken in, which are missing, what became of
+//! transactions that were prepared, and how a file ends.
+
+use std::collections::BTreeMap;
+
+use super::batch::{self, Phase};
+use super::decoder::BlockDecoder;
+use super::directory::{Directory, number_of};
+use super::fragment::{BLOCK, Part, fragment};
+use super::search::older;
+use super::unpack::Unpacker;
+use super::{Content, Facts, Flavour};
+use crate::format::{LogFile, Remark, Unpack};
+use crate::log::bytes::Reader;
+use crate::log::decoder::Recovery;
+use crate::log::finding::Code;
+use crate::log::record::{Mark, Record};
+use crate::log::region::{Kind, Region};
+use crate::log::scan::{Sink, scan};
+use crate::log::survey::{Batch, BatchState, Ended, Ends, Survey};
+
+/// See [`crate::format::Format::inspect`].
+pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    for (i, (file, survey)) in files.iter().zip(&mut *surveys).enumerate() {
+        let facts = Facts::of(flavour, file);
+        if facts.content == Content::Batches {
+            remarks.extend(ending(&facts, i, file, survey));
+        }
+    }
+    directory(flavour, files, &mut remarks);
+    if surveys.iter().any(|survey| survey.begins + survey.commits > 0) {
+        transactions(flavour, files, surveys);
+    }
+    remarks
+}
+
+/// How a log ends, where its last region is not what it seems.
+fn ending(facts: &Facts, nth: usize, file: &LogFile<'_>, survey: &mut Survey) -> Option<Remark> {
+    let last = *survey.regions.as_slice().last()?;
+    let remark = |code, message| Some(Remark { code, file: nth, at: last.at, len: last.len, message });
+    match last.kind {
+        Kind::Preallocated => {
+            survey.ends = Ends::Unwritten;
+            let message = format!(
+                "{} zeros behind the last record: the engine writes none ahead, so the file grew and what was written never \
+                 reached the disk, or an old engine's mapping was not cut back",
+                last.len
+            );
+            remark(Code::TornTail, message)
+        }
+        Kind::Framing if is_cut(file, &last) => {
+            survey.ends = Ends::BreaksOff;
+            let message = "the file ends between two fragments of a record, of which only the first are left";
+            remark(Code::TornTail, message.into())
+        }
+        Kind::Stale => {
+            let (records, _) = older(facts, &mut Reader::new(file.src), last.at);
+            survey.regions.count(last.at, records);
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Whether what lies here are the first fragments of a record.
+fn is_cut(file: &LogFile<'_>, region: &Region) -> bool {
+    // Other framing may lie in front of it.
+    let mut reader = Reader::with_chunk(file.src, BLOCK as usize);
+    let (mut at, mut part) = (region.at, None);
+    while at < region.end() {
+        match fragment(&mut reader, at, BLOCK) {
+            Ok(found) => (at, part) = (found.payload.end, Some(found.part)),
+            Err(_) => at += BLOCK - at % BLOCK,
+        }
+    }
+    matches!(part, Some(Part::First | Part::Middle))
+}
+
+/// What the catalogue says of the logs.
+fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>) {
+    let directory = Directory::of(flavour, files);
+    let mut say = |code, file, at, message| remarks.push(Remark { code, file, at, len: 0, message });
+    let current = files.iter().position(|file| file.name == "CURRENT").unwrap_or(0);
+    if let Some(name) = directory.missing.as_deref() {
+        let message = format!("CURRENT names {name:?}, which is not there: the engine does not open");
+        say(Code::MissingFile, current, 0, message);
+    }
+    let Some(manifest) = directory.manifest else { return };
+    if let Some((at, what)) = directory.broken.filter(|(_, what)| *what != super::directory::DAMAGED) {
+        say(Code::Malformed, manifest, at, format!("edit of the catalogue: {what}"));
+    }
+    let numbers: Vec<u64> = files.iter().filter_map(number_of).collect();
+    for (&log, size) in &directory.catalogue.logs {
+        if !numbers.contains(&log) && directory.replays(log) {
+            let size = size.map_or(String::new(), |size| format!(" with {size} bytes synced"));
+            let message = format!("the catalogue lists {log:06}.log{size}, which is not there");
+            say(Code::MissingFile, manifest, 0, message);
+        }
+    }
+    for (i, file) in files.iter().enumerate() {
+        if number_of(file).is_some_and(|log| !directory.replays(log)) {
+            let message = format!(
+                "its number is below {}, from which on logs count: the tables hold what it says, and the engine leaves it out",
+                directory.oldest()
+            );
+            say(Code::FlushedLog, i, 0, message);
+        }
+    }
+}
+
+/// A transaction that is prepared.
+struct Prepared {
+    file: usize,
+    record: Record,
+    /// Operations that wait.
+    count: u64,
+}
+
+/// Follows transactions from log to log: those without an end are orphans, and the numbers of one that commits in another file
+/// than it was prepared in are not missing.
+fn transactions(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) {
+    let mut prepared: BTreeMap<Vec<u8>, Vec<Prepared>> = BTreeMap::new();
+    for (nth, file) in files.iter().enumerate() {
+        let facts = Facts::of(flavour, file);
+        if facts.content != Content::Batches {
+            continue;
+        }
+        let mut marks = Marks(Vec::new());
+        scan(&mut Reader::new(file.src), &mut BlockDecoder::new(facts), 0, &mut marks);
+        let mut unpack = Unpacker::new(facts, file.src);
+        for record in marks.0 {
+            let contents = unpack.contents(&record, &[]);
+            follow(flavour, contents, (nth, &record), &mut prepared, surveys);
+        }
+    }
+    for (xid, parts) in prepared {
+        for part in parts {
+            let Prepared { file, record: r, count } = part;
+            let (first, last) = (r.seq, r.seq.saturating_add(count.max(1) - 1));
+            let state = BatchState::Orphan(Ended::Prepared);
+            let survey = &mut surveys[file];
+            survey.batches.push(Batch { state, at: r.at, end: r.end(), first, last, records: 1, data: 1 });
+            survey.names.push((r.at, String::from_utf8_lossy(&xid).into()));
+        }
+    }
+    for survey in surveys {
+        survey.batches.sort_by_key(|batch| batch.at);
+    }
+}
+
+/// What one record does to the transactions.
+fn follow(
+    flavour: Flavour,
+    contents: &[u8],
+    (file, record): (usize, &Record),
+    prepared: &mut BTreeMap<Vec<u8>, Vec<Prepared>>,
+    surveys: &mut [Survey],
+) {
+    let mut count = 0;
+    for operation in batch::operations(contents, flavour) {
+        let xid = operation.xid().unwrap_or_default();
+        match operation.phase {
+            Phase::Begin | Phase::BeginBatch => count = 0,
+            Phase::Plain => count += u64::from(operation.changes),
+            Phase::End => {
+                prepared.entry(xid.to_vec()).or_default().push(Prepared { file, record: *record, count });
+            }
+            Phase::Commit => {
+                let elsewhere =
+                    prepared.remove(xid).unwrap_or_default().into_iter().filter(|p| p.file != file);
+                let given = elsewhere.map(|p| p.count).sum();
+                join_runs(&mut surveys[file], record, given);
+            }
+            Phase::Rollback => {
+                for part in prepared.remove(xid).unwrap_or_default() {
+                    // It changes nothing any more.
+                    let survey = &mut surveys[part.file];
+                    survey.data = survey.data.saturating_sub(1);
+                }
+            }
+        }
+    }
+}
+
+/// A commit has given out numbers that its file does not tell of.
+fn join_runs(survey: &mut Survey, commit: &Record, given: u64) {
+    if given == 0 {
+        return;
+    }
+    let Some(i) = survey.runs.iter().position(|run| run.end == commit.end()) else { return };
+    survey.runs[i].next = survey.runs[i].next.saturating_add(given);
+    let run = survey.runs[i];
+    if let Some(&next) = survey.runs.get(i + 1).filter(|next| next.first == run.next && next.at == run.end) {
+        let joined = &mut survey.runs[i];
+        (joined.next, joined.end) = (next.next, next.end);
+        (joined.records, joined.data) = (run.records + next.records, run.data + next.data);
+        survey.runs.remove(i + 1);
+    }
+}
+
+/// The records that are not plain batches. Memory follows their number.
+struct Marks(Vec<Record>);
+
+impl Sink for Marks {
+    fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
+        self.0.extend(batch.iter().filter(|r| r.mark != Mark::Data));
+    }
+    fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+    fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
+        self.0.extend(recovery.record.map(|(record, _)| record).filter(|r| r.mark != Mark::Data));
+    }
+}

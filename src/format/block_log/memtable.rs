@@ -1,0 +1,137 @@
+//! From batches to changes of the state: what an engine's memtable would take. A part that is prepared waits for the commit of
+//! its transaction, which may stand in a later log; what the tables have taken in already is left out.
+
+use std::collections::HashMap;
+
+use super::batch::{self, Phase};
+use super::directory::{Directory, number_of};
+use super::unpack::Unpacker;
+use super::{Facts, Flavour};
+use crate::format::{Effect, Given, LogFile, Memtable, Part, Take, Taken, Unpack};
+use crate::log::conclude::Place;
+use crate::log::record::Record;
+use crate::replay::state_key;
+
+/// See the top of this file.
+pub struct Batches<'a> {
+    flavour: Flavour,
+    files: &'a [LogFile<'a>],
+    directory: Directory,
+    /// Records that prepare a transaction, by its name: read again when it commits.
+    prepared: HashMap<Vec<u8>, Vec<(usize, Record)>>,
+    /// The file that a prepared record was last read from.
+    unpack: Option<(usize, Unpacker<'a>)>,
+}
+
+impl<'a> Batches<'a> {
+    /// Nothing taken yet.
+    pub fn new(flavour: Flavour, files: &'a [LogFile<'a>]) -> Self {
+        let directory = Directory::of(flavour, files);
+        Batches { flavour, files, directory, prepared: HashMap::new(), unpack: None }
+    }
+
+    /// Names of transactions that are prepared and not ended, in order.
+    pub fn pending(&self) -> Vec<&[u8]> {
+        let mut names: Vec<&[u8]> = self.prepared.keys().map(Vec::as_slice).collect();
+        names.sort_unstable();
+        names
+    }
+
+    fn change(
+        &self,
+        place: Place,
+        log: Option<u64>,
+        operation: &batch::Operation<'_>,
+        take: Take<'_>,
+    ) -> bool {
+        let counts =
+            log.is_none_or(|log| self.directory.replays(log) && self.directory.takes(operation.family, log));
+        if !operation.changes || !counts {
+            return false;
+        }
+        let family = (self.flavour == Flavour::RocksDb).then_some(operation.family);
+        let key = |key: &[u8]| state_key(family, key).into_owned();
+        let effect = match Effect::of(&operation.entry(true)) {
+            Effect::DeleteRange(end) => Effect::DeleteRange(key(end)),
+            other => other.map(<[u8]>::to_vec),
+        };
+        let nowhere = Part { file: place.file, span: place.at..place.at };
+        let given = Some(Given { key: key(operation.first), effect });
+        take(Taken { place, key: nowhere, value: None, given });
+        true
+    }
+
+    /// Takes the prepared parts of a transaction.
+    fn commit(&mut self, xid: &[u8], take: Take<'_>) -> u64 {
+        let mut changed = 0;
+        for (file, record) in self.prepared.remove(xid).unwrap_or_default() {
+            let files = self.files;
+            let kept = self.unpack.take().filter(|(of, _)| *of == file);
+            let (_, mut unpack) = kept.unwrap_or_else(|| {
+                let facts = Facts::of(self.flavour, &files[file]);
+                (file, Unpacker::new(facts, files[file].src))
+            });
+            let contents = unpack.contents(&record, &[]).to_vec();
+            self.unpack = Some((file, unpack));
+            let (place, log) = (Place { file, at: record.at }, number_of(&files[file]));
+            for operation in part_of(&contents, self.flavour, xid) {
+                changed += u64::from(self.change(place, log, &operation, take));
+            }
+        }
+        changed
+    }
+}
+
+/// The operations of a batch that wait for the commit of this transaction.
+fn part_of<'c>(contents: &'c [u8], flavour: Flavour, xid: &[u8]) -> Vec<batch::Operation<'c>> {
+    let (mut part, mut begun) = (Vec::new(), false);
+    for operation in batch::operations(contents, flavour) {
+        match operation.phase {
+            Phase::Begin | Phase::BeginBatch => {
+                begun = true;
+                part.clear();
+            }
+            Phase::End if operation.xid() == Some(xid) => return part,
+            Phase::End => begun = false,
+            _ if begun => part.push(operation),
+            _ => {}
+        }
+    }
+    Vec::new()
+}
+
+impl Memtable for Batches<'_> {
+    fn insert(&mut self, file: usize, record: &Record, contents: &[u8], take: Take<'_>) -> bool {
+        let (place, log) = (Place { file, at: record.at }, self.files.get(file).and_then(number_of));
+        let (mut changed, mut begun) = (false, false);
+        for operation in batch::operations(contents, self.flavour) {
+            match operation.phase {
+                Phase::Begin | Phase::BeginBatch => begun = true,
+                Phase::End => {
+                    begun = false;
+                    let xid = operation.xid().unwrap_or_default().to_vec();
+                    self.prepared.entry(xid).or_default().push((file, *record));
+                }
+                Phase::Commit => changed |= self.commit(operation.xid().unwrap_or_default(), take) > 0,
+                Phase::Rollback => {
+                    self.prepared.remove(operation.xid().unwrap_or_default());
+                }
+                Phase::Plain if !begun => changed |= self.change(place, log, &operation, take),
+                Phase::Plain => {}
+            }
+        }
+        changed
+    }
+
+    fn finish(&mut self, take: Take<'_>) {
+        let mut left: Vec<(usize, u64, Vec<u8>)> = self
+            .prepared
+            .iter()
+            .filter_map(|(xid, records)| records.first().map(|(file, r)| (*file, r.at, xid.clone())))
+            .collect();
+        left.sort_unstable();
+        for (_, _, xid) in left {
+            self.commit(&xid, take);
+        }
+    }
+}

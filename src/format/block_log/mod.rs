@@ -1,0 +1,317 @@
+//! `leveldb` and `rocksdb`: the write-ahead logs of LevelDB and of its descendants, one layer of blocks and fragments
+//! ([`fragment`]) under one kind of contents, write batches ([`batch`]). RocksDB adds files that are written over older ones,
+//! compressed records, column families, further operations, and transactions in two phases.
+//!
+//! A log is a file `NNNNNN.log`; the `MANIFEST`, in the same blocks, says which of them the tables have already taken in
+//! ([`manifest`], [`directory`]). Every batch carries the number of its first operation, and the next batch goes on behind its
+//! last one. An operation that is prepared is given its number only when its transaction commits.
+//!
+//! One record is one batch, however many fragments it has, with the zeros behind it that fill its block.
+
+use self::directory::Directory;
+use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT, RECYCLABLE_LAYOUT};
+use crate::format::{
+    Base, Claim, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened, Outcome, Profile,
+    Remark, Revision, Role, Take, Unpack,
+};
+use crate::log::bytes::Reader;
+use crate::log::finding::Code;
+use crate::log::layout::Layout;
+use crate::log::numbering::Numbering;
+use crate::log::record::Fix;
+use crate::log::survey::{Grouping, Rules, Survey};
+
+mod assemble;
+mod base;
+pub mod batch;
+mod decoder;
+mod directory;
+mod engine;
+pub mod entity;
+pub mod fragment;
+mod framer;
+mod inflate;
+mod inspect;
+pub mod manifest;
+mod memtable;
+pub mod merge;
+mod search;
+mod unpack;
+
+/// Which of the two systems wrote a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    /// Google's LevelDB.
+    LevelDb,
+    /// RocksDB, and what else took over its format: Pebble, Speedb.
+    RocksDb,
+}
+
+/// What the records of a file hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Write batches.
+    Batches,
+    /// Edits of the catalogue.
+    Edits,
+    /// It has no records.
+    Other,
+}
+
+/// What is known of a file before its records are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// See [`Flavour`].
+    pub flavour: Flavour,
+    /// See [`Content`].
+    pub content: Content,
+    /// The low half of the log's number; unknown where no header has it and the name is none of a log's.
+    pub number: Option<u32>,
+    /// Its headers carry that number: it may be written over an older log.
+    pub recycled: bool,
+}
+
+impl Facts {
+    /// What the name and the first records tell.
+    fn of(flavour: Flavour, file: &LogFile<'_>) -> Facts {
+        let content = match kind_of(file.name) {
+            Some((Name::Log, _)) | None => Content::Batches,
+            Some((Name::Manifest, _)) => Content::Edits,
+            Some(_) => Content::Other,
+        };
+        let unread = Facts { flavour, content, number: None, recycled: false };
+        if content != Content::Batches || flavour == Flavour::LevelDb {
+            return unread;
+        }
+        let found = first_log(file);
+        let named = kind_of(file.name).map(|(_, number)| number as u32);
+        Facts { number: found.and(named.or(found)), recycled: found.is_some(), ..unread }
+    }
+
+    /// Whether its records may be compressed.
+    fn may_pack(&self) -> bool {
+        self.flavour == Flavour::RocksDb
+    }
+}
+
+/// The number in the first fragment that carries one, near the start of a file.
+fn first_log(file: &LogFile<'_>) -> Option<u32> {
+    /// Blocks looked at.
+    const BLOCKS: u64 = 4;
+    let mut reader = Reader::with_chunk(file.src, BLOCK as usize);
+    for block in 0..BLOCKS {
+        let mut at = block * BLOCK;
+        while let Ok(fragment) = fragment::fragment(&mut reader, at, BLOCK - at % BLOCK) {
+            match fragment.part {
+                // What is said of a file may stand in a header of the other kind.
+                fragment::Part::Aside | fragment::Part::Ignorable => at = fragment.payload.end,
+                _ => return fragment.log,
+            }
+        }
+    }
+    None
+}
+
+/// What a file of such a store is, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    Log,
+    Manifest,
+    Current,
+    Options,
+}
+
+/// See [`Name`]; and its number.
+fn kind_of(name: &str) -> Option<(Name, u64)> {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let digits = |text: &str| {
+        let all = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        all.then(|| text.parse().ok()).flatten()
+    };
+    if name == "CURRENT" {
+        return Some((Name::Current, 0));
+    }
+    if let Some(number) = name.strip_prefix("MANIFEST-").and_then(digits) {
+        return Some((Name::Manifest, number));
+    }
+    if let Some(number) = name.strip_prefix("OPTIONS-").and_then(digits) {
+        return Some((Name::Options, number));
+    }
+    let log = name.strip_suffix(".log").filter(|stem| stem.len() >= 6).and_then(digits);
+    log.map(|number| (Name::Log, number))
+}
+
+/// A record's [`kind`](crate::log::record::Record::kind): its contents as they are, or compressed.
+const KIND_PLAIN: u8 = 0;
+const KIND_PACKED: u8 = 1;
+
+/// One of the two formats.
+pub struct BlockLog {
+    flavour: Flavour,
+    profile: Profile,
+}
+
+/// LevelDB's.
+pub static LEVELDB: BlockLog = BlockLog { flavour: Flavour::LevelDb, profile: LEVELDB_PROFILE };
+
+/// RocksDB's.
+pub static ROCKSDB: BlockLog = BlockLog {
+    flavour: Flavour::RocksDb,
+    profile: Profile {
+        name: "rocksdb",
+        title: "RocksDB log",
+        engines: engine::VERSIONS,
+        families: true,
+        ..LEVELDB_PROFILE
+    },
+};
+
+const LEVELDB_PROFILE: Profile = Profile {
+    name: "leveldb",
+    title: "LevelDB log",
+    family: None,
+    files: "NNNNNN.log",
+    revisions: &[],
+    engines: &[],
+    record: "batch",
+    entry: "key",
+    numbered: true,
+    families: false,
+};
+
+impl Format for BlockLog {
+    fn profile(&self) -> &'static Profile {
+        match self.flavour {
+            Flavour::LevelDb => &LEVELDB.profile,
+            Flavour::RocksDb => &ROCKSDB.profile,
+        }
+    }
+
+    fn suits(&self, names: &[&str], head: &mut dyn FnMut(&str) -> Vec<u8>) -> bool {
+        let Some(log) = names.iter().find(|name| matches!(kind_of(name), Some((Name::Log, _)))) else {
+            return true;
+        };
+        let ends = |ending: &str| names.iter().any(|name| name.ends_with(ending));
+        let rocks = names.iter().any(|name| matches!(kind_of(name), Some((Name::Options, _))));
+        let flavour = if rocks || names.contains(&"IDENTITY") || ends(".blob") {
+            Flavour::RocksDb
+        } else if ends(".ldb") {
+            Flavour::LevelDb
+        } else {
+            directory::flavour_of(&head(log))
+        };
+        flavour == self.flavour
+    }
+
+    fn claim(&self, name: &str) -> Option<Claim> {
+        let (kind, number) = kind_of(name)?;
+        let (role, order) = match kind {
+            Name::Log => (Role::Log, number),
+            Name::Current => (Role::List, u64::MAX - 3),
+            Name::Manifest => (Role::List, u64::MAX - 2),
+            Name::Options => (Role::List, u64::MAX - 1),
+        };
+        Some(Claim { role, order, exact: true, read: true })
+    }
+
+    fn recognise(&self, head: &[u8]) -> u64 {
+        if directory::flavour_of(head) == self.flavour { directory::proved(self.flavour, head) } else { 0 }
+    }
+
+    fn base(&self, files: &[LogFile<'_>], open: &Open) -> Result<Option<Box<dyn Base>>, String> {
+        let directory = Directory::of(self.flavour, files);
+        let prefixed = self.flavour == Flavour::RocksDb;
+        let tables = base::Tables::of(&directory, prefixed, open)?;
+        Ok(tables.map(|tables| Box::new(tables) as Box<dyn Base>))
+    }
+
+    fn families(&self, files: &[LogFile<'_>]) -> Vec<Family> {
+        Directory::of(self.flavour, files).families()
+    }
+
+    fn revision(&self, _: &[LogFile<'_>]) -> Revision {
+        Revision::default()
+    }
+
+    fn open(&self, files: &[LogFile<'_>], file: usize, _: Option<&str>) -> Opened {
+        let facts = Facts::of(self.flavour, &files[file]);
+        let (numbering, grouping) = match facts.content {
+            Content::Batches => (Numbering::Contiguous { restarts: false }, Grouping::Named),
+            Content::Edits | Content::Other => (Numbering::None, Grouping::None),
+        };
+        let rules = Rules { numbering, grouping, trust: decoder::TRUST };
+        Opened { decoder: Box::new(decoder::BlockDecoder::new(facts)), rules }
+    }
+
+    fn layout(&self, _: Role, _: Option<&str>) -> &'static Layout {
+        &LEGACY_LAYOUT
+    }
+
+    fn layout_of(&self, _: Role, _: Option<&str>, record: &[u8]) -> &'static Layout {
+        match record.get(HEADER as usize - 1) {
+            Some(5..=8 | 11 | 131) => &RECYCLABLE_LAYOUT,
+            _ => &LEGACY_LAYOUT,
+        }
+    }
+
+    fn unpack<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Unpack + 'a>> {
+        let facts = Facts::of(self.flavour, &files[file]);
+        Some(Box::new(unpack::Unpacker::new(facts, files[file].src)))
+    }
+
+    fn operations(
+        &self,
+        role: Role,
+        _: Option<&str>,
+        contents: &[u8],
+        _: Option<Fix>,
+        each: &mut dyn FnMut(&Entry<'_>) -> bool,
+    ) {
+        if role != Role::Log {
+            each(&Entry { op: "EDIT", value: Some(contents), ..Entry::default() });
+            return;
+        }
+        let families = self.flavour == Flavour::RocksDb;
+        let mut operations = batch::operations(contents, self.flavour).peekable();
+        if operations.peek().is_none() {
+            each(&Entry { op: "EMPTY", ..Entry::default() });
+        }
+        for operation in operations {
+            if !each(&operation.entry(families)) {
+                break;
+            }
+        }
+    }
+
+    fn entry<'a>(&self, role: Role, _: Option<&str>, contents: &'a [u8], _: Option<Fix>) -> Entry<'a> {
+        let op = if role == Role::Log { "BATCH" } else { "EDIT" };
+        Entry { op, value: Some(contents), ..Entry::default() }
+    }
+
+    fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], _: Option<&str>) -> Vec<Remark> {
+        inspect::inspect(self.flavour, files, surveys)
+    }
+
+    fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+        engine::outcome(self.flavour, job, take)
+    }
+
+    fn framer<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Framer + 'a>> {
+        let facts = Facts::of(self.flavour, &files[file]);
+        let frames = (facts.content == Content::Batches).then(|| framer::Frames::new(facts, &files[file]));
+        frames.map(|frames| Box::new(frames) as Box<dyn Framer + 'a>)
+    }
+
+    fn belongs(&self, name: &str) -> bool {
+        let ends = |ending: &&str| name.ends_with(*ending);
+        name == "IDENTITY" || [".sst", ".ldb", ".blob"].iter().any(ends)
+    }
+
+    fn memtable<'a>(&self, files: &'a [LogFile<'a>]) -> Option<Box<dyn Memtable + 'a>> {
+        Some(Box::new(memtable::Batches::new(self.flavour, files)))
+    }
+
+    fn engine_at(&self, code: Code) -> Option<&'static str> {
+        engine::at(self.flavour, code)
+    }
+}

@@ -1,0 +1,338 @@
+//! Behind damage: what can be said of the bytes up to the next record that provably stands in this log.
+//!
+//! In this order: the record itself with one field of its header put right, if its checksum then holds; the place that its own
+//! length leads to; then every offset, up to the next block, which begins with a fragment whatever happened to the one before. A
+//! record found by trying offsets has to carry a number that fits, for a log may lie inside a value; one that whole fragments
+//! lead to need not. Bytes that went missing or came in between move the blocks: the first fragment at the start of a record
+//! that is cut says where they begin now.
+
+use super::assemble::{Assembler, Found, Grid, Whole, filled};
+use super::decoder::{BlockDecoder, PROOF, TRUST};
+use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, mend};
+use super::{Content, Facts, inflate};
+use crate::log::bytes::{Bytes, Reader};
+use crate::log::decoder::Recovery;
+use crate::log::fault::{Behind, Cause, Fault};
+use crate::log::record::{Fix, Record, Trust};
+use crate::log::region::Kind;
+
+/// Bytes summed behind damage beyond those that the scan has passed: a hostile file must not make the search quadratic.
+const BUDGET: u64 = 64 << 20;
+/// How far a number may lie beyond those that the damaged bytes can have held.
+const JUMP: u64 = 1 << 16;
+/// Where no number fits, the first record that others follow is believed after so many bytes more.
+const PATIENCE: u64 = 4 * BLOCK;
+/// Bytes looked at in one go.
+const STRIDE: u64 = 64 << 10;
+
+/// What a search may spend.
+#[derive(Debug)]
+pub struct Search {
+    budget: u64,
+    passed: u64,
+}
+
+impl Default for Search {
+    fn default() -> Search {
+        Search { budget: BUDGET, passed: 0 }
+    }
+}
+
+impl Search {
+    /// The scan has come to `at`.
+    fn reach(&mut self, at: u64) {
+        self.budget = self.budget.saturating_add(4 * at.saturating_sub(self.passed)).min(16 * BUDGET);
+        self.passed = self.passed.max(at);
+    }
+
+    fn spend(&mut self, bytes: u64) -> bool {
+        let left = self.budget.checked_sub(bytes);
+        self.budget = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
+impl BlockDecoder {
+    /// See the top of this file.
+    pub(super) fn resynchronise(&mut self, reader: &mut Reader<'_>, fault: Fault) -> Recovery {
+        let (at, end) = (fault.at, reader.end());
+        self.search.reach(at);
+        let recovery = |kind, resume, trust, cause| Recovery {
+            from: at,
+            record: None,
+            resume,
+            trust,
+            cause,
+            kind,
+            embedded: None,
+        };
+        if nonzero(reader, at) == end {
+            return recovery(Kind::Preallocated, end, PROOF, Cause::Zeros);
+        }
+        if let Some((record, fix)) = self.mended(reader, at) {
+            let cause = match fix.field {
+                "length" => Cause::Length { found: fix.found, expected: fix.inferred },
+                _ => Cause::Malformed("header of a fragment"),
+            };
+            let found = recovery(Kind::Recovered, record.end(), TRUST, cause);
+            return Recovery { record: Some((record, fix)), ..found };
+        }
+        if let Some(grid) = self.grid.take() {
+            self.old_grid = grid;
+        }
+        match self.next_record(reader, at) {
+            Some((resume, trust)) => recovery(Kind::Damage, resume, trust, fault.cause),
+            None if self.older_behind(reader, at) => {
+                recovery(Kind::Stale, end, PROOF, Cause::Behind(Behind::Generation))
+            }
+            None if matches!(fault.cause, Cause::Short { .. }) => {
+                recovery(Kind::Torn, end, PROOF, fault.cause)
+            }
+            None => recovery(Kind::Damage, end, PROOF, fault.cause),
+        }
+    }
+
+    /// Whether the fragment at `at` can be put right as one in the middle of a record or at its end.
+    pub(super) fn may_mend<B: Bytes>(&self, b: &mut B, at: u64) -> bool {
+        self.mend_rest(b, at).is_some()
+    }
+
+    fn mend_rest<B: Bytes>(&self, b: &mut B, at: u64) -> Option<Mended> {
+        let rest = |part, left| match part {
+            Part::Middle => left == 0,
+            part => part == Part::Last,
+        };
+        mend(b, at, BLOCK, self.facts.number, &rest)
+    }
+
+    /// The record at `at` with one field of one of its headers put right.
+    fn mended(&mut self, reader: &mut Reader<'_>, at: u64) -> Option<(Record, Fix)> {
+        let grid = self.grid?;
+        let BlockDecoder { assembler, facts, search, .. } = self;
+        if !search.spend(BLOCK) {
+            return None;
+        }
+        let place = assembler.at(reader, at, Some(grid), facts).err()?.fault.at;
+        let mended = if place == at {
+            let whole = |part, left| match part {
+                Part::First => left == 0,
+                part => part == Part::Full,
+            };
+            mend(reader, at, grid.left(at), self.facts.number, &whole)?
+        } else {
+            self.mend_rest(reader, place)?
+        };
+        let mut patched = Patched::new(reader, place, &mended);
+        let found = self.assembler.at(&mut patched, at, Some(grid), &self.facts).ok()?;
+        let Found::Whole(whole) = found else { return None };
+        let fits = whole.shape.is_none_or(|shape| self.due.is_none_or(|due| fits(shape.seq, due, JUMP)));
+        if !fits {
+            return None;
+        }
+        let end = filled(reader, whole.end, whole.header, Some(grid)).unwrap_or(whole.end);
+        Some((self.take(at, end, &whole), mended.fix))
+    }
+
+    /// The next place that provably holds a record of this log, and why it is believed.
+    fn next_record(&mut self, reader: &mut Reader<'_>, at: u64) -> Option<(u64, Trust)> {
+        // Its own length may still lead on.
+        let grid = self.old_grid;
+        if let Some(next) = self.own_length(reader, at, grid)
+            && let Some(found) = self.chain(reader, next, grid)
+        {
+            self.grid = Some(grid);
+            return Some((found, TRUST));
+        }
+        let (mut from, end) = (at + 1, reader.end());
+        let mut other = None;
+        while from < end {
+            if grid.left(from) == BLOCK
+                && let Some(found) = self.chain(reader, from, grid)
+            {
+                self.grid = Some(grid);
+                return Some((found, TRUST));
+            }
+            let to = (from + STRIDE.min(grid.left(from))).min(end);
+            if let Some(found) = self.scan(reader, at, from..to, &mut other) {
+                return Some((found, PROOF));
+            }
+            from = to.max(nonzero_in(reader, to));
+            if other.is_some_and(|other| from > other + PATIENCE) || self.search.budget == 0 {
+                break;
+            }
+        }
+        other.map(|other| (other, PROOF))
+    }
+
+    /// Where the damaged fragment at `at` ends by its own length, if another whole one stands there.
+    fn own_length(&self, reader: &mut Reader<'_>, at: u64, grid: Grid) -> Option<u64> {
+        let [.., low, high, kind] = reader.array::<{ HEADER as usize }>(at).ok()?;
+        let header = if matches!(kind, 5..=8) { RECYCLABLE } else { HEADER };
+        let len = u64::from(u16::from_le_bytes([low, high]));
+        let end = at + header + len;
+        let inside = len > 0 && header + len <= grid.left(at) && end < reader.end();
+        inside.then(|| filled(reader, end, header, Some(grid)).unwrap_or(end))
+    }
+
+    /// Follows whole fragments from `at` on to the first record that can be put together.
+    fn chain(&mut self, reader: &mut Reader<'_>, mut at: u64, grid: Grid) -> Option<u64> {
+        loop {
+            let fragment = fragment(reader, at, grid.left(at)).ok().filter(|f| self.own(f))?;
+            if !self.search.spend(fragment.payload.end - at) {
+                return None;
+            }
+            match fragment.part {
+                Part::Full | Part::First if self.probe(reader, at, Some(grid)).is_some() => return Some(at),
+                Part::Aside => return Some(at),
+                _ => {
+                    let end = fragment.payload.end;
+                    at = filled(reader, end, fragment.header(), Some(grid)).unwrap_or(end);
+                }
+            }
+        }
+    }
+
+    /// The record at `at`, looked at only.
+    fn probe(&mut self, reader: &mut Reader<'_>, at: u64, grid: Option<Grid>) -> Option<Whole> {
+        match self.assembler.at(reader, at, grid, &self.facts) {
+            Ok(Found::Whole(whole)) => self.search.spend(whole.end - at).then_some(whole),
+            _ => None,
+        }
+    }
+
+    /// Tries every offset of `span`. `other`: the first record whose number does not fit, and which another one follows.
+    fn scan(
+        &mut self,
+        reader: &mut Reader<'_>,
+        damaged: u64,
+        span: std::ops::Range<u64>,
+        other: &mut Option<u64>,
+    ) -> Option<u64> {
+        let mut from = span.start;
+        while let Some((at, seq)) = self.candidate(reader, from..span.end) {
+            from = at + 1;
+            let room = JUMP.saturating_add(at - damaged);
+            let fitting = match (seq, self.due) {
+                (Some(seq), Some(due)) => fits(seq, due, room),
+                _ => true,
+            };
+            if !fitting && other.is_some() {
+                continue;
+            }
+            let Some(whole) = self.probe(reader, at, None) else { continue };
+            let (first, next) = numbers(&whole);
+            if self.due.is_none_or(|due| fits(first, due, room)) {
+                return Some(at);
+            }
+            // Of what lies far off the next record has to be witness.
+            let follows =
+                self.probe(reader, whole.end, None).is_some_and(|behind| numbers(&behind).0 == next);
+            if follows && self.due.is_some_and(|due| first > due) {
+                *other = other.or(Some(at));
+            }
+        }
+        None
+    }
+
+    /// The first place in `span` where a record may begin, and its number, if that can be read.
+    fn candidate(&self, reader: &mut Reader<'_>, span: std::ops::Range<u64>) -> Option<(u64, Option<u64>)> {
+        /// Bytes of a header, and of the number behind it.
+        const LOOK: u64 = RECYCLABLE + 8;
+        let to = span.end.saturating_add(LOOK).min(reader.end());
+        let window = reader.window(span.start, (to - span.start) as usize);
+        let bytes = window.slice(span.start..to).ok()?;
+        let offsets = 0..(span.end - span.start) as usize;
+        offsets.into_iter().find_map(|i| {
+            let seq = self.plausible(bytes.get(i..bytes.len().min(i + LOOK as usize))?)?;
+            Some((span.start + i as u64, seq))
+        })
+    }
+
+    /// Whether a record may begin with these bytes; its number, if that can be read.
+    fn plausible(&self, head: &[u8]) -> Option<Option<u64>> {
+        let &kind = head.get(6)?;
+        let (header, log) = match kind {
+            1 | 2 => (HEADER, None),
+            5 | 6 => (RECYCLABLE, head.get(7..)?.first_chunk()),
+            _ => return None,
+        };
+        if let (Some(log), Some(own)) = (log, self.facts.number)
+            && u32::from_le_bytes(*log) != own
+        {
+            return None;
+        }
+        let payload = head.get(header as usize..)?;
+        if self.facts.content == Content::Edits || self.facts.may_pack() && inflate::is_packed(payload) {
+            return Some(None);
+        }
+        let seq = u64::from_le_bytes(*payload.first_chunk()?);
+        (seq < super::batch::SEQ_LIMIT).then_some(Some(seq))
+    }
+
+    /// Whether fragments of an older log follow: the file was written over, and this is what is left of it.
+    fn older_behind(&self, reader: &mut Reader<'_>, at: u64) -> bool {
+        self.facts.recycled && older(&self.facts, reader, at).0 > 0
+    }
+}
+
+/// Whether a number can follow where `due` was to come, with room for so many records in between.
+fn fits(seq: u64, due: u64, room: u64) -> bool {
+    seq.checked_sub(due).is_some_and(|missing| missing <= room)
+}
+
+/// The number of a record, and the next one as far as it tells.
+fn numbers(whole: &Whole) -> (u64, u64) {
+    whole.shape.map_or((0, 0), |shape| (shape.seq, shape.seq + u64::from(shape.count - shape.prepared)))
+}
+
+/// The first byte at or behind `at` that is not zero; the end where there is none.
+fn nonzero(reader: &mut Reader<'_>, mut at: u64) -> u64 {
+    let end = reader.end();
+    while at < end {
+        at = reader.data_at(at);
+        let window = reader.window(at, STRIDE as usize);
+        let Ok(bytes) = window.slice(at..end.min(at + STRIDE)) else { return end };
+        if let Some(i) = bytes.iter().position(|&byte| byte != 0) {
+            return at + i as u64;
+        }
+        at += bytes.len() as u64;
+    }
+    end
+}
+
+/// The same, at most the start of the block that holds it.
+fn nonzero_in(reader: &mut Reader<'_>, at: u64) -> u64 {
+    let found = nonzero(reader, at);
+    if found == reader.end() { found } else { found - (found - at) % BLOCK }
+}
+
+/// Whole records of older logs from `at` on: how many, and the number of the last one's log.
+pub fn older(facts: &Facts, reader: &mut Reader<'_>, at: u64) -> (u64, Option<u32>) {
+    let (mut records, mut log) = (0, None);
+    let mut assembler = Assembler::new();
+    let any = Facts { number: None, ..*facts };
+    let (mut from, end, mut budget) = (at, reader.end(), BUDGET);
+    while from < end && budget > 0 {
+        let window = reader.forward(from, RECYCLABLE as usize);
+        let head = window.slice(from..(from + RECYCLABLE).min(end)).unwrap_or_default();
+        let kind = head.get(HEADER as usize - 1).copied().unwrap_or(0);
+        let own =
+            head.get(HEADER as usize..).and_then(|log| log.first_chunk()).map(|b| u32::from_le_bytes(*b));
+        if !matches!(kind, 5..=8) || own == facts.number {
+            from += 1;
+            continue;
+        }
+        from = match assembler.at(reader, from, Some(Grid::at(0)), &any) {
+            Ok(Found::Whole(whole)) => {
+                (records, log) = (records + 1, whole.log);
+                whole.end
+            }
+            Ok(Found::Aside(fragment)) => fragment.payload.end,
+            Err(_) => {
+                budget = budget.saturating_sub(BLOCK / 4);
+                from + 1
+            }
+        };
+    }
+    (records, log)
+}

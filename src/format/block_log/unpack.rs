@@ -1,0 +1,97 @@
+//! The contents of records: in their fragments, or compressed.
+
+use super::assemble::{Assembler, Found, Grid};
+use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, mend};
+use super::{Facts, KIND_PACKED, inflate};
+use crate::format::Unpack;
+use crate::log::bytes::{ReadAt, Reader};
+use crate::log::record::Record;
+
+/// Longer contents are left out: no engine writes them, and they would have to be held.
+const LIMIT: u64 = 1 << 30;
+
+/// See [`Unpack`].
+pub struct Unpacker<'a> {
+    facts: Facts,
+    reader: Reader<'a>,
+    assembler: Assembler,
+    gathered: Vec<u8>,
+    inflated: Vec<u8>,
+}
+
+impl<'a> Unpacker<'a> {
+    /// For the records of a file.
+    pub fn new(facts: Facts, src: &'a dyn ReadAt) -> Self {
+        let (gathered, inflated) = (Vec::new(), Vec::new());
+        Unpacker { facts, reader: Reader::new(src), assembler: Assembler::new(), gathered, inflated }
+    }
+
+    /// Puts the payloads of a record together; whether that could be done.
+    fn gather(&mut self, record: &Record) -> bool {
+        let Unpacker { facts, reader, assembler, gathered, .. } = self;
+        reader.forward(record.at, 1);
+        let mut place = record.at;
+        // Behind damage blocks may begin elsewhere.
+        for grid in [Some(Grid::at(0)), None] {
+            match assembler.at(reader, record.at, grid, facts) {
+                Ok(Found::Whole(_)) => return assembler.gather(reader, LIMIT, gathered).is_ok(),
+                Ok(Found::Aside(_)) => return false,
+                Err(broken) if grid.is_some() => place = broken.fault.at,
+                Err(_) => {}
+            }
+        }
+        let Some(mended) = mended(reader, record, place, facts) else { return false };
+        let mut patched = Patched::new(reader, place, &mended);
+        let whole = assembler.at(&mut patched, record.at, Some(Grid::at(0)), facts).is_ok();
+        whole && assembler.gather(&mut patched, LIMIT, gathered).is_ok()
+    }
+}
+
+/// The header at `place` put right again, as it was when the record was found.
+fn mended(reader: &mut Reader<'_>, record: &Record, place: u64, facts: &Facts) -> Option<Mended> {
+    let left = if place == record.at { Grid::at(0).left(place) } else { BLOCK };
+    let wanted = |part, left| match (part, place == record.at) {
+        (Part::Full, true) | (Part::Last, false) => true,
+        (Part::First, true) | (Part::Middle, false) => left == 0,
+        _ => false,
+    };
+    mend(reader, place, left, facts.number, &wanted)
+}
+
+impl Unpacker<'_> {
+    /// What the fragments of a record hold, compressed if it is.
+    pub fn payload(&mut self, record: &Record) -> &[u8] {
+        if self.gather(record) { &self.gathered } else { &[] }
+    }
+}
+
+impl Unpack for Unpacker<'_> {
+    fn contents<'b>(&'b mut self, record: &Record, bytes: &'b [u8]) -> &'b [u8] {
+        if let Some(payload) = plain(record, bytes) {
+            return payload;
+        }
+        if !self.gather(record) {
+            return &[];
+        }
+        if record.kind != KIND_PACKED {
+            return &self.gathered;
+        }
+        self.inflated.clear();
+        let inflated = inflate::Inflating::new(&self.gathered).and_then(|i| i.rest(&mut self.inflated));
+        if inflated.is_ok() { &self.inflated } else { &[] }
+    }
+}
+
+/// The payload of a record that is one fragment and not compressed, the usual case.
+fn plain<'b>(record: &Record, bytes: &'b [u8]) -> Option<&'b [u8]> {
+    let &[_, _, _, _, low, high, kind] = bytes.first_chunk::<{ HEADER as usize }>()?;
+    let header = match kind {
+        1 => HEADER,
+        5 => RECYCLABLE,
+        _ => return None,
+    };
+    let len = header + u64::from(u16::from_le_bytes([low, high]));
+    // Behind it only the zeros that fill a block.
+    let whole = len <= record.len && record.len - len < RECYCLABLE && record.kind != KIND_PACKED;
+    bytes.get(header as usize..len as usize).filter(|_| whole)
+}
