@@ -128,6 +128,8 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('--history', '--history', [CompletionResultType]::ParameterName, 'Every version of a key, as `dump` prints it; a trailing * means any ending')
             [CompletionResult]::new('--engine', '--engine', [CompletionResultType]::ParameterName, 'Version of the engine to follow with the policy engine, by its commit; or the engine to build with --into: wal, btree or lsm. May be given twice')
             [CompletionResult]::new('--undecided', '--undecided', [CompletionResultType]::ParameterName, 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch')
+            [CompletionResult]::new('--family', '--family', [CompletionResultType]::ParameterName, 'Only the keys of this column family')
+            [CompletionResult]::new('--base', '--base', [CompletionResultType]::ParameterName, 'The tables that the log goes on from: beside (in its own directory, where there are any), none (the state is the log''s alone), or their directory')
             [CompletionResult]::new('--until', '--until', [CompletionResultType]::ParameterName, 'Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only')
             [CompletionResult]::new('--into', '--into', [CompletionResultType]::ParameterName, 'Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages the database file')
             [CompletionResult]::new('--grade-with', '--grade-with', [CompletionResultType]::ParameterName, 'Let this program check the files that can be made of a damaged log, too: it is run as PROGRAM FILE "PRAGMA integrity_check;" on copies')

@@ -17,7 +17,8 @@ use walmedic::io::listing::{Wanted, find};
 use walmedic::judgement::Judgement;
 use walmedic::repair::plan::Plan;
 use walmedic::repair::{Strategy, Task, target};
-use walmedic::replay::{Policy, Replayed, Wish, digest, image, replay};
+use walmedic::replay::measure::measure;
+use walmedic::replay::{Policy, Replayed, Wish, image, replay};
 
 /// Where the truth takes less than there is: case and reason.
 const MORE_THAN_TOLD: &[(&str, &str)] = &[(
@@ -44,16 +45,16 @@ impl Opened {
         Opened { log, report }
     }
 
-    fn replay(&self, policy: Policy, engine: Option<&str>) -> Replayed {
+    fn replay(&self, policy: Policy, engine: Option<&str>) -> Replayed<'_> {
         let engine = engine.map(str::to_owned);
-        let wish = Wish { policy, engine, undecided: false, until: None, memory: u64::MAX };
+        let wish = Wish { engine, ..Wish::new(policy, u64::MAX) };
         replay(&self.log, &self.report, &wish).expect("a state")
     }
 
     /// Number of keys, and the hash of the state.
     fn state(&self, policy: Policy) -> (u64, String) {
-        let (entries, hash) = digest(&self.log, &self.replay(policy, None).state).expect("read");
-        (entries, hash.expect("a hash of keys"))
+        let held = measure(&self.log, &self.replay(policy, None).state).expect("read");
+        (held.keys, held.main.hash.expect("a hash of keys"))
     }
 
     fn findings(&self) -> bool {
@@ -104,7 +105,8 @@ fn each_version_of_the_engine_holds_what_it_held() {
         for engine in std::iter::once(&truth["engine_recovers"]).chain(others) {
             let version = engine["rev"].as_str().expect("a commit");
             let replayed = opened.replay(Policy::Engine, Some(version));
-            let (entries, state) = digest(&opened.log, &replayed.state).expect("a hash");
+            let held = measure(&opened.log, &replayed.state).expect("a hash");
+            let (entries, state) = (held.keys, held.main.hash);
             assert_eq!(replayed.opens, engine["open"] == "ok", "{name} {version}: opens");
             assert_eq!(replayed.applied, engine["wal_pages_applied"], "{name} {version}: entries applied");
             assert_eq!(

@@ -14,7 +14,8 @@ use serde_json::Value;
 use walmedic::analysis::{OpenLog, Report};
 use walmedic::io::listing::{Wanted, find};
 use walmedic::repair::{Strategy, Task, target};
-use walmedic::replay::{Policy, Wish, digest, image, replay};
+use walmedic::replay::measure::measure;
+use walmedic::replay::{Policy, Wish, image, replay};
 
 /// Files of which the truth knows what was done to them and the bytes do not tell it: case, file, reason.
 const UNTOLD: &[(&str, &str, &str)] = &[
@@ -255,11 +256,11 @@ impl Checks {
 /// Whether there is a state by a policy, and its hash.
 fn state(log: &OpenLog, report: &Report, policy: Policy, engine: Option<&str>) -> (bool, String) {
     let engine = engine.map(str::to_owned);
-    let wish = Wish { policy, engine, undecided: false, until: None, memory: u64::MAX };
+    let wish = Wish { engine, ..Wish::new(policy, u64::MAX) };
     let replayed = replay(log, report, &wish).expect("a state");
     // Of pages the file that they make is compared.
     let file = || Some(image::sha256(log, replayed.image.as_ref()?).expect("a hash").expect("no giant"));
-    let hash = digest(log, &replayed.state).expect("a hash").1.or_else(file);
+    let hash = measure(log, &replayed.state).expect("a hash").main.hash.or_else(file);
     (replayed.opens, hash.unwrap_or_default())
 }
 

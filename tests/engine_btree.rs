@@ -24,7 +24,8 @@ use walmedic::format::ddia_btree::salvage;
 use walmedic::io::listing::{Wanted, find};
 use walmedic::log::finding::{Class, Code};
 use walmedic::repair::{Strategy, Task, target};
-use walmedic::replay::{Policy, Wish, digest as state_digest, replay};
+use walmedic::replay::measure::measure;
+use walmedic::replay::{Policy, Wish, replay};
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -587,9 +588,9 @@ fn the_original_opens_what_was_repaired() {
             let task = Task { log: &log, report: &report, rule: &rule, path: &case };
             target::copy(&task, &output).expect("repaired");
             let policy = Policy::Committed;
-            let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
+            let wish = Wish::new(policy, u64::MAX);
             let replayed = replay(&log, &report, &wish).expect("a state");
-            expected.push(state_digest(&log, &replayed.state).expect("a hash").1);
+            expected.push(measure(&log, &replayed.state).expect("a hash").main.hash);
             folders.push(output);
         }
     }

@@ -14,8 +14,9 @@ use walmedic::analysis::Report;
 use walmedic::fate::Standing;
 use walmedic::log::region::Kind;
 use walmedic::replay::history::{self, Wanted};
+use walmedic::replay::measure::measure;
 use walmedic::replay::walk::walk;
-use walmedic::replay::{Policy, Wish, digest, replay};
+use walmedic::replay::{Policy, Wish, replay};
 
 /// Runs `check` and, when it fails, says on what.
 fn on<T>(what: impl Fn() -> String, check: impl FnOnce() -> T) -> T {
@@ -76,7 +77,7 @@ fn cuts_at_every_byte_lose_nothing_before_them() {
     for (i, sample) in known_samples().iter().enumerate() {
         let log = (sample.write)(&mut watch.random(i), 9);
         for file in 0..log.files.len() {
-            for at in 0..=log.files[file].bytes.len() {
+            for at in places(&log.files[file]) {
                 check_one(sample, &log, file, &Damage::Cut(at), &watch.random(i));
             }
         }
@@ -89,13 +90,31 @@ fn flips_of_every_bit_touch_one_record() {
     for (i, sample) in known_samples().iter().enumerate() {
         let log = (sample.write)(&mut watch.random(i), 9);
         for file in 0..log.files.len() {
-            for at in 0..log.files[file].bytes.len() {
+            let len = log.files[file].bytes.len();
+            for at in places(&log.files[file]).filter(|&at| at < len) {
                 for bit in 0..8 {
                     check_one(sample, &log, file, &Damage::Flip { at, bit }, &watch.random(i));
                 }
             }
         }
     }
+}
+
+/// Every place in a short file, its end included; in one of long records all around their ends and those of blocks, and some of
+/// the rest.
+fn places(file: &common::log::File) -> impl Iterator<Item = usize> {
+    const SHORT: usize = 16 << 10;
+    const NEAR: usize = 26;
+    const STEP: usize = 211;
+    let len = file.bytes.len();
+    let mut ends: Vec<_> = file.records.iter().flat_map(|r| [r.span.start, r.span.end]).collect();
+    ends.extend((0..=len).step_by(common::block_log::BLOCK));
+    ends.sort_unstable();
+    (0..=len).filter(move |&at| {
+        let next = ends.partition_point(|&end| end < at);
+        let near = ends[next.saturating_sub(1)..].iter().take(2).any(|end| end.abs_diff(at) <= NEAR);
+        len <= SHORT || near || at % STEP == 0
+    })
 }
 
 fn check_one(sample: &Sample, log: &Log, file: usize, damage: &Damage, random: &Random) {
@@ -219,10 +238,9 @@ fn check_replay(log: &Log) {
     let mut counts = Vec::new();
     for policy in [Policy::Engine, Policy::Committed, Policy::Salvage] {
         let [all, none] = [u64::MAX, 0].map(|memory| {
-            let wish = Wish { policy, engine: None, undecided: false, until: None, memory };
-            let replayed = replay(&open, &report, &wish).expect("a state");
-            let hash = digest(&open, &replayed.state).expect("a hash");
-            (replayed.opens, replayed.applied, hash, replayed.left_out)
+            let replayed = replay(&open, &report, &Wish::new(policy, memory)).expect("a state");
+            let held = measure(&open, &replayed.state).expect("a hash");
+            (replayed.opens, replayed.applied, held, replayed.left_out)
         });
         assert_eq!(all, none, "{policy:?} with and without memory");
         counts.push(all);
@@ -245,9 +263,9 @@ fn check_replay(log: &Log) {
     assert!(committed.windows(2).all(|pair| pair[0] < pair[1]), "a record twice");
     let key = |_: &[u8]| true;
     let wanted = Wanted { keys: &key, engine: None, undecided: false };
-    let mut found = history::find(&open, &report, &wanted).expect("a history");
+    let found = history::find(&open, &report, &wanted).expect("a history");
     let (mut versions, all) = (0, found.versions);
-    history::tell(&open, &report, &wanted, &mut found, &mut |version| {
+    history::tell(&open, &report, &wanted, &found, &mut |version| {
         versions += u64::from(version.standing.is_some());
         Ok(())
     })

@@ -57,7 +57,7 @@ impl Read {
 
     /// What a policy makes of it; `None`: the engine would not open.
     fn state(&self, policy: Policy, undecided: bool) -> Option<State> {
-        let wish = Wish { policy, engine: None, undecided, until: None, memory: 1 << 30 };
+        let wish = Wish { undecided, ..Wish::new(policy, 1 << 30) };
         let replayed = replay(&self.open, &self.report, &wish).expect("replayed");
         let mut state = State::new();
         for live in replayed.state.iter().expect("read") {
@@ -79,7 +79,7 @@ impl Read {
 
     /// The hash of the file of pages that a policy makes.
     fn image(&self, policy: Policy) -> Option<String> {
-        let wish = Wish { policy, engine: None, undecided: false, until: None, memory: 1 << 30 };
+        let wish = Wish::new(policy, 1 << 30);
         let replayed = replay(&self.open, &self.report, &wish).expect("replayed");
         image::sha256(&self.open, &replayed.image?).expect("read")
     }

@@ -18,13 +18,14 @@ use walmedic::engine::storage::Directory;
 use walmedic::engine::wal::{self, WalStore};
 use walmedic::format::ALL;
 use walmedic::replay::into::{Engine, build};
+use walmedic::replay::measure::measure;
 use walmedic::replay::until::{self, Point};
-use walmedic::replay::{Policy, Wish, digest, replay, value_bytes};
+use walmedic::replay::{Policy, Wish, replay, value_bytes};
 
 type Pairs = BTreeMap<String, String>;
 
 fn wish(policy: Policy) -> Wish {
-    Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX }
+    Wish::new(policy, u64::MAX)
 }
 
 fn pairs(log: &OpenLog, report: &Report, wish: &Wish) -> Pairs {
@@ -169,13 +170,13 @@ fn memory_changes_nothing() {
     let report = log.analyse(1);
     let told = |policy, memory| {
         let replayed = replay(&log, &report, &Wish { memory, ..wish(policy) }).expect("a state");
-        (replayed.state.spilled(), replayed.applied, digest(&log, &replayed.state).expect("a hash"))
+        (replayed.state.spilled(), replayed.applied, measure(&log, &replayed.state).expect("a hash"))
     };
     for policy in [Policy::Engine, Policy::Committed, Policy::Salvage] {
-        let (spilled, applied, hash) = told(policy, u64::MAX);
-        assert!(!spilled && hash.0 > 100);
+        let (spilled, applied, held) = told(policy, u64::MAX);
+        assert!(!spilled && held.keys > 100 && held.main.hash.is_some());
         for memory in [0, 1, 5000] {
-            assert_eq!(told(policy, memory), (true, applied, hash.clone()), "{policy:?} in {memory} bytes");
+            assert_eq!(told(policy, memory), (true, applied, held.clone()), "{policy:?} in {memory} bytes");
         }
     }
 }
@@ -322,7 +323,8 @@ fn what_an_engine_cannot_hold_is_named_and_nothing_is_written() {
     let report = bytes.analyse(1);
     let state = replay(&bytes, &report, &wish(Policy::Salvage)).expect("a state").state;
     let into = tempfile::tempdir().expect("a directory");
-    let refused = build(&bytes, &report, &state, 1, Engine::Wal, into.path()).expect_err("no text");
+    let held = measure(&bytes, &state).expect("a hash");
+    let refused = build(&bytes, &report, &state, &held, Engine::Wal, into.path()).expect_err("no text");
     assert!(refused.to_string().starts_with("key odd: "), "{refused}");
 }
 

@@ -10,7 +10,7 @@ use walmedic::replay::{Policy, Wish, replay};
 
 /// The database file that a policy leaves; `None`: the engine would not open.
 pub fn image(log: &OpenLog, policy: Policy) -> Option<Vec<u8>> {
-    let wish = Wish { policy, engine: None, undecided: false, until: None, memory: u64::MAX };
+    let wish = Wish::new(policy, u64::MAX);
     let replayed = replay(log, &log.analyse(1), &wish).expect("a state");
     replayed.opens.then(|| make(log, &replayed.image.expect("an image")))
 }

@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod bitcask;
+pub mod block_log;
 pub mod btree;
 pub mod damage;
 pub mod database;
@@ -20,6 +21,7 @@ pub mod sqlite;
 pub mod tree;
 pub mod wal;
 
+use block_log::Variety;
 use log::Log;
 use random::Random;
 
@@ -54,6 +56,13 @@ pub fn samples() -> Vec<Sample> {
         sample("sqlite-journal", "hot, large sectors", |r, n| journal::sample(r, n, 4096, false)),
         sample("sqlite-journal", "hot, last segment not synced", |r, n| journal::sample(r, n, 512, true)),
         sample("sqlite-journal", "over", journal::finished),
+        sample("leveldb", "several logs", |r, n| block_log::sample(r, n, Variety::Level)),
+        sample("leveldb", "long values", |r, n| block_log::sample(r, n, Variety::LevelLong)),
+        sample("rocksdb", "column families", |r, n| block_log::sample(r, n, Variety::Rocks)),
+        sample("rocksdb", "recycled", |r, n| block_log::sample(r, n, Variety::Recycled)),
+        sample("rocksdb", "recycled, long values", |r, n| block_log::sample(r, n, Variety::RecycledLong)),
+        sample("rocksdb", "compressed", |r, n| block_log::sample(r, n, Variety::Packed)),
+        sample("rocksdb", "transactions", |r, n| block_log::sample(r, n, Variety::Prepared)),
     ]
 }
 

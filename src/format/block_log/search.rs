@@ -250,7 +250,7 @@ impl BlockDecoder {
 
     /// Whether a record may begin with these bytes; its number, if that can be read.
     fn plausible(&self, head: &[u8]) -> Option<Option<u64>> {
-        let &kind = head.get(6)?;
+        let &[_, _, _, _, low, high, kind] = head.first_chunk()?;
         let (header, log) = match kind {
             1 | 2 => (HEADER, None),
             5 | 6 => (RECYCLABLE, head.get(7..)?.first_chunk()),
@@ -262,7 +262,12 @@ impl BlockDecoder {
             return None;
         }
         let payload = head.get(header as usize..)?;
-        if self.facts.content == Content::Edits || self.facts.may_pack() && inflate::is_packed(payload) {
+        // A first fragment at the end of a block may be too short for the number.
+        let short = matches!(kind, 2 | 6) && u16::from_le_bytes([low, high]) < 8;
+        if short
+            || self.facts.content == Content::Edits
+            || self.facts.may_pack() && inflate::is_packed(payload)
+        {
             return Some(None);
         }
         let seq = u64::from_le_bytes(*payload.first_chunk()?);

@@ -8,7 +8,7 @@
 use super::companion::{Rules, before};
 use super::facts::{Facts, Frames};
 use super::frame::{HEADER, Head, Sum};
-use super::pages::{Newest, size_of};
+use super::pages::{Newest, is_there, size_of};
 use crate::format::sqlite::files as beside;
 use crate::format::{Halt, Image, Job, LogFile, Outcome, Take};
 use crate::log::bytes::{Bytes, Reader};
@@ -25,7 +25,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let Some(log) = beside::log(job.files) else { return outcome };
     let before = before(job.files, Rules::Engine);
     // Of a stream it is told what comes of it beside its database.
-    let there = before.len > 0 || job.files[log].stream;
+    let there = is_there(&before) || job.files[log].stream;
     let facts = Facts::of(job.files, log);
     let header = facts.header.filter(|header| header.fault.is_none() && there);
     if header.is_some_and(|header| !header.known()) {
@@ -46,7 +46,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
 /// The database `before` once the WAL with this index has been applied to it.
 pub fn applied(files: &[LogFile<'_>], log: usize, before: Image) -> Image {
     let page_bytes = Facts::of(files, log).frames.map_or(0, |frames| frames.shape.page_bytes);
-    Kept::of(files, log, before.len > 0, true).image(&files[log], log, before, page_bytes)
+    Kept::of(files, log, is_there(&before), true).image(&files[log], log, before, page_bytes)
 }
 
 /// Whether SQLite takes anything over from a WAL.

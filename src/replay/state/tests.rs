@@ -169,7 +169,7 @@ fn random_effect(random: &mut Random, key: &[u8], ranges: bool) -> Effect<Value<
         13 | 14 if ranges => {
             let mut end = state_key(random);
             // Some are short, some reach into another family, some are empty or turned round.
-            if n % 3 > 0 {
+            if !n.is_multiple_of(3) {
                 end = key.to_vec();
                 *end.last_mut().unwrap() += 3;
             }
