@@ -227,6 +227,22 @@ pub fn check<F: Feed>(
     }
 }
 
+/// Number and count of a batch that holds operations, and none of a transaction; `None` says nothing about any other.
+#[inline]
+pub fn quick(batch: &[u8], flavour: Flavour) -> Option<(u64, u32)> {
+    let (head, mut rest) = batch.split_first_chunk::<HEAD>()?;
+    let seq = u64::from_le_bytes(*head.first_chunk()?);
+    let count = u32::from_le_bytes(*head.last_chunk()?);
+    let mut counted = 0u32;
+    while let Some((&tag, behind)) = rest.split_first() {
+        let tag = tagged(flavour, tag).filter(|tag| tag.counts)?;
+        rest = behind;
+        operation(&mut rest, tag)?;
+        counted += 1;
+    }
+    (counted == count && count > 0 && seq < SEQ_LIMIT).then_some((seq, count))
+}
+
 #[inline]
 fn operation<F: Feed>(feed: &mut F, tag: Tag) -> Option<()> {
     if tag.family {
