@@ -73,6 +73,12 @@ pub struct Opts {
     /// Intact records of transactions that lost another, in logs of pages, where a later page heals what is missing
     #[arg(long, value_name = "WHAT", default_value = "drop")]
     survivors: Undecided,
+    /// Transactions that are prepared and neither committed nor rolled back
+    #[arg(long, value_name = "WHAT", default_value = "keep")]
+    prepared: Undecided,
+    /// Leave the sizes of logs out of the copy's MANIFEST, so that RocksDB does not miss what a shorter log lacks
+    #[arg(long, conflicts_with = "in_place")]
+    drop_wal_tracking: bool,
     /// Of a log of pages: write the database that it leads to, and an empty log
     #[arg(long)]
     checkpoint: bool,
@@ -105,6 +111,8 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let undecided = opts.undecided == Undecided::Keep;
     let mut rule = opts.strategy.rule(&log, &report, undecided, opts.renumber)?;
     rule.survivors = opts.survivors == Undecided::Keep;
+    rule.prepared = opts.prepared == Undecided::Keep;
+    rule.untracked = opts.drop_wal_tracking;
     rule.pages = opts.pages(&report)?.or(rule.pages);
     let mut typed = opts.input.typed();
     if opts.strategy != Strategy::Salvage {
@@ -113,6 +121,8 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     typed.extend(opts.mending.repair_words.then(|| "--repair-words".to_owned()));
     typed.extend(undecided.then(|| "--undecided keep".to_owned()));
     typed.extend(rule.survivors.then(|| "--survivors keep".to_owned()));
+    typed.extend((!rule.prepared).then(|| "--prepared drop".to_owned()));
+    typed.extend(rule.untracked.then(|| "--drop-wal-tracking".to_owned()));
     typed.extend(opts.checkpoint.then(|| "--checkpoint".to_owned()));
     typed.extend(opts.undo_last_commit.then(|| "--undo-last-commit".to_owned()));
     typed.extend(opts.force.then(|| "--force".to_owned()));
@@ -123,6 +133,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         options: serde_json::json!({
             "strategy": opts.strategy.word(), "undecided": undecided, "renumber": opts.renumber,
             "repair_words": opts.mending.repair_words, "survivors": rule.survivors,
+            "prepared": rule.prepared, "drop_wal_tracking": rule.untracked,
             "checkpoint": opts.checkpoint, "undo_last_commit": opts.undo_last_commit,
         }),
     };

@@ -105,6 +105,8 @@ pub struct Rule {
     pub survivors: bool,
     /// So are transactions that are prepared and not ended.
     pub prepared: bool,
+    /// The catalogue forgets what sizes the logs had.
+    pub untracked: bool,
     /// The file that the log is about takes its place.
     pub pages: Option<Pages>,
 }
@@ -124,6 +126,7 @@ impl Rule {
             afresh: false,
             survivors: false,
             prepared: true,
+            untracked: false,
             pages: None,
         }
     }

@@ -8,9 +8,11 @@ pub mod held;
 pub mod pages;
 pub mod place;
 pub mod plan;
+pub mod prepared;
 pub mod rebuild;
 pub mod record;
 pub mod target;
+pub mod tracked;
 pub mod undo;
 pub mod write;
 

@@ -2,12 +2,19 @@
 
 write ENGINE DIR SEED     a database with a log that was never closed
 open DIR MODE ENGINE      what the engine makes of a copy of it, as JSON: {"opens", "error", "state": {"key": "value"}}
-                          (column families in front of the keys, as "1:"), or {"hangs": true}
+                          (column families in front of the keys, as "other:"), or {"hangs": true}
 """
 import json, os, random, shutil, signal, subprocess, sys, tempfile
 
 MODES = ["tolerate-corrupted-tail", "absolute-consistency", "point-in-time", "skip-any"]
 NAMES = ["kTolerateCorruptedTailRecords", "kAbsoluteConsistency", "kPointInTimeRecovery", "kSkipAnyCorruptedRecords"]
+
+
+FAMILIES = ["other", "third"]
+
+
+def family(name):
+    return "" if name == "default" else name + ":"
 
 
 def value(rng):
@@ -68,7 +75,7 @@ def open_rocksdb(path, mode):
     state = {}
     for name in families:
         table = db if name == "default" else db.get_column_family(name)
-        state.update({("" if name == "default" else "1:") + key.hex(): value.hex() for key, value in table.items()})
+        state.update({family(name) + key.hex(): value.hex() for key, value in table.items()})
     return state
 
 
@@ -82,7 +89,7 @@ def open_ldb(path, mode):
             open(os.path.join(path, name), "w").write("\n".join(lines))
     state = {}
     families = subprocess.run(["ldb", "--db=" + path, "list_column_families"], capture_output=True, text=True).stdout
-    for name in ["default"] + (["other"] if "other" in families else []):
+    for name in ["default"] + [name for name in FAMILIES if name in families]:
         done = subprocess.run(["ldb", "--db=" + path, "--try_load_options", "--ignore_unknown_options", "--column_family=" + name, "--hex", "scan"],
                               capture_output=True, text=True, timeout=6)
         if "Failed" in done.stderr or done.returncode or "Corruption" in done.stderr:
@@ -90,7 +97,7 @@ def open_ldb(path, mode):
         for line in done.stdout.splitlines():
             if line.startswith("0x") and " : " in line or line.startswith("0x") and " ==> " in line:
                 key, held = line.replace(" ==> ", " : ").split(" : ", 1)
-                state[("" if name == "default" else "1:") + key[2:].lower()] = held[2:].lower()
+                state[family(name) + key[2:].lower()] = held[2:].lower()
     return state
 
 
