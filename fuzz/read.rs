@@ -2,7 +2,7 @@
 //!
 //! Byte 0 picks the format, byte 1 its revision and the window, byte 2 the names of the files and where the rest of the
 //! input is split between two of them. Everything that the commands build on is run: survey, conclusions, inspection,
-//! the engine, the findings, the rows of tables. Nothing may panic, the regions must tile every file, and neither the window nor the number
+//! the engine, the findings, the rows of tables, the contents of records and their operations. Nothing may panic, the regions must tile every file, and neither the window nor the number
 //! of threads may change anything.
 
 use std::io;
@@ -11,12 +11,14 @@ use walmedic::analysis::OpenLog;
 use walmedic::format::rows::Wanted;
 use walmedic::format::{ALL, Format, LogFile};
 use walmedic::log::bytes::{ReadAt, Reader};
-use walmedic::log::scan::scan;
+use walmedic::log::decoder::Recovery;
+use walmedic::log::record::Record;
+use walmedic::log::scan::{Sink, scan};
 use walmedic::log::survey::Survey;
 use walmedic::log::surveyor::Surveyor;
 
 /// Names of which every format claims some; a format without one here is not fuzzed, and `tests/fuzz.rs` says so.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 16] = [
     "000001.wal",
     "000002.wal",
     "wal.log",
@@ -31,6 +33,8 @@ pub const NAMES: [&str; 14] = [
     "app.db-journal",
     "app.db-mj01234A956",
     "app.db",
+    "000004.log",
+    "MANIFEST-000005",
 ];
 
 /// The names that a format claims.
@@ -79,9 +83,41 @@ pub fn read(data: &[u8]) {
         let wanted = Wanted { table: None, page: None, most: usize::MAX };
         format.rows(&files, file, &wanted, &mut |_| true);
     }
+    for file in 0..open.files().len() {
+        contents(&open, file);
+    }
     let chunk = 1usize << (how >> 2 & 15);
     for file in 0..open.files().len() {
         assert_eq!(survey(&open, file, Some(chunk)), survey(&open, file, None), "{chunk} bytes at a time");
+    }
+}
+
+/// Takes the records of a file apart, as `dump` does.
+fn contents(open: &OpenLog, file: usize) {
+    /// Collects records.
+    struct All(Vec<Record>);
+    impl Sink for All {
+        fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
+            self.0.extend_from_slice(batch);
+        }
+        fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+        fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
+            self.0.extend(recovery.record.map(|(record, _)| record));
+        }
+    }
+    let (format, files) = (open.format(), open.files());
+    let (role, whole) = (files[file].claim.role, open.source(file).whole().unwrap_or_default());
+    let mut all = All(Vec::new());
+    let mut opened = format.open(&files, file, open.revision);
+    scan(&mut Reader::new(files[file].src), &mut *opened.decoder, 0, &mut all);
+    let mut unpack = format.unpack(&files, file);
+    for record in &all.0 {
+        let bytes = &whole[record.at as usize..record.end() as usize];
+        for (at, _) in format.inner(role, bytes) {
+            assert!(at <= bytes.len(), "a field behind its record");
+        }
+        let contents = unpack.as_mut().map_or(bytes, |unpack| unpack.contents(record, bytes));
+        format.operations(role, open.revision, contents, None, &mut |_| true);
     }
 }
 

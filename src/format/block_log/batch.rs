@@ -311,9 +311,15 @@ impl<'a> Operation<'a> {
 
 /// The operations of a batch in order, up to the first that is none.
 pub fn operations(batch: &[u8], flavour: Flavour) -> impl Iterator<Item = Operation<'_>> {
+    placed(batch, flavour).map(|(_, operation)| operation)
+}
+
+/// The same, each behind its offset in the batch.
+pub fn placed(batch: &[u8], flavour: Flavour) -> impl Iterator<Item = (usize, Operation<'_>)> {
     let mut seq = batch.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
     let mut rest = batch.get(HEAD..).unwrap_or_default();
     std::iter::from_fn(move || {
+        let at = batch.len() - rest.len();
         let tag = tagged(flavour, rest.byte()?)?;
         let family = if tag.family { rest.varint()? } else { 0 };
         let first = if tag.strings > 0 { string(&mut rest)? } else { &[] };
@@ -321,7 +327,7 @@ pub fn operations(batch: &[u8], flavour: Flavour) -> impl Iterator<Item = Operat
         let own = tag.counts.then_some(seq);
         seq = seq.saturating_add(u64::from(tag.counts));
         let (word, phase, changes) = (tag.word, tag.phase, tag.counts);
-        Some(Operation { word, phase, changes, family, first, second, seq: own })
+        Some((at, Operation { word, phase, changes, family, first, second, seq: own }))
     })
 }
 
