@@ -27,14 +27,16 @@ fn log(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
 fn told(flavour: Flavour, logs: &[Vec<u8>], engine: &str, mode: &str) -> Result<u64, String> {
     let names: Vec<String> = (4..).take(logs.len()).map(|n| format!("{n:06}.log")).collect();
     let format = if flavour == Flavour::LevelDb { &LEVELDB } else { &ROCKSDB };
+    let logs: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
     let files: Vec<LogFile<'_>> = names
         .iter()
-        .zip(logs)
+        .zip(&logs)
         .map(|(name, bytes)| LogFile {
             name,
             claim: format.claim(name).expect("a log"),
             src: bytes,
             memo: None,
+            stream: false,
         })
         .collect();
     let job = Job {
