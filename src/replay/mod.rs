@@ -369,7 +369,7 @@ fn by_records<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repl
         Ok(())
     })?;
     if let (Some(memtable), Policy::Salvage) = (&mut memtable, wish.policy) {
-        memtable.finish(&mut |taken| applier.take(&taken));
+        applied += memtable.finish(&mut |taken| applier.take(&taken));
     }
     applier.failure.map_or(Ok(()), Err)?;
     let state = applier.state.finish()?.only(wish.family);
