@@ -18,7 +18,7 @@ use crate::replay::candidates;
 use crate::replay::history::{self, Wanted};
 use crate::replay::into::{self, Engine, Target};
 use crate::replay::measure::measure;
-use crate::replay::until::{self, Cut};
+use crate::replay::until::{self, Cut, Point};
 use crate::replay::{Below, Policy, Replayed, Wish, image, replay, user_key};
 use crate::ui::bytes::{Notation, matches};
 use crate::ui::out::Out;
@@ -55,9 +55,14 @@ pub struct Opts {
     /// log's alone), or their directory
     #[arg(long, value_name = "WHERE", default_value = "beside", value_parser = below)]
     base: Below,
-    /// Only up to this sequence number, whole transactions only
-    #[arg(long, value_name = "SEQ")]
-    until: Option<u64>,
+    /// How the engine recovers with the policy engine, where it has several ways: for rocksdb tolerate-corrupted-tail,
+    /// absolute-consistency, point-in-time or skip-any, for leveldb lenient or paranoid; without it, as the store's OPTIONS
+    /// file says
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
+    /// Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only
+    #[arg(long, value_name = "SEQ|commit:N")]
+    until: Option<Point>,
     /// Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages
     /// the database file
     #[arg(long, value_name = "TARGET")]
@@ -146,8 +151,11 @@ impl Opts {
                 "--engine {word}: only the policy engine follows an engine; to build one: wal, btree or lsm"
             );
         }
+        if let (Some(mode), false) = (&self.mode, asks_engine) {
+            bail!("--mode {mode}: only the policy engine recovers in a mode");
+        }
         if self.until.is_some() && asks_engine {
-            bail!("--until goes with the policies committed and salvage: no engine stops at a number");
+            bail!("--until goes with the policies committed and salvage: no engine stops on the way");
         }
         if self.mending.repair_words && asks_engine {
             bail!("--repair-words goes with the policies committed and salvage: no engine does that");
@@ -206,7 +214,7 @@ fn answer(opts: &Opts, asked: &Asked, teller: &Teller<'_>) -> Result<u8> {
         return tell_history(opts, asked, teller, key);
     }
     let until = match opts.until {
-        Some(seq) => until::find(teller.log, teller.report, seq)?,
+        Some(point) => until::find(teller.log, teller.report, point)?,
         None => None,
     };
     let wishes: Vec<Wish> = asked.policies.iter().map(|&policy| wish(opts, asked, policy, until)).collect();
@@ -253,6 +261,7 @@ fn wish(opts: &Opts, asked: &Asked, policy: Policy, until: Option<Cut>) -> Wish 
     Wish {
         policy,
         engine: asked.commit.clone(),
+        mode: opts.mode.clone(),
         undecided: opts.undecided == Undecided::Keep,
         until,
         memory: opts.memory,
@@ -269,6 +278,7 @@ fn tell_history(opts: &Opts, asked: &Asked, teller: &Teller<'_>, key: &str) -> R
             (asked.family.is_none() || asked.family == family) && matches(found, key, opts.bytes)
         },
         engine: asked.commit.as_deref(),
+        mode: opts.mode.as_deref(),
         undecided: opts.undecided == Undecided::Keep,
     };
     let found = history::find(teller.log, teller.report, &wanted)?;

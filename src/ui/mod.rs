@@ -2,9 +2,11 @@
 
 pub mod bytes;
 pub mod explain;
+pub mod generations;
 pub mod hex;
 pub mod json;
 pub mod lines;
+pub mod modes;
 pub mod out;
 pub mod paint;
 pub mod plan;
