@@ -395,8 +395,11 @@ fn by_records<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repl
         }
         Ok(())
     })?;
-    if let (Some(memtable), Policy::Salvage) = (&mut memtable, wish.policy) {
-        memtable.finish(&mut |taken| applier.take(&taken));
+    match (&mut memtable, wish.policy) {
+        (Some(memtable), Policy::Salvage) => applied += memtable.finish(&mut |taken| applier.take(&taken)),
+        // The record that commits them is none of this log's.
+        (Some(memtable), Policy::Committed) => left_out.add_all(Standing::Uncommitted, memtable.finish(&mut |_| ())),
+        _ => {}
     }
     applier.failure.map_or(Ok(()), Err)?;
     let state = applier.state.finish()?.only(wish.family);

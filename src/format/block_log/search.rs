@@ -7,6 +7,7 @@
 //! that is cut says where they begin now.
 
 use super::assemble::{Found, Grid, Whole, filled};
+use super::batch::Phase;
 use super::decoder::{BlockDecoder, PROOF, TRUST};
 use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, mend};
 use super::older::older;
@@ -139,21 +140,21 @@ impl BlockDecoder {
         // Its own length may still lead on.
         let grid = self.old_grid;
         if let Some(next) = self.own_length(reader, at, grid)
-            && let Some(found) = self.chain(reader, next, grid)
+            && let Some((found, fits)) = self.chain(reader, next, grid)
         {
             if let Some(nearer) = self.between(reader, at, next) {
                 return Some((nearer, PROOF));
             }
-            self.grid = known;
+            self.grid = known.filter(|_| fits);
             return Some((found, TRUST));
         }
         let (mut from, end) = (at + 1, reader.end());
         let mut other = None;
         while from < end {
             if grid.left(from) == BLOCK
-                && let Some(found) = self.chain(reader, from, grid)
+                && let Some((found, fits)) = self.chain(reader, from, grid)
             {
-                self.grid = known;
+                self.grid = known.filter(|_| fits);
                 return Some((found, TRUST));
             }
             let to = (from + STRIDE.min(grid.left(from))).min(end);
@@ -192,37 +193,43 @@ impl BlockDecoder {
     }
 
     /// Whether records follow each other from `at` to `to` in place and in number; without a gap, where nothing tells which number is
-    /// due.
+    /// due, unless a commit gives out as many as were prepared before.
     fn leads(&mut self, reader: &mut Reader<'_>, mut at: u64, to: u64) -> bool {
-        let room = if self.due.is_some() { JUMP } else { 0 };
-        let follows = |whole: &Whole, due: Option<u64>| match (whole.shape, due) {
-            (Some(shape), Some(due)) => fits(shape.seq, due, room),
-            _ => true,
-        };
-        let mut due = self.due;
-        while at < to {
-            let found = self.probe(reader, at, None).filter(|whole| follows(whole, due));
-            let Some(whole) = found else { return false };
-            (due, at) = (Some(numbers(&whole).1), whole.end);
+        let (mut due, mut room) = (self.due, if self.due.is_some() { JUMP } else { 0 });
+        loop {
+            let Some(whole) = self.probe(reader, at, None) else { return at == to && room > 0 };
+            let (first, next) = numbers(&whole);
+            if whole.shape.is_some() && due.is_some_and(|due| !fits(first, due, room)) {
+                return false;
+            }
+            if at >= to {
+                return at == to;
+            }
+            if self.assembler.ends.iter().any(|end| end.phase == Phase::Commit) {
+                room = JUMP;
+            }
+            (due, at) = (Some(next), whole.end);
         }
-        let last = self.probe(reader, to, None);
-        at == to && last.map_or(room > 0, |whole| follows(&whole, due))
     }
 
-    /// Follows whole fragments from `at` on to the first record that can be put together.
-    fn chain(&mut self, reader: &mut Reader<'_>, mut at: u64, grid: Grid) -> Option<u64> {
+    /// Follows whole fragments from `at` on to the first record that can be put together; where that is, and whether blocks begin where
+    /// `grid` says.
+    fn chain(&mut self, reader: &mut Reader<'_>, mut at: u64, grid: Grid) -> Option<(u64, bool)> {
         loop {
             let fragment = fragment(reader, at, grid.left(at)).ok().filter(|f| self.own(f))?;
-            if !self.search.spend(fragment.payload.end - at) {
+            let end = fragment.payload.end;
+            if !self.search.spend(end - at) {
                 return None;
             }
             match fragment.part {
-                Part::Full | Part::First if self.probe(reader, at, Some(grid)).is_some() => return Some(at),
-                Part::Aside => return Some(at),
-                _ => {
-                    let end = fragment.payload.end;
-                    at = filled(reader, end, fragment.header(), Some(grid)).unwrap_or(end);
+                Part::Full | Part::First if self.probe(reader, at, Some(grid)).is_some() => {
+                    return Some((at, true));
                 }
+                Part::First if grid.left(end) != BLOCK => {
+                    return self.probe(reader, at, None).map(|_| (at, false));
+                }
+                Part::Aside => return Some((at, true)),
+                _ => at = filled(reader, end, fragment.header(), Some(grid)).unwrap_or(end),
             }
         }
     }
