@@ -72,6 +72,14 @@ const CASES: &[Case] = &[
         floor: 0.50,
     },
     Case {
+        name: "sqlite-journal",
+        log: "sqlite-journal",
+        files: &["app.db-journal"],
+        make: sqlite_journal,
+        args: VERIFY,
+        floor: 0.0,
+    },
+    Case {
         name: "damaged-1pc",
         log: "damaged",
         files: &["000001.wal"],
@@ -145,7 +153,7 @@ fn main() {
     let binary = Path::new(env!("CARGO_BIN_EXE_walmedic"));
     println!("{mib} MiB logs, medians of {runs} interleaved runs; ratio = time of cat / time of the command");
     println!(
-        "{:<13} {:>7} {:>7} {:>9} {:>9} {:>9} {:>10}",
+        "{:<14} {:>7} {:>7} {:>9} {:>9} {:>9} {:>10}",
         "case", "ratio", "floor", "cat s", "wall s", "cpu s", "peak KiB"
     );
     for case in CASES.iter().filter(|c| words.is_empty() || words.iter().any(|w| c.name.contains(w.as_str())))
@@ -169,7 +177,7 @@ fn main() {
         }
         let m = |v: &mut Vec<f64>| median(v);
         println!(
-            "{:<13} {:>7.2} {:>7.2} {:>9.3} {:>9.3} {:>9.3} {:>10}",
+            "{:<14} {:>7.2} {:>7.2} {:>9.3} {:>9.3} {:>9.3} {:>10}",
             case.name,
             m(&mut ratios),
             case.floor,
@@ -182,26 +190,28 @@ fn main() {
     if words.is_empty() || words.iter().any(|w| "repair truncate".contains(w.as_str())) {
         recovery(&home, binary, runs, mib << 20);
     }
-    if words.is_empty() || words.iter().any(|w| "checkpoint".contains(w.as_str())) {
-        checkpoint(&home, binary, runs, mib << 20);
+    for (name, case) in [("checkpoint", "sqlite-wal"), ("rollback", "sqlite-journal")] {
+        if words.is_empty() || words.iter().any(|w| name.contains(w.as_str())) {
+            into_database(&home, binary, runs, mib << 20, (name, case));
+        }
     }
     if words.is_empty() || words.iter().any(|w| "start-up".contains(w.as_str())) {
         start_up(&home, binary);
     }
 }
 
-/// A checkpoint of a WAL into a new database beside `cp` and `sync` of the WAL.
-fn checkpoint(home: &Path, binary: &Path, runs: usize, bytes: u64) {
-    let case = CASES.iter().find(|case| case.name == "sqlite-wal").expect("the case");
-    let wal = prepare(home, case, bytes).remove(0);
+/// A checkpoint of a WAL, or the rollback of a journal, into a new database beside `cp` and `sync` of the log.
+fn into_database(home: &Path, binary: &Path, runs: usize, bytes: u64, (name, case): (&str, &str)) {
+    let case = CASES.iter().find(|c| c.name == case).expect("the case");
+    let log = prepare(home, case, bytes).remove(0);
     let target = home.join("made.db");
     let (mut cps, mut walls, mut ratios, mut peak) = (vec![], vec![], vec![], 0);
     for _ in 0..runs {
         fs::remove_file(&target).ok();
         let script = "cp \"$1\" \"$2\" && sync \"$2\"";
-        let cp = run(Command::new("sh").args(["-c", script, "sh"]).arg(&wal).arg(&target));
+        let cp = run(Command::new("sh").args(["-c", script, "sh"]).arg(&log).arg(&target));
         fs::remove_file(&target).ok();
-        let own = run(Command::new(binary).args(["replay", "--into"]).arg(&target).arg(&wal));
+        let own = run(Command::new(binary).args(["replay", "--into"]).arg(&target).arg(&log));
         assert!(target.exists(), "no database was written");
         ratios.push(own.wall.as_secs_f64() / cp.wall.as_secs_f64());
         cps.push(cp.wall.as_secs_f64());
@@ -210,7 +220,7 @@ fn checkpoint(home: &Path, binary: &Path, runs: usize, bytes: u64) {
     }
     fs::remove_file(&target).ok();
     let (ratio, cp, wall) = (median(&mut ratios), median(&mut cps), median(&mut walls));
-    println!("checkpoint    {ratio:.2} x cp and sync ({cp:.3} s), {wall:.3} s, peak {peak} KiB");
+    println!("{name:<13} {ratio:.2} x cp and sync ({cp:.3} s), {wall:.3} s, peak {peak} KiB");
 }
 
 /// A repair into a copy beside `cp` and `sync` of the same log, and the cut of a torn end where the log lies.
@@ -293,7 +303,7 @@ fn run(command: &mut Command) -> Usage {
 fn prepare(home: &Path, case: &Case, bytes: u64) -> Vec<PathBuf> {
     let folder = home.join(case.log);
     let each = bytes / case.files.len() as u64;
-    if case.log == "sqlite" {
+    if case.log.starts_with("sqlite") {
         fs::create_dir_all(&folder).expect("the folder can be made");
         fs::write(folder.join("app.db"), first_page()).expect("the database can be written");
     }
@@ -472,6 +482,33 @@ fn sqlite_wal(out: &mut dyn Write, random: &mut Random, bytes: u64) {
         sums = fibonacci::update(fibonacci::update(sums, &covered, false), &page, false);
         let rest = words(&[7, 11, sums.0, sums.1]);
         [&covered, &rest, &page].iter().try_for_each(|part| out.write_all(part)).expect("written");
+    }
+}
+
+/// The old images of all pages of a database, 4 KiB each, in any order: a stride that has no divisor with their number in
+/// common leads to each of them once.
+fn sqlite_journal(out: &mut dyn Write, random: &mut Random, bytes: u64) {
+    const STRIDE: u64 = 1_000_003;
+    let (pages, nonce) = (bytes / 4104, 0x5eed_u32);
+    let words = [pages as u32, nonce, pages as u32, 512, 4096];
+    let mut header = vec![0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    header.extend(words.iter().flat_map(|word| word.to_be_bytes()));
+    header.resize(512, 0);
+    out.write_all(&header).expect("written");
+    let mut page = Vec::new();
+    for n in 0..pages {
+        let number = (n * STRIDE % pages + 1) as u32;
+        page.clear();
+        // The end of a chain of overflow pages can hold anything.
+        page.extend([0; 4]);
+        random.text(&mut page, 4092);
+        if number == 1 {
+            page = first_page();
+        }
+        let sampled = (1..).map(|n| 4096 - 200 * n).take_while(|at| *at > 0);
+        let sum = sampled.fold(nonce, |sum, at: i32| sum.wrapping_add(u32::from(page[at as usize])));
+        let parts: [&[u8]; 3] = [&number.to_be_bytes(), &page, &sum.to_be_bytes()];
+        parts.iter().try_for_each(|part| out.write_all(part)).expect("written");
     }
 }
 

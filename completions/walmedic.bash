@@ -140,7 +140,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal leveldb rocksdb sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -256,7 +256,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal leveldb rocksdb sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -496,7 +496,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal leveldb rocksdb sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -559,14 +559,14 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__replay)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --policy --diff --history --engine --undecided --family --until --into --grade-with --memory --bytes --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --policy --diff --history --engine --undecided --family --base --until --into --grade-with --memory --bytes --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal leveldb rocksdb sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -606,6 +606,10 @@ _walmedic() {
                     return 0
                     ;;
                 --family)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --base)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -656,7 +660,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal leveldb rocksdb sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)
@@ -756,7 +760,7 @@ _walmedic() {
             fi
             case "${prev}" in
                 --as)
-                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal sqlite sqlite-journal sqlite-wal" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "bitcask bitcask-hash bitcask-log ddia-btree ddia-lsm ddia-wal leveldb rocksdb sqlite sqlite-journal sqlite-wal" -- "${cur}"))
                     return 0
                     ;;
                 --revision)

@@ -51,6 +51,8 @@ bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
+leveldb\t''
+rocksdb\t''
 sqlite\t''
 sqlite-journal\t''
 sqlite-wal\t''"
@@ -85,6 +87,8 @@ bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
+leveldb\t''
+rocksdb\t''
 sqlite\t''
 sqlite-journal\t''
 sqlite-wal\t''"
@@ -127,6 +131,8 @@ bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
+leveldb\t''
+rocksdb\t''
 sqlite\t''
 sqlite-journal\t''
 sqlite-wal\t''"
@@ -160,6 +166,8 @@ bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
+leveldb\t''
+rocksdb\t''
 sqlite\t''
 sqlite-journal\t''
 sqlite-wal\t''"
@@ -177,7 +185,8 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l engine -d '
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l undecided -d 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch' -r -f -a "keep\t'They count'
 drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l family -d 'Only the keys of this column family' -r
-complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, whole transactions only' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l base -d 'The tables that the log goes on from: beside (in its own directory, where there are any), none (the state is the log\'s alone), or their directory' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages the database file' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l grade-with -d 'Let this program check the files that can be made of a damaged log, too: it is run as PROGRAM FILE "PRAGMA integrity_check;" on copies' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l memory -d 'Memory for a state; what is more goes to a temporary file' -r
@@ -205,6 +214,8 @@ bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
+leveldb\t''
+rocksdb\t''
 sqlite\t''
 sqlite-journal\t''
 sqlite-wal\t''"
@@ -243,6 +254,8 @@ bitcask-log\t''
 ddia-btree\t''
 ddia-lsm\t''
 ddia-wal\t''
+leveldb\t''
+rocksdb\t''
 sqlite\t''
 sqlite-journal\t''
 sqlite-wal\t''"

@@ -1,15 +1,15 @@
 //! What the fuzzer runs, and `tests/fuzz.rs` over every fixture: any bytes as files of any format.
 //!
-//! Byte 0 picks the format, byte 1 its revision and the window, byte 2 the names of the files and where the rest of the
-//! input is split between two of them. Everything that the commands build on is run: survey, conclusions, inspection,
-//! the engine, the findings, the rows of tables. Nothing may panic, the regions must tile every file, and neither the window nor the number
-//! of threads may change anything.
+//! Byte 0 picks the format, byte 1 its revision, the window and how many files there are, byte 2 their names and where the
+//! rest of the input is split between them ([`files`]). Everything that the commands build on is run: survey, conclusions, inspection,
+//! the engine, the findings, the rows of tables, the recovered state, the check of pages. Nothing may panic, the regions
+//! must tile every file, and neither the window nor the number of threads may change anything.
 
 use std::io;
 
-use walmedic::analysis::OpenLog;
+use walmedic::analysis::{OpenLog, Report};
 use walmedic::format::rows::Wanted;
-use walmedic::format::{ALL, Format, LogFile};
+use walmedic::format::{ALL, Format, Job, LogFile};
 use walmedic::log::bytes::{ReadAt, Reader};
 use walmedic::log::scan::scan;
 use walmedic::log::survey::Survey;
@@ -39,8 +39,29 @@ pub fn names(format: &dyn Format) -> Vec<&'static str> {
     let about = |name: &str| NAMES.iter().any(|log| subject(log, name));
     NAMES
         .into_iter()
-        .filter(|name| format.claim(name).is_some() || format.beside(name).is_some() || about(name))
+        .filter(|name| {
+            format.claim(name).is_some()
+                || NAMES.iter().any(|log| format.claim(log).is_some() && format.beside(log, name).is_some())
+                || about(name)
+        })
         .collect()
+}
+
+/// The files of an input. The two upper bits of `how` tell which name follows on the first, or that there are three files,
+/// of which the last two share what is left of the first.
+pub fn files(names: &[&str], how: u8, split: u8, rest: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let first = usize::from(split & 7) % names.len();
+    let at = rest.len() * usize::from(split >> 3) / 31;
+    let (step, three) = if how >> 6 == 3 { (1, true) } else { (1 + usize::from(how >> 6), false) };
+    let middle = if three { at + (rest.len() - at) / 2 } else { rest.len() };
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    for (n, part) in [&rest[..at], &rest[at..middle], &rest[middle..]].into_iter().enumerate() {
+        let name = names[(first + n * step) % names.len()];
+        if (n < 2 || three) && files.iter().all(|(other, _)| other != name) {
+            files.push((name.to_owned(), part.to_vec()));
+        }
+    }
+    files
 }
 
 /// Reads one input.
@@ -53,13 +74,7 @@ pub fn read(data: &[u8]) {
     }
     let revisions = format.profile().revisions;
     let revision = revisions.get(usize::from(how & 3).wrapping_sub(1)).copied();
-    let first = usize::from(split & 7) % names.len();
-    let at = rest.len() * usize::from(split >> 3) / 31;
-    let mut files = vec![(names[first].to_owned(), rest[..at].to_vec())];
-    if names.len() > 1 {
-        files.push((names[(first + 1) % names.len()].to_owned(), rest[at..].to_vec()));
-    }
-    let open = OpenLog::memory(format, files, revision);
+    let open = OpenLog::memory(format, files(&names, *how, *split, rest), revision);
     let report = open.analyse(1);
     for file in &report.files {
         let mut at = 0;
@@ -71,8 +86,10 @@ pub fn read(data: &[u8]) {
     }
     // Wording them must not panic, either.
     report.findings().for_each(drop);
+    recover(&open, &report);
     for file in 0..open.files().len() {
         let files = open.files();
+        format.grade(open.source(file));
         if let Some(mut context) = format.context(&files, file) {
             let _ = [false, true].map(|last| context.behind(0..u64::MAX, last));
         }
@@ -82,6 +99,26 @@ pub fn read(data: &[u8]) {
     let chunk = 1usize << (how >> 2 & 15);
     for file in 0..open.files().len() {
         assert_eq!(survey(&open, file, Some(chunk)), survey(&open, file, None), "{chunk} bytes at a time");
+    }
+}
+
+/// What the engine and the format make of it, change by change; the patches of a file rise and lie in it.
+fn recover(open: &OpenLog, report: &Report) {
+    let (files, format) = (open.files(), open.format());
+    let surveys: Vec<&Survey> = report.files.iter().map(|file| &file.survey).collect();
+    let job = Job { files: &files, surveys: &surveys, revision: open.revision, engine: None, until: None };
+    format.generations(&files, &surveys);
+    format.undo_last_commit(&files).ok();
+    let outcome = format.engine(&job, Some(&mut |_| {}));
+    let images =
+        [false, true].map(|salvage| format.recover(&job, salvage, &mut |_| {}).and_then(|r| r.image));
+    for image in images.into_iter().chain([outcome.image]).flatten() {
+        let mut end = 0;
+        for patch in &image.patches {
+            assert!(patch.at >= end, "{patch:?} begins before {end}");
+            end = patch.at.saturating_add(patch.len);
+        }
+        assert!(end <= image.len, "a patch ends at {end} of {}", image.len);
     }
 }
 

@@ -109,10 +109,13 @@ impl OpenLog {
         let subjects: Vec<(String, Claim)> =
             files.iter().filter_map(|(name, _)| format.subject(name)).collect();
         let subject = |name: &str| subjects.iter().find(|s| s.0 == name).map(|s| s.1);
+        let logs = files.iter().map(|(name, _)| name.clone()).filter(|name| format.claim(name).is_some());
+        let logs: Vec<String> = logs.collect();
         let mut named: Vec<(LogPath, Source)> = files
             .into_iter()
             .map(|(name, bytes)| {
-                let claim = format.claim(&name).or_else(|| subject(&name)).or_else(|| format.beside(&name));
+                let beside = || logs.iter().find_map(|log| format.beside(log, &name));
+                let claim = format.claim(&name).or_else(|| subject(&name)).or_else(beside);
                 let claim = claim.unwrap_or(unnamed);
                 (LogPath { name: name.into(), path: None, claim }, Source::memory(bytes))
             })

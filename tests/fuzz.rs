@@ -47,6 +47,53 @@ fn nothing_panics_on_the_fixtures() {
     assert!(count > 100);
 }
 
+/// A log needs the file that it is about for much of what is done with it.
+#[test]
+fn nothing_panics_on_logs_and_what_they_are_about() {
+    let seeds = std::env::var_os("WALMEDIC_FUZZ_SEEDS").map(|_| root().join("fuzz/corpus/read"));
+    seeds.iter().for_each(|dir| std::fs::create_dir_all(dir).expect("a folder"));
+    let mut pairs = [0; walmedic::format::ALL.len()];
+    for case in list(&root().join("fixtures")).iter().flat_map(|format| list(format)) {
+        for log in list(&case.join("input")) {
+            let name = log.file_name().expect("a name").to_string_lossy().into_owned();
+            for (pick, format) in walmedic::format::ALL.iter().enumerate() {
+                let Some((about, _)) = format.subject(&name) else { continue };
+                let [about, log] = [log.with_file_name(about), log.clone()].map(std::fs::read);
+                let (Ok(about), Ok(log)) = (about, log) else { continue };
+                let data = pair(*format, pick as u8, &about, &log).expect("a way to say it");
+                read::read(&data);
+                pairs[pick] += 1;
+                if let Some(dir) = seeds.as_ref().filter(|_| data.len() < 12_000) {
+                    std::fs::write(dir.join(format!("pair-{pick}-{}", pairs[pick])), &data).expect("a seed");
+                }
+            }
+        }
+    }
+    let missing =
+        |name: &str| walmedic::format::ALL.iter().position(|f| f.profile().name == name).map(|i| pairs[i]);
+    assert!(missing("sqlite-wal") > Some(10) && missing("sqlite-journal") > Some(10), "{pairs:?}");
+}
+
+/// The input that is read as the file a log is about, zeros behind it where needed, and the log.
+fn pair(format: &dyn walmedic::format::Format, pick: u8, about: &[u8], log: &[u8]) -> Option<Vec<u8>> {
+    let names = read::names(format);
+    let exact = |padding: &usize| {
+        let front = about.len() + padding;
+        (0..32).find(|part| (front + log.len()) * part / 31 == front)
+    };
+    let padding = (0..=about.len() + log.len()).find(|padding| exact(padding).is_some())?;
+    let (part, rest) = (exact(&padding)? as u8, [about, &vec![0; padding], log].concat());
+    let ways = (0..8u8).flat_map(|first| (0..3u8).map(move |step| (step << 6, part << 3 | first)));
+    for (how, split) in ways {
+        let files = read::files(&names, how, split, &rest);
+        let [(subject, _), (name, bytes)] = &files[..] else { continue };
+        if bytes == log && format.subject(name).is_some_and(|(about, _)| about == *subject) {
+            return Some([&[pick, how | 7 << 2, split], &rest[..]].concat());
+        }
+    }
+    None
+}
+
 #[test]
 fn nothing_panics_on_noise() {
     let watch = Watch::new("noise", 300);

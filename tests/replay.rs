@@ -19,7 +19,7 @@ use walmedic::engine::wal::{self, WalStore};
 use walmedic::format::ALL;
 use walmedic::replay::into::{Engine, build};
 use walmedic::replay::measure::measure;
-use walmedic::replay::until;
+use walmedic::replay::until::{self, Point};
 use walmedic::replay::{Policy, Wish, replay, value_bytes};
 
 type Pairs = BTreeMap<String, String>;
@@ -47,9 +47,13 @@ fn pairs(log: &OpenLog, report: &Report, wish: &Wish) -> Pairs {
 
 /// `key=value` of what a log holds up to a number.
 fn until(log: &Log, policy: Policy, undecided: bool, seq: u64) -> String {
+    up_to(log, policy, undecided, Point::Seq(seq))
+}
+
+fn up_to(log: &Log, policy: Policy, undecided: bool, point: Point) -> String {
     let open = open(log);
     let report = open.analyse(1);
-    let until = until::find(&open, &report, seq).expect("numbered");
+    let until = until::find(&open, &report, point).expect("a log that can be cut");
     let held = pairs(&open, &report, &Wish { until, undecided, ..wish(policy) });
     held.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
 }
@@ -72,6 +76,21 @@ fn a_cut_leaves_whole_transactions() {
         let held: Vec<String> = (0..8).map(|seq| until(&log, policy, false, seq)).collect();
         let whole = "a=1 b=1 c=1";
         assert_eq!(held, ["", "a=1", "a=1", "a=1", "a=1", whole, "a=2 b=1 c=1", "a=2 b=1 c=1"]);
+    }
+}
+
+#[test]
+fn a_log_is_cut_behind_a_commit() {
+    let mut writer = Writer::new(Revision::V2, 10_000);
+    writer.put("a", "1");
+    writer.batch(&[(1, b"b", b"1"), (1, b"c", b"1")], true);
+    writer.put("a", "2");
+    writer.batch(&[(1, b"b", b"2")], true);
+    writer.put("a", "3");
+    let log = writer.finish();
+    for policy in [Policy::Committed, Policy::Salvage] {
+        let held: Vec<String> = (0..4).map(|n| up_to(&log, policy, false, Point::Commit(n))).collect();
+        assert_eq!(held, ["", "a=1 b=1 c=1", "a=2 b=2 c=1", "a=3 b=2 c=1"]);
     }
 }
 
@@ -371,6 +390,8 @@ fn arguments_that_contradict_each_other_are_usage_errors() {
         &["--diff", "engine,committed", "--into", "x.csv"],
         &["--diff", "engine,committed", "--policy", "engine"],
         &["--diff", "engine,committed", "--until", "7"],
+        &["--diff", "engine,committed", "--until", "commit:1"],
+        &["--until", "commit:x"],
         &["--history", "a", "--until", "7"],
         &["--policy", "engine", "--until", "7"],
         &["--memory", "lots"],

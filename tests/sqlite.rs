@@ -509,3 +509,54 @@ fn the_best_candidate_passes_the_engines_check() {
     }
     assert!(beaten > 10, "only {beaten} were better than what the engine keeps");
 }
+
+/// Up to each commit a replay holds what SQLite held then; frames of other transactions do not count.
+#[test]
+fn a_replay_stops_behind_a_commit() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let app = dir.path().join("app.db");
+    let db = Connection::open(&app).expect("a connection");
+    db.execute_batch(
+        "PRAGMA page_size=512; PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=5;
+         CREATE TABLE notes(id INTEGER PRIMARY KEY, body TEXT);",
+    )
+    .expect("a schema");
+    let wal = dir.path().join("app.db-wal");
+    let commits = |bytes: &[u8]| bytes[32..].chunks(536).filter(|frame| frame[4..8] != [0; 4]).count();
+    let mut held = Vec::new();
+    for round in 0..4 {
+        let now = commits(&std::fs::read(&wal).expect("a log"));
+        held.push((
+            now,
+            db.query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, i64>(0)).expect("a count"),
+        ));
+        let body = "long ".repeat(300);
+        db.execute_batch(&format!("BEGIN; INSERT INTO notes(body) VALUES('{round}'), ('{body}'); COMMIT"))
+            .expect("rows");
+    }
+    for (ordinal, rows) in held {
+        let to = tempfile::tempdir().expect("a directory");
+        let to = to.path().join("out.db");
+        let out = walmedic(&["replay", "--until", &format!("commit:{ordinal}"), "--into"], &[&to, &wal]);
+        assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+        let told = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(told.contains(&format!("Up to commit {ordinal}: cut off are")), "{told}");
+        let (check, found) = contents(&std::fs::read(&to).expect("a database"));
+        assert_eq!((check.as_str(), found.len() as i64), ("ok", rows), "commit {ordinal}");
+    }
+    let out = walmedic(&["replay", "--until", "commit:1000", "--format", "json"], &[&wal]);
+    let document: serde_json::Value = serde_json::from_slice(&out.stdout).expect("json");
+    assert_eq!(document["until"]["commit"], "1000");
+    assert!(document["until"]["seq"].is_null() && document["until"]["offset"].is_null());
+}
+
+/// A rollback journal holds one transaction, which has no commit.
+#[test]
+fn a_journal_has_no_commits_to_count() {
+    let log = common::journal::sample(&mut Random::new(4), 5, 512, false);
+    let dir = tempfile::tempdir().expect("a directory");
+    log.store(dir.path());
+    let out = walmedic(&["replay", "--until", "commit:1"], &[&dir.path().join("app.db-journal")]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("its records make no transactions"));
+}

@@ -465,8 +465,7 @@ fn a_journal_that_is_cut_is_told_to_be_torn() {
     sound.truncate(512 + count * 1032);
     assert!(count >= 2, "{count} records");
     let lost = |log: &OpenLog| {
-        let wish =
-            Wish { policy: Policy::Committed, engine: None, undecided: false, until: None, memory: u64::MAX };
+        let wish = Wish::new(Policy::Committed, u64::MAX);
         replay(log, &log.analyse(1), &wish).expect("a state").recovered.expect("pages").lost
     };
     for (cut, unread) in [(0, 0), (1, 1), (4, 1), (600, 1), (1031, 1), (1032, 1), (1033, 2)] {

@@ -412,3 +412,36 @@ fn rows_of_a_journal_are_those_before_the_transaction() {
     }
     assert!(uncommitted > 50 && old > 50, "{uncommitted} {old}");
 }
+
+/// Cells lie on a page as they were written, from its end; its pointers bring them into the order of the key.
+#[test]
+fn rows_of_a_page_come_by_key() {
+    let work = tempfile::tempdir().expect("a directory");
+    let db = Connection::open(work.path().join("app.db")).expect("a connection");
+    db.execute_batch(
+        "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0; CREATE TABLE notes(id INTEGER PRIMARY KEY, body);
+         CREATE TABLE pairs(a, b, PRIMARY KEY(a)) WITHOUT ROWID; BEGIN;",
+    )
+    .expect("a schema");
+    for id in [50, 7, 900, 30, 31, 8, 1, 65, 64] {
+        db.execute("INSERT INTO notes VALUES(?1, 'x')", [id]).expect("a row");
+        db.execute("INSERT INTO pairs VALUES(?1, 'x')", [id]).expect("a row");
+    }
+    db.execute_batch("COMMIT").expect("a transaction");
+    let log = at(work.path());
+    let mut rows: Vec<(String, i64, u64)> = Vec::new();
+    log.format().rows(&log.files(), 0, &EVERYTHING, &mut |row| {
+        let key = row.rowid.or(match row.cells.first().map(|cell| cell.value) {
+            Some(Value::Int(key)) => Some(key),
+            _ => None,
+        });
+        rows.extend(row.table.zip(key).map(|(table, key)| (table.to_owned(), key, row.at)));
+        true
+    });
+    for table in ["notes", "pairs"] {
+        let rows: Vec<_> = rows.iter().filter(|row| row.0 == table).collect();
+        assert_eq!(rows.len(), 9, "{table}");
+        assert!(rows.is_sorted_by_key(|row| row.1), "{table}: {rows:?}");
+        assert!(!rows.is_sorted_by_key(|row| row.2) && !rows.is_sorted_by_key(|row| u64::MAX - row.2));
+    }
+}

@@ -91,6 +91,9 @@ pub struct Opts {
 /// # Errors
 /// When there is not exactly one log, or the result cannot be written.
 pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
+    if opts.mending.repair_words && opts.strategy == Strategy::Engine {
+        bail!("--repair-words goes with the strategies salvage and tail: no engine does that");
+    }
     let mut log = open_one(&opts.input)?;
     may_change(&log)?;
     let ask = opts.target.shows() || opts.strategy == Strategy::Engine;

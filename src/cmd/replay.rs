@@ -16,7 +16,7 @@ use crate::replay::candidates;
 use crate::replay::history::{self, Wanted};
 use crate::replay::into::{self, Engine, Target};
 use crate::replay::measure::measure;
-use crate::replay::until::{self, Cut};
+use crate::replay::until::{self, Cut, Point};
 use crate::replay::{Below, Policy, Replayed, Wish, image, replay, user_key};
 use crate::ui::bytes::{Notation, matches};
 use crate::ui::out::Out;
@@ -53,9 +53,9 @@ pub struct Opts {
     /// log's alone), or their directory
     #[arg(long, value_name = "WHERE", default_value = "beside", value_parser = below)]
     base: Below,
-    /// Only up to this sequence number, whole transactions only
-    #[arg(long, value_name = "SEQ")]
-    until: Option<u64>,
+    /// Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only
+    #[arg(long, value_name = "SEQ|commit:N")]
+    until: Option<Point>,
     /// Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages
     /// the database file
     #[arg(long, value_name = "TARGET")]
@@ -145,7 +145,7 @@ impl Opts {
             );
         }
         if self.until.is_some() && asks_engine {
-            bail!("--until goes with the policies committed and salvage: no engine stops at a number");
+            bail!("--until goes with the policies committed and salvage: no engine stops on the way");
         }
         if self.mending.repair_words && asks_engine {
             bail!("--repair-words goes with the policies committed and salvage: no engine does that");
@@ -203,7 +203,7 @@ fn answer(opts: &Opts, asked: &Asked, teller: &Teller<'_>) -> Result<u8> {
         return tell_history(opts, asked, teller, key);
     }
     let until = match opts.until {
-        Some(seq) => until::find(teller.log, teller.report, seq)?,
+        Some(point) => until::find(teller.log, teller.report, point)?,
         None => None,
     };
     let wishes: Vec<Wish> = asked.policies.iter().map(|&policy| wish(opts, asked, policy, until)).collect();

@@ -21,6 +21,8 @@ pub mod chain;
 pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
+mod generation;
+mod image;
 pub mod keys;
 pub mod python;
 pub mod rows;
@@ -30,6 +32,8 @@ pub mod sqlite_wal;
 pub mod sstable;
 
 pub use keys::{Base, Effect, Family, Given, Olders, Taken};
+
+pub use generation::{Generation, Left};
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
@@ -57,6 +61,8 @@ pub enum Role {
     Hint,
     /// Names the files that belong together; holds no records.
     List,
+    /// A log of another kind about the same pages, which the engine goes by as well.
+    Companion,
 }
 
 impl Role {
@@ -68,6 +74,7 @@ impl Role {
             Role::Pages => "pages",
             Role::Hint => "hint",
             Role::List => "list",
+            Role::Companion => "companion",
         }
     }
 }
@@ -496,8 +503,8 @@ pub trait Format: Sync {
         None
     }
 
-    /// Whether a file of this name, beside a log that is about a file of another name, has to do with such logs, too.
-    fn beside(&self, _name: &str) -> Option<Claim> {
+    /// Whether a file of this name, beside a log of that name that is about a third file, has to do with it, too.
+    fn beside(&self, _log: &str, _name: &str) -> Option<Claim> {
         None
     }
 
@@ -572,7 +579,8 @@ pub trait Format: Sync {
         false
     }
 
-    /// Tells the rows of tables in a file, in order of offset, as long as `each` wants more.
+    /// Tells the rows of tables in a file, page by page in order of offset and on a page by key, as long as `each` wants
+    /// more.
     fn rows(
         &self,
         _files: &[LogFile<'_>],
@@ -624,6 +632,11 @@ pub trait Format: Sync {
         _surveys: &mut [Survey],
         _revision: Option<&str>,
     ) -> Vec<Remark> {
+        Vec::new()
+    }
+
+    /// The generations before the live one, the newest first, in logs that are begun anew in the same file.
+    fn generations(&self, _files: &[LogFile<'_>], _surveys: &[&Survey]) -> Vec<Generation> {
         Vec::new()
     }
 

@@ -299,7 +299,7 @@ fn about(
         path.is_file().then(|| LogPath { name: name.into(), path: Some(path.as_path().into()), claim })
     };
     let names = entries.iter().filter_map(|path| path.file_name()?.to_str());
-    let others = names.filter_map(|name| at(name.to_owned(), format.beside(name)?));
+    let others = names.filter_map(|other| at(other.to_owned(), format.beside(&log.name, other)?));
     let beside: Vec<LogPath> = at(name, claim).into_iter().chain(others).collect();
     Log {
         path: dir.display().to_string(),

@@ -9,7 +9,7 @@ use crate::log::conclude::Place;
 use crate::log::record::Mark;
 use crate::log::survey::Grouping;
 use crate::refused::Refused;
-use crate::replay::until;
+use crate::replay::until::{self, Point};
 use crate::replay::walk::{Item, walk, written_order};
 
 /// Follows the transactions of the log while records go by; what tables hold is none of it.
@@ -76,7 +76,7 @@ fn numbered(log: &OpenLog) -> Result<()> {
 /// Where records carry no numbers.
 pub fn behind_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Result<Option<Place>> {
     if !partial {
-        return Ok(until::find(log, report, seq)?.map(|cut| cut.at));
+        return Ok(until::find(log, report, Point::Seq(seq))?.map(|cut| cut.at));
     }
     numbered(log)?;
     let mut cut = None;

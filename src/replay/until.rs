@@ -1,6 +1,8 @@
 //! Points at which a log can be cut without tearing a transaction.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
@@ -12,16 +14,49 @@ use crate::log::survey::{BatchState, Grouping};
 use crate::replay::Policy;
 use crate::replay::walk::{Item, walk};
 
-/// What lies behind a sequence number.
+/// Up to where a log is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Point {
+    /// The record with this number.
+    Seq(u64),
+    /// The commit with this ordinal: the intact ones are counted in the order of the log, from 1.
+    Commit(u64),
+}
+
+/// What stands in front of the ordinal of a commit.
+const COMMIT: &str = "commit:";
+
+impl FromStr for Point {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Point, String> {
+        let (number, point): (_, fn(u64) -> Point) = match text.strip_prefix(COMMIT) {
+            Some(ordinal) => (ordinal, Point::Commit),
+            None => (text, Point::Seq),
+        };
+        number.parse().map(point).map_err(|_| {
+            format!("{text} is no point in a log; write a sequence number, or {COMMIT}N for the N-th commit")
+        })
+    }
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Point::Seq(seq) => write!(f, "{seq}"),
+            Point::Commit(ordinal) => write!(f, "{COMMIT}{ordinal}"),
+        }
+    }
+}
+
+/// What lies behind a [`Point`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
-    /// The number.
-    pub seq: u64,
     /// The first record above it, in the order of the log; where its transaction begins before it, that place.
     pub at: Place,
-    /// A transaction reaches past the number and is cut off whole.
+    /// A transaction reaches past the point and is cut off whole.
     pub transaction: bool,
-    /// Where nothing tells the transactions: what lies behind the last COMMIT up to the number begins here.
+    /// Where nothing tells the transactions: what lies behind the last COMMIT up to the point begins here.
     pub undecided: Option<Place>,
     /// Records with data from `at` on.
     pub records: u64,
@@ -34,17 +69,24 @@ impl Cut {
     }
 }
 
-/// Where the records with numbers above `seq` begin; a transaction that reaches past it is cut off whole. `None`: there
-/// are none. Where numbers repeat, the first record above `seq` in the order of the log decides.
+/// Where the records behind a point begin; a transaction that reaches past it is cut off whole. `None`: there are none.
+/// Where numbers repeat, the first record above the one asked for in the order of the log decides.
 ///
 /// # Errors
-/// Where records carry no numbers.
-pub fn find(log: &OpenLog, report: &Report, seq: u64) -> Result<Option<Cut>> {
+/// Where records carry no numbers, or make no transactions.
+pub fn find(log: &OpenLog, report: &Report, point: Point) -> Result<Option<Cut>> {
     let profile = log.format().profile();
-    if !profile.numbered {
-        bail!("{}: its records carry no sequence numbers to cut at", profile.name);
+    let single = || report.files.iter().all(|f| f.survey.rules.grouping == Grouping::None);
+    match point {
+        Point::Seq(_) if !profile.numbered => {
+            bail!("{}: its records carry no sequence numbers to cut at", profile.name)
+        }
+        Point::Commit(_) if single() => {
+            bail!("{}: its records make no transactions, so there are no commits to count", profile.name)
+        }
+        _ => {}
     }
-    let mut search = Search::new(report, seq);
+    let mut search = Search::new(report, point);
     walk(log, report, None, &mut |item: &Item<'_>| {
         search.record(item);
         Ok(())
@@ -61,7 +103,9 @@ fn unmarked(report: &Report) -> bool {
 }
 
 struct Search {
-    seq: u64,
+    point: Point,
+    /// Commits so far.
+    commits: u64,
     /// Where batches begin whose BEGIN lies in a hole.
     headless: BTreeSet<Place>,
     /// COMMITs without BEGIN: all that lies between them and the one before was their batch.
@@ -78,13 +122,14 @@ struct Search {
 }
 
 impl Search {
-    fn new(report: &Report, seq: u64) -> Search {
+    fn new(report: &Report, point: Point) -> Search {
         let places = |wanted: BatchState| {
             let batches = report.conclusions.batches.iter().filter(move |u| u.batch.state == wanted);
             batches.map(|u| Place { file: u.file, at: u.batch.at }).collect()
         };
         Search {
-            seq,
+            point,
+            commits: 0,
             headless: places(BatchState::NoBegin { hole: true }),
             bare: places(BatchState::NoBegin { hole: false }),
             unmarked: unmarked(report),
@@ -105,9 +150,14 @@ impl Search {
         self.begin(item);
         let place = item.place();
         self.tail = self.tail.or(Some((place, 0)));
-        if self.cut.is_none() && item.seq().is_some_and(|n| n > self.seq) {
+        let behind = match self.point {
+            Point::Seq(seq) => item.seq().is_some_and(|n| n > seq),
+            Point::Commit(ordinal) => self.commits >= ordinal,
+        };
+        if self.cut.is_none() && behind {
             self.cut(place);
         }
+        self.commits += u64::from(matches!(item.record.mark, Mark::Commit | Mark::Last));
         match item.record.mark {
             Mark::Commit => {
                 let instead = self.instead.take().filter(|_| self.bare.contains(&place));
@@ -146,6 +196,21 @@ impl Search {
         let (at, records) = self.open.unwrap_or((place, 0));
         let undecided = self.tail.filter(|_| self.unmarked).map(|(at, _)| at);
         self.instead = self.tail.filter(|_| self.open.is_none());
-        self.cut = Some(Cut { seq: self.seq, at, transaction: at != place, undecided, records });
+        self.cut = Some(Cut { at, transaction: at != place, undecided, records });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_read_as_they_are_written() {
+        for point in [Point::Seq(0), Point::Seq(u64::MAX), Point::Commit(0), Point::Commit(12)] {
+            assert_eq!(point.to_string().parse(), Ok(point));
+        }
+        for wrong in ["", "x", "-1", "commit", "commit:", "commit:-1", "commit 3", "Commit:3"] {
+            assert!(wrong.parse::<Point>().is_err(), "{wrong}");
+        }
     }
 }

@@ -8,12 +8,14 @@ use serde_json::json;
 
 use crate::analysis::{FileReport, Report};
 use crate::findings::Finding;
+use crate::format::Generation;
 use crate::log::conclude::Place;
 use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
 use crate::log::numbering::Numbering;
 use crate::log::region::{Kind, Region};
 use crate::log::survey::BatchState;
+use crate::ui::generations::{self, Cost};
 
 /// A sequence that is made while it is written.
 struct Seq<F>(F);
@@ -28,7 +30,8 @@ where
     }
 }
 
-fn number(n: u64) -> String {
+/// A number that may pass 2^53.
+pub fn number(n: u64) -> String {
     n.to_string()
 }
 
@@ -240,20 +243,33 @@ pub fn summary(report: &Report) -> serde_json::Value {
 }
 
 /// One log of a `gaps` document.
-pub fn gaps(report: &Report) -> serde_json::Value {
+pub fn gaps(report: &Report, generations: &[Generation]) -> serde_json::Value {
     let c = &report.conclusions;
     let seq = c.numbers.filter(|_| report.format.profile().numbered);
     json!({
         "path": report.path, "format": report.format.profile().name, "numbered": report.format.profile().numbered,
         "seq": seq.map(|(a, b)| json!({ "first": number(a), "last": number(b) })),
-        "gaps": c.gaps.iter().map(|g| gap(report, g)).collect::<Vec<_>>(),
+        "gaps": c.gaps.iter().map(|g| costly(report, g)).collect::<Vec<_>>(),
         "repeats": c.repeats.iter().map(|r| repeat(report, r)).collect::<Vec<_>>(),
+        "generations": generations.iter().map(|g| generations::row(report, g)).collect::<Vec<_>>(),
     })
 }
 
-/// Gaps and repeats as rows of their own.
-pub fn gap_rows(report: &Report) -> impl Iterator<Item = (&'static str, serde_json::Value)> + '_ {
+/// A gap as in `gaps`, with what it cost transactions.
+fn costly(report: &Report, g: &crate::log::conclude::Gap) -> serde_json::Value {
+    let mut row = gap(report, g);
+    row["transactions"] = Cost::of(report, g).map(|cost| cost.row()).into();
+    row
+}
+
+/// Gaps, repeats and older generations as rows of their own.
+pub fn gap_rows<'r>(
+    report: &'r Report,
+    older: &'r [Generation],
+) -> impl Iterator<Item = (&'static str, serde_json::Value)> + 'r {
     let c = &report.conclusions;
-    let gaps = c.gaps.iter().map(move |g| ("gap", gap(report, g)));
-    gaps.chain(c.repeats.iter().map(move |r| ("repeat", repeat(report, r))))
+    let gaps = c.gaps.iter().map(move |g| ("gap", costly(report, g)));
+    let repeats = c.repeats.iter().map(move |r| ("repeat", repeat(report, r)));
+    let older = older.iter().map(move |g| ("generation", generations::row(report, g)));
+    gaps.chain(repeats).chain(older)
 }

@@ -2,6 +2,7 @@
 
 pub mod bytes;
 pub mod explain;
+pub mod generations;
 pub mod hex;
 pub mod json;
 pub mod lines;

@@ -11,10 +11,12 @@ use owo_colors::Rgb;
 
 use crate::analysis::{FileReport, Report};
 use crate::findings::{Finding, lacking, plural, span};
+use crate::format::Generation;
 use crate::judgement::Judgement;
 use crate::log::finding::{Class, Code};
 use crate::log::region::Kind;
 use crate::ui::bytes::{Notation, printable};
+use crate::ui::generations::{self, Cost};
 use crate::ui::paint::{Hue, Paint, sign};
 use crate::ui::row;
 use crate::ui::shell::quote;
@@ -227,7 +229,7 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// When `out` fails.
-    pub fn gaps(&self, out: &mut dyn Write, report: &Report) -> Result<()> {
+    pub fn gaps(&self, out: &mut dyn Write, report: &Report, generations: &[Generation]) -> Result<()> {
         let (c, profile) = (&report.conclusions, report.format.profile());
         let path = self.paint.strong(printable(&report.path));
         if !profile.numbered {
@@ -267,13 +269,20 @@ impl<'a> View<'a> {
                 g.before.at,
                 g.cause.word()
             )?;
+            if let Some(cost) = Cost::of(report, g) {
+                writeln!(out, "      {}", cost.line())?;
+            }
         }
         for r in c.repeats.iter().take(few) {
             let file = printable(&report.files[r.place.file].name);
             let what = self.paint.hue(Hue::Odd, format!("{} {}", span(r.first, r.last), r.kind.word()));
             writeln!(out, "  {what} at {file}:0x{:x}", r.place.at)?;
         }
-        let hidden = c.gaps.len().saturating_sub(few) + c.repeats.len().saturating_sub(few);
+        for generation in generations.iter().take(few) {
+            writeln!(out, "  {}", generations::line(generation, profile.record))?;
+        }
+        let hidden = [c.gaps.len(), c.repeats.len(), generations.len()].map(|n| n.saturating_sub(few));
+        let hidden: usize = hidden.iter().sum();
         if hidden > 0 {
             writeln!(out, "  … and {hidden} more (-v lists all)")?;
         }

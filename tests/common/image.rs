@@ -26,9 +26,12 @@ pub fn make(log: &OpenLog, image: &Image) -> Vec<u8> {
     let mut out = image.base.map_or(Vec::new(), |file| read(file, 0, log.source(file).size() as usize));
     out.resize(image.len as usize, 0);
     for patch in &image.patches {
-        let Fill::Part(part) = &patch.fill else { panic!("pages come from the log") };
-        let bytes = read(part.file, part.span.start, (part.span.end - part.span.start) as usize);
-        out[patch.at as usize..(patch.at + patch.len) as usize].copy_from_slice(&bytes);
+        let mut bytes = match &patch.fill {
+            Fill::Part(part) => read(part.file, part.span.start, (part.span.end - part.span.start) as usize),
+            Fill::Bytes(bytes) => bytes.clone(),
+        };
+        bytes.resize(patch.len as usize, 0);
+        out[patch.at as usize..][..bytes.len()].copy_from_slice(&bytes);
     }
     out
 }

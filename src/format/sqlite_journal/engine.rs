@@ -13,6 +13,7 @@ use super::facts::SECTOR;
 use super::header::{HEAD, Header, Shape, Sort, TO_THE_END, Trailer, file_name};
 use super::pages::{give, patches};
 use crate::format::sqlite::files as beside;
+use crate::format::sqlite_wal::companion::{Rules, after};
 use crate::format::{Halt, Image, Job, LogFile, Outcome, Role, Take};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::finding::Code;
@@ -69,6 +70,11 @@ pub fn hot(files: &[LogFile<'_>], log: usize) -> Hot {
     } else {
         Hot::Yes
     }
+}
+
+/// Whether SQLite rolls pages back.
+pub fn is_hot(files: &[LogFile<'_>], log: usize) -> bool {
+    hot(files, log) == Hot::Yes
 }
 
 /// The super-journal that a journal names, and whether it lies beside it.
@@ -155,7 +161,7 @@ impl Played {
     }
 
     /// The file that it leaves.
-    fn image(&self, files: &[LogFile<'_>], log: usize) -> Image {
+    pub fn image(&self, files: &[LogFile<'_>], log: usize) -> Image {
         let before = beside::as_it_is(files);
         let Some((pages, shape)) = self.to else { return before };
         let size = before.len;
@@ -185,7 +191,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     if let Some((_, shape)) = played.to {
         give(&played.images, log, shape, take);
     }
-    outcome.image = Some(played.image(job.files, log));
+    outcome.image = Some(after(job.files, Rules::Engine, played.image(job.files, log)));
     outcome
 }
 

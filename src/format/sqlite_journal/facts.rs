@@ -38,7 +38,8 @@ impl Facts {
     pub fn of(files: &[LogFile<'_>], file: usize) -> Facts {
         let find = || Facts::read(&mut Reader::new(files[file].src), files);
         let alone = files.iter().filter(|f| f.claim.role == Role::Log).count() == 1;
-        files[file].memo.filter(|_| alone).map_or_else(find, |memo| memo.get(find))
+        let own = files[file].claim.role == Role::Log;
+        files[file].memo.filter(|_| alone && own).map_or_else(find, |memo| memo.get(find))
     }
 
     /// What the first header is; `None`: there is none.

@@ -17,11 +17,12 @@
 //! Records are numbered by their place, from 1.
 
 use self::facts::Facts;
-use self::header::{big, file_name, is_super_journal};
+use self::header::{big, file_name};
 use self::history::JournalHistory;
 use crate::format::rows::{TableRow, Wanted};
 use crate::format::sqlite::kinds::PageContext;
 use crate::format::sqlite::{files as beside, layout, rows};
+use crate::format::sqlite_wal::companion;
 use crate::format::{
     About, Claim, Context, Entry, Format, Grade, Image, Job, LogFile, Opened, Outcome, Profile, Recovered,
     Remark, Revision, Role, Take,
@@ -45,6 +46,9 @@ mod spoiled;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use engine::is_hot;
+pub(crate) use header::is_super_journal;
+pub(crate) use pages::rolled_back;
 pub use pages::{Undone, undo_last_commit};
 
 /// The fields that a segment begins with.
@@ -75,7 +79,7 @@ const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 /// The one kind of record.
 const KIND_RECORD: u8 = 0;
 /// What the name of a journal ends in, behind the name of its database.
-const SUFFIX: &str = "-journal";
+pub(crate) const SUFFIX: &str = "-journal";
 
 /// The format.
 pub struct SqliteJournal;
@@ -117,9 +121,12 @@ impl Format for SqliteJournal {
         (!index).then(|| About { what: beside::called(head), logs: vec![format!("{name}{SUFFIX}")] })
     }
 
-    fn beside(&self, name: &str) -> Option<Claim> {
-        let claim = Claim { role: Role::List, order: 2, exact: false, read: true };
-        is_super_journal(name.as_bytes()).then_some(claim)
+    fn beside(&self, log: &str, name: &str) -> Option<Claim> {
+        let list = Claim { role: Role::List, order: 2, exact: false, read: true };
+        if is_super_journal(name.as_bytes()) {
+            return Some(list);
+        }
+        companion::claim(log, name)
     }
 
     fn rolls_back(&self) -> bool {
@@ -136,6 +143,9 @@ impl Format for SqliteJournal {
 
     fn undo_last_commit(&self, files: &[LogFile<'_>]) -> Result<(Image, u64, bool), &'static str> {
         let undone = pages::undo_last_commit(files)?;
+        if companion::follows(files) {
+            return Err("a write-ahead log beside it holds later commits");
+        }
         if !undone.fits {
             return Err("the database has been changed again since");
         }
@@ -209,7 +219,10 @@ impl Format for SqliteJournal {
     }
 
     fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], _: Option<&str>) -> Vec<Remark> {
-        inspect::inspect(files, surveys)
+        let mut remarks = inspect::inspect(files, surveys);
+        let log = files.iter().position(|f| f.claim.role == Role::Log);
+        remarks.extend(log.and_then(|log| companion::remark(files, log)));
+        remarks
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {

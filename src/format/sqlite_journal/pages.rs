@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::decoder::JournalDecoder;
-use super::engine::{Hot, hot};
+use super::engine::{Hot, hot, is_hot, play};
 use super::facts::Facts;
 use super::header::{Header, Shape, Sort, TO_THE_END};
 use super::{RECORD, spoiled};
 use crate::format::sqlite::{files as beside, header::MAGIC};
+use crate::format::sqlite_wal::companion::{Rules, after};
 use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Take, Taken};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::conclude::Place;
@@ -195,20 +196,32 @@ pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
     let rollback = Rollback::of(job.files, log, to);
     let live = rollback.filter(|rollback| rollback.records > 0 || holds_a_transaction(job.files, log));
     let Some(rollback) = live else {
-        recovered.image = Some(beside::as_it_is(job.files));
+        recovered.image = Some(after(job.files, Rules::Intact { salvage }, beside::as_it_is(job.files)));
         return recovered;
     };
     let lost = rollback.lost || rollback.nowhere(beside::database_bytes(job.files)) > 0;
     (recovered.page_bytes, recovered.lost) = (rollback.shape.page_bytes as u32, lost);
+    let rules = Rules::Intact { salvage };
     if hot(job.files, log) == Hot::Committed && !salvage {
         recovered.uncommitted = rollback.records;
-        recovered.image = Some(beside::as_it_is(job.files));
+        recovered.image = Some(after(job.files, rules, beside::as_it_is(job.files)));
         return recovered;
     }
     give(&rollback.images, log, rollback.shape, take);
     recovered.records = rollback.records;
-    recovered.image = Some(rollback.image(log, beside::database(job.files)));
+    recovered.image = Some(after(job.files, rules, rollback.image(log, beside::database(job.files))));
     recovered
+}
+
+/// The database once the journal with this index has been rolled back; `None`: there is nothing to roll back.
+pub fn rolled_back(files: &[LogFile<'_>], log: usize, rules: Rules) -> Option<Image> {
+    let Rules::Intact { salvage } = rules else {
+        return is_hot(files, log).then(|| play(files, log).image(files, log));
+    };
+    let rollback = Rollback::of(files, log, u64::MAX)?;
+    let live = rollback.records > 0 || holds_a_transaction(files, log);
+    let counts = live && (salvage || hot(files, log) != Hot::Committed);
+    counts.then(|| rollback.image(log, beside::database(files)))
 }
 
 /// Whether the journal is one of a transaction that is not over, even if it has changed no page that was there before.

@@ -5,6 +5,7 @@
 //!    (`walIndexRecover`, `walDecodeFrame`). 5. The newest image of each page is written into the database, which is cut or
 //!    filled up to the size of that commit (`walCheckpoint`); not where it would grow by more than the WAL explains.
 
+use super::companion::{Rules, before};
 use super::facts::{Facts, Frames};
 use super::frame::{HEADER, Head, Sum};
 use super::pages::{Newest, size_of};
@@ -22,35 +23,39 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let mut outcome =
         Outcome { opens: true, error: None, records, transactions, halts: Vec::new(), image: None };
     let Some(log) = beside::log(job.files) else { return outcome };
-    let base = beside::database(job.files);
-    let size = beside::database_bytes(job.files);
-    // Of a stream it is told what comes of it beside its database.
-    let stream = job.files[log].stream;
+    let before = before(job.files, Rules::Engine);
+    let there = is_there(job.files, log, &before);
     let facts = Facts::of(job.files, log);
-    let header = facts.header.filter(|header| header.fault.is_none() && (size > 0 || stream));
+    let header = facts.header.filter(|header| header.fault.is_none() && there);
     if header.is_some_and(|header| !header.known()) {
         outcome.opens = false;
         outcome.error = Some("unable to open database file".into());
         return outcome;
     }
-    let mut reader = Reader::new(job.files[log].src);
-    let mut kept = Kept::default();
-    if let (Some(header), Some(frames)) = (header, facts.frames) {
-        kept.read(&mut reader, &frames, header.sums[0], take.is_some());
-    }
+    let kept = Kept::of(job.files, log, there, take.is_some());
     (outcome.records, outcome.transactions) = (kept.records, kept.commits);
     outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true });
     let Some(take) = take else { return outcome };
     let page_bytes = facts.frames.map_or(0, |frames| frames.shape.page_bytes);
-    let wanted = u64::from(kept.newest.pages).saturating_mul(page_bytes);
-    let room = size.saturating_add(SLACK).saturating_add(kept.records.saturating_mul(page_bytes));
     kept.newest.give(log, page_bytes, take);
-    outcome.image = Some(if kept.records == 0 || wanted > room && !stream {
-        Image { page_bytes: size_of(page_bytes), ..beside::as_it_is(job.files) }
-    } else {
-        kept.newest.image(log, base, page_bytes)
-    });
+    outcome.image = Some(kept.image(&job.files[log], log, before, page_bytes));
     outcome
+}
+
+/// The database `before` once the WAL with this index has been applied to it.
+pub fn applied(files: &[LogFile<'_>], log: usize, before: Image) -> Image {
+    let page_bytes = Facts::of(files, log).frames.map_or(0, |frames| frames.shape.page_bytes);
+    Kept::of(files, log, is_there(files, log, &before), true).image(&files[log], log, before, page_bytes)
+}
+
+/// Whether there is a database to the engine. Of a stream it is told what comes of it beside its database.
+fn is_there(files: &[LogFile<'_>], log: usize, before: &Image) -> bool {
+    files[log].stream || !beside::empty(before.len)
+}
+
+/// Whether SQLite takes anything over from a WAL.
+pub fn commits(files: &[LogFile<'_>], log: usize) -> bool {
+    Kept::of(files, log, true, false).commits > 0
 }
 
 /// Bytes of a WAL that are a sound header and frames that follow on it.
@@ -75,6 +80,26 @@ struct Kept {
 }
 
 impl Kept {
+    /// Of the WAL with this index. `database`: there is one; `pages`: they are wanted, too.
+    fn of(files: &[LogFile<'_>], log: usize, database: bool, pages: bool) -> Kept {
+        let (mut kept, facts) = (Kept::default(), Facts::of(files, log));
+        let header = facts.header.filter(|header| database && header.known());
+        if let (Some(header), Some(frames)) = (header, facts.frames) {
+            kept.read(&mut Reader::new(files[log].src), &frames, header.sums[0], pages);
+        }
+        kept
+    }
+
+    /// The file that they make of the database.
+    fn image(&self, file: &LogFile<'_>, log: usize, before: Image, page_bytes: u64) -> Image {
+        let wanted = u64::from(self.newest.pages).saturating_mul(page_bytes);
+        let room = before.len.saturating_add(SLACK).saturating_add(self.records.saturating_mul(page_bytes));
+        if self.records == 0 || wanted > room && !file.stream {
+            return Image { page_bytes: size_of(page_bytes), ..before };
+        }
+        self.newest.image(log, before, page_bytes)
+    }
+
     fn read(&mut self, reader: &mut Reader<'_>, frames: &Frames, mut seed: Sum, pages: bool) {
         let stride = frames.shape.stride();
         let mut at = HEADER;
@@ -119,6 +144,10 @@ pub fn at(code: Code) -> Option<&'static str> {
         }
         Code::StaleGeneration => {
             "Never reads behind the live end. What lies there is written over bit by bit as the log grows again."
+        }
+        Code::UnfinishedOperation => {
+            "Rolls a hot journal back as soon as it looks at the database, deletes it, and then applies the WAL to what that \
+             left. It does not ask whether the two are of the same moment."
         }
         Code::EngineRefuses => "Says \"unable to open database file\", and changes nothing.",
         Code::PageMismatch => "Never compares the two: the page in the database counts.",

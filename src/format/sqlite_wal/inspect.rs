@@ -2,7 +2,7 @@
 
 use super::facts::{Facts, Frames};
 use super::frame::{HEAD, HEADER, Head};
-use super::{belongs, word};
+use super::{belongs, companion, word};
 use crate::format::sqlite::files as beside;
 use crate::format::{LogFile, Remark, Word};
 use crate::log::bytes::{Bytes, Reader};
@@ -59,12 +59,15 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
                 let message =
                     format!("pages of {own} bytes, in the database {other}: not this database's WAL");
                 say(Code::ForeignRecords, 0, message);
+            } else if companion::rolls_back_first(files) {
+                // The pages are those of the transaction that is rolled back.
             } else if let (Some(frames), Some(survey)) = (facts.frames, surveys.get(log)) {
                 remarks.extend(belongs::compare(files, log, database, &frames, survey));
             }
         }
         None => {}
     }
+    remarks.extend(companion::remark(files, log));
     remarks
 }
 

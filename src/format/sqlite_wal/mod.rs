@@ -19,9 +19,10 @@ use self::history::WalHistory;
 use crate::format::rows::{TableRow, Wanted};
 use crate::format::sqlite::kinds::PageContext;
 use crate::format::sqlite::{files as beside, layout, rows};
+use crate::format::sqlite_journal::is_super_journal;
 use crate::format::{
-    About, Claim, Context, Entry, Format, Grade, Job, Link, LogFile, Opened, Outcome, Profile, Recovered,
-    Remark, Revision, Role, Take, Word,
+    About, Claim, Context, Entry, Format, Generation, Grade, Job, Link, LogFile, Opened, Outcome, Profile,
+    Recovered, Remark, Revision, Role, Take, Word,
 };
 use crate::log::bytes::ReadAt;
 use crate::log::finding::Code;
@@ -31,10 +32,12 @@ use crate::log::record::Fix;
 use crate::log::survey::{Grouping, Rules, Survey};
 
 mod belongs;
+pub(crate) mod companion;
 mod decoder;
 mod engine;
 pub(crate) mod facts;
 mod frame;
+mod generations;
 mod history;
 mod inspect;
 mod link;
@@ -65,7 +68,7 @@ pub const HEADING: Layout = Layout {
     checksum: None,
 };
 
-/// The fields that a database begins with.
+/// The fields that a database begins with, and other files.
 const DATABASE_LAYOUT: Layout = Layout { big_endian: true, fields: &[], checksum: None };
 
 /// The magic number without its lowest bit, and the version that the engine knows.
@@ -115,6 +118,12 @@ impl Format for SqliteWal {
         }
     }
 
+    fn beside(&self, log: &str, name: &str) -> Option<Claim> {
+        // Whether the journal is hot depends on the super-journal that it names.
+        let list = Claim { role: Role::List, order: 2, exact: false, read: true };
+        companion::claim(log, name).or(is_super_journal(name.as_bytes()).then_some(list))
+    }
+
     fn recognise(&self, head: &[u8]) -> u64 {
         let files = [beside::unnamed(&head)];
         // Without a sound header only chance would tell: a name is needed then.
@@ -129,7 +138,7 @@ impl Format for SqliteWal {
     }
 
     fn open(&self, files: &[LogFile<'_>], file: usize, _: Option<&str>) -> Opened {
-        if files[file].claim.role == Role::Pages {
+        if files[file].claim.role != Role::Log {
             return beside::opened();
         }
         let rules = Rules {
@@ -141,7 +150,7 @@ impl Format for SqliteWal {
     }
 
     fn layout(&self, role: Role, _: Option<&str>) -> &'static Layout {
-        if role == Role::Pages { &DATABASE_LAYOUT } else { &FRAME }
+        if role == Role::Log { &FRAME } else { &DATABASE_LAYOUT }
     }
 
     fn entry<'a>(&self, _: Role, _: Option<&str>, record: &'a [u8], _: Option<Fix>) -> Entry<'a> {
@@ -185,6 +194,10 @@ impl Format for SqliteWal {
 
     fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], _: Option<&str>) -> Vec<Remark> {
         inspect::inspect(files, surveys)
+    }
+
+    fn generations(&self, files: &[LogFile<'_>], surveys: &[&Survey]) -> Vec<Generation> {
+        generations::find(files, surveys)
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use super::SqliteWal;
+use super::companion::{Rules, before};
+use super::decoder::FrameDecoder;
 use super::facts::{Facts, Frames};
 use super::frame::{HEAD, Head};
 use crate::format::sqlite::files as beside;
-use crate::format::{Fill, Format, Image, Job, LogFile, Part, Patch, Recovered, Take, Taken};
+use crate::format::{Fill, Image, Job, LogFile, Part, Patch, Recovered, Take, Taken};
 use crate::log::bytes::Reader;
 use crate::log::conclude::Place;
 use crate::log::decoder::Recovery;
@@ -53,8 +54,8 @@ impl Newest {
         }
     }
 
-    /// The file that they make over the one with index `base`.
-    pub fn image(&self, log: usize, base: Option<usize>, page_bytes: u64) -> Image {
+    /// The file that they make of the one `before`.
+    pub fn image(&self, log: usize, before: Image, page_bytes: u64) -> Image {
         let patch = |(&page, &at): (&u32, &u64)| Patch {
             at: u64::from(page.saturating_sub(1)).saturating_mul(page_bytes),
             len: page_bytes,
@@ -62,7 +63,7 @@ impl Newest {
         };
         let patches = self.images.iter().filter(|(page, _)| **page <= self.pages).map(patch).collect();
         let len = u64::from(self.pages).saturating_mul(page_bytes);
-        Image { base, len, page_bytes: size_of(page_bytes), patches }
+        Image { base: None, len, page_bytes: size_of(page_bytes), patches }.over(before)
     }
 }
 
@@ -104,24 +105,12 @@ pub fn size_of(page_bytes: u64) -> u32 {
 
 /// See the top of this file.
 pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
-    let base = beside::database(job.files);
-    let size = beside::database_bytes(job.files);
     let mut recovered = Recovered::default();
     let Some(log) = beside::log(job.files) else { return recovered };
-    let page_bytes = Facts::of(job.files, log).frames.map_or(0, |frames| frames.shape.page_bytes);
-    let mut decoder = SqliteWal.open(job.files, log, None).decoder;
-    let mut sink = Taker {
-        salvage,
-        newest: Newest::default(),
-        to: job.until.filter(|until| until.file == log).map_or(u64::MAX, |until| until.at),
-        next: 1,
-        whole: true,
-        committed: 0,
-        incomplete: 0,
-        full: false,
-    };
-    scan(&mut Reader::new(job.files[log].src), &mut *decoder, 0, &mut sink);
-    let Taker { newest, incomplete, committed, .. } = sink;
+    let page_bytes = page_bytes(job.files, log);
+    let before = before(job.files, Rules::Intact { salvage });
+    let to = job.until.filter(|until| until.file == log).map_or(u64::MAX, |until| until.at);
+    let Taker { newest, incomplete, committed, .. } = Taker::of(job.files, log, salvage, to);
     recovered.page_bytes = size_of(page_bytes);
     let open = newest.open.len() as u64;
     newest.give(log, page_bytes, take);
@@ -131,13 +120,23 @@ pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
     } else {
         (recovered.records, recovered.incomplete, recovered.uncommitted) = (committed, incomplete, open);
     }
-    recovered.lost = incomplete > 0 || newest.holes(size.checked_div(page_bytes).unwrap_or(0)) > 0;
+    recovered.lost = incomplete > 0 || newest.holes(before.len.checked_div(page_bytes).unwrap_or(0)) > 0;
     recovered.image = Some(if committed == 0 {
-        Image { page_bytes: recovered.page_bytes, ..beside::as_it_is(job.files) }
+        Image { page_bytes: recovered.page_bytes, ..before }
     } else {
-        newest.image(log, base, page_bytes)
+        newest.image(log, before, page_bytes)
     });
     recovered
+}
+
+fn page_bytes(files: &[LogFile<'_>], log: usize) -> u64 {
+    Facts::of(files, log).frames.map_or(0, |frames| frames.shape.page_bytes)
+}
+
+/// The database `before` once what is intact of the WAL with this index has been applied to it.
+pub fn applied(files: &[LogFile<'_>], log: usize, salvage: bool, before: Image) -> Image {
+    let taker = Taker::of(files, log, salvage, u64::MAX);
+    if taker.committed == 0 { before } else { taker.newest.image(log, before, page_bytes(files, log)) }
 }
 
 /// Takes intact and recovered frames, transaction by transaction.
@@ -156,6 +155,23 @@ struct Taker {
 }
 
 impl Taker {
+    /// All that there is up to `to`.
+    fn of(files: &[LogFile<'_>], log: usize, salvage: bool, to: u64) -> Taker {
+        let mut sink = Taker {
+            salvage,
+            newest: Newest::default(),
+            to,
+            next: 1,
+            whole: true,
+            committed: 0,
+            incomplete: 0,
+            full: false,
+        };
+        let mut decoder = FrameDecoder::new(Facts::of(files, log));
+        scan(&mut Reader::new(files[log].src), &mut decoder, 0, &mut sink);
+        sink
+    }
+
     fn record(&mut self, r: &Record, reader: &mut Reader<'_>) {
         self.full |= r.at >= self.to;
         if self.full {

@@ -17,6 +17,7 @@ use crate::log::conclude::Place;
 use crate::log::region::Kind;
 use crate::replay::measure::{Extent, Measure};
 use crate::replay::state::{Sorted, Value};
+use crate::replay::until::Point;
 use crate::replay::{Policy, Replayed, Wish};
 use crate::ui::Format;
 use crate::ui::bytes::printable;
@@ -36,8 +37,8 @@ pub struct Told<'a> {
     pub measure: Measure,
     /// That of the database file that the engine leaves, in logs of pages over one.
     pub image: Option<String>,
-    /// The number asked for by `--until`, whether or not anything lies behind it.
-    pub until: Option<u64>,
+    /// The point asked for by `--until`, whether or not anything lies behind it.
+    pub until: Option<Point>,
     /// Where it was written to.
     pub written: Option<&'a Path>,
 }
@@ -129,7 +130,8 @@ struct LeftOutDoc {
 /// What `--until` cut off; without a place nothing was.
 #[derive(Serialize)]
 struct UntilDoc<'a> {
-    seq: String,
+    seq: Option<String>,
+    commit: Option<String>,
     file: Option<&'a str>,
     offset: Option<u64>,
     records: u64,
@@ -166,10 +168,15 @@ impl<'a> Teller<'a> {
             damaged_bytes,
         };
         let by_engine = replayed.policy == Policy::Engine;
-        let until = told.until.map(|seq| {
+        let until = told.until.map(|point| {
             let place = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
+            let (seq, commit) = match point {
+                Point::Seq(seq) => (Some(seq.to_string()), None),
+                Point::Commit(ordinal) => (None, Some(ordinal.to_string())),
+            };
             UntilDoc {
-                seq: seq.to_string(),
+                seq,
+                commit,
                 file: place.map(|place| self.file(place)),
                 offset: place.map(|place| place.at),
                 records: wish.until.map_or(0, |cut| cut.records),
@@ -479,16 +486,20 @@ impl<'a> Teller<'a> {
     /// What `--until` did.
     pub(super) fn cut(&self, told: &Told<'_>) -> Vec<String> {
         let wish = told.wish;
-        let (seq, cut) = match (told.until, wish.until) {
+        let (point, cut) = match (told.until, wish.until) {
             (None, _) => return Vec::new(),
-            (Some(seq), None) => {
+            (Some(Point::Seq(seq)), None) => {
                 return vec![format!("No record has a number above {seq}: nothing is cut off.")];
             }
-            (Some(seq), Some(cut)) => (seq, cut),
+            (Some(Point::Commit(ordinal)), None) => {
+                return vec![format!("No record lies behind commit {ordinal}: nothing is cut off.")];
+            }
+            (Some(Point::Seq(seq)), Some(cut)) => (format!("seq {seq}"), cut),
+            (Some(Point::Commit(ordinal)), Some(cut)) => (format!("commit {ordinal}"), cut),
         };
         let place = cut.place(wish.policy, wish.undecided);
         let mut lines = vec![format!(
-            "Up to seq {seq}: cut off are {} with data from {}, byte {} on{}.",
+            "Up to {point}: cut off are {} with data from {}, byte {} on{}.",
             self.record(cut.records),
             middle(self.file(place), NAME),
             place.at,
@@ -516,8 +527,8 @@ impl<'a> Teller<'a> {
         if let (Policy::Engine, Some(engine)) = (wish.policy, &wish.engine) {
             options += &format!(" --engine {}", printable(engine));
         }
-        if let Some(seq) = told.until {
-            options += &format!(" --until {seq}");
+        if let Some(point) = told.until {
+            options += &format!(" --until {point}");
         }
         if wish.undecided {
             options += " --undecided keep";
