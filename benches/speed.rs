@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use wait4::Wait4;
 use walmedic::codec::fibonacci;
+use walmedic::format::block_log::batch::put_varint;
+use walmedic::format::block_log::fragment::{self, BLOCK, HEADER};
 
 /// A log to make and a command to time on it.
 struct Case {
@@ -70,6 +72,38 @@ const CASES: &[Case] = &[
         make: sqlite_wal,
         args: VERIFY,
         floor: 0.50,
+    },
+    Case {
+        name: "leveldb-100",
+        log: "leveldb-100",
+        files: &["000003.log"],
+        make: |out, random, bytes| block_log(out, random, bytes, 100),
+        args: VERIFY,
+        floor: 0.35,
+    },
+    Case {
+        name: "leveldb-4k",
+        log: "leveldb-4k",
+        files: &["000003.log"],
+        make: |out, random, bytes| block_log(out, random, bytes, 4096),
+        args: VERIFY,
+        floor: 0.90,
+    },
+    Case {
+        name: "leveldb-dump-100",
+        log: "leveldb-100",
+        files: &["000003.log"],
+        make: |out, random, bytes| block_log(out, random, bytes, 100),
+        args: &["dump", "--format", "ndjson"],
+        floor: 0.0,
+    },
+    Case {
+        name: "leveldb-dump-4k",
+        log: "leveldb-4k",
+        files: &["000003.log"],
+        make: |out, random, bytes| block_log(out, random, bytes, 4096),
+        args: &["dump", "--format", "ndjson"],
+        floor: 0.0,
     },
     Case {
         name: "sqlite-journal",
@@ -509,6 +543,44 @@ fn sqlite_journal(out: &mut dyn Write, random: &mut Random, bytes: u64) {
         let sum = sampled.fold(nonce, |sum, at: i32| sum.wrapping_add(u32::from(page[at as usize])));
         let parts: [&[u8]; 3] = [&number.to_be_bytes(), &page, &sum.to_be_bytes()];
         parts.iter().try_for_each(|part| out.write_all(part)).expect("written");
+    }
+}
+
+/// Batches of one put each, with keys of 16 bytes, as `db_bench fillrandom` writes them.
+fn block_log(out: &mut dyn Write, random: &mut Random, bytes: u64, value: usize) {
+    let (mut at, mut batch, mut piece) = (0u64, Vec::new(), Vec::new());
+    while at < bytes {
+        random.seq += 1;
+        batch.clear();
+        batch.extend(random.seq.to_le_bytes());
+        batch.extend(1u32.to_le_bytes());
+        batch.extend([1, 16]);
+        batch.extend(format!("{:016}", random.below(1_000_000)).as_bytes());
+        put_varint(value as u32, &mut batch);
+        random.text(&mut batch, value);
+        let (mut rest, mut first) = (&batch[..], true);
+        piece.clear();
+        loop {
+            let left = (BLOCK - (at + piece.len() as u64) % BLOCK) as usize;
+            if left < HEADER as usize {
+                piece.resize(piece.len() + left, 0);
+                continue;
+            }
+            let (now, later) = rest.split_at(rest.len().min(left - HEADER as usize));
+            let kind = match (first, later.is_empty()) {
+                (true, true) => 1,
+                (true, false) => 2,
+                (false, false) => 3,
+                (false, true) => 4,
+            };
+            fragment::put(kind, None, now, &mut piece);
+            (rest, first) = (later, false);
+            if rest.is_empty() {
+                break;
+            }
+        }
+        at += piece.len() as u64;
+        out.write_all(&piece).expect("the log can be written");
     }
 }
 

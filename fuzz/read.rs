@@ -106,7 +106,14 @@ pub fn read(data: &[u8]) {
 fn recover(open: &OpenLog, report: &Report) {
     let (files, format) = (open.files(), open.format());
     let surveys: Vec<&Survey> = report.files.iter().map(|file| &file.survey).collect();
-    let job = Job { files: &files, surveys: &surveys, revision: open.revision, engine: None, until: None };
+    let job = Job {
+        files: &files,
+        surveys: &surveys,
+        revision: open.revision,
+        engine: None,
+        mode: None,
+        until: None,
+    };
     format.generations(&files, &surveys);
     format.undo_last_commit(&files).ok();
     let outcome = format.engine(&job, Some(&mut |_| {}));

@@ -277,7 +277,10 @@ impl OpenLog {
     }
 
     fn forecast(&self, report: &Report) -> Forecast {
-        let intact = report.conclusions.committed;
+        let (files, surveys): (_, Vec<&Survey>) =
+            (self.files(), report.files.iter().map(|f| &f.survey).collect());
+        let settled = self.format().settled(&files, &surveys);
+        let intact = report.conclusions.committed.saturating_sub(settled);
         // Asking the engine means reading everything once more: not where it cannot but agree.
         let sound = report.conclusions.undecided == 0
             && report.conclusions.numbers.is_none_or(|n| n.0 > 0)
@@ -285,14 +288,19 @@ impl OpenLog {
         let engine = if sound {
             let transactions = report.conclusions.transactions;
             let halts = Vec::new();
-            Outcome { opens: true, error: None, records: intact, transactions, halts, image: None }
+            Outcome { opens: true, error: None, records: intact, transactions, halts, ..Outcome::default() }
         } else {
-            let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
-            let files = self.files();
-            let job =
-                Job { files: &files, surveys: &surveys, revision: self.revision, engine: None, until: None };
+            let job = Job {
+                files: &files,
+                surveys: &surveys,
+                revision: self.revision,
+                engine: None,
+                mode: None,
+                until: None,
+            };
             self.format().engine(&job, None)
         };
+        let intact = intact.saturating_sub(engine.settled);
         let mut counted = report.files.iter().filter(|f| f.role.counts());
         let grouped = counted.any(|f| !matches!(f.survey.rules.grouping, Grouping::None | Grouping::Named));
         let transactions = grouped.then(|| {
@@ -300,7 +308,28 @@ impl OpenLog {
             let kept = if engine.opens { engine.transactions } else { 0 };
             Shares { engine: kept, intact, at_stake: intact.saturating_sub(kept) }
         });
-        Forecast { engine, intact, transactions, keys: None, rows: None }
+        // Where there is nothing to trip over all of them do the same; each takes a reading of its own.
+        let smooth = report.findings().all(|f| matches!(f.code, Code::FirstFileMissing | Code::FlushedLog));
+        let modes = if smooth { Vec::new() } else { self.modes(&files, &surveys) };
+        Forecast { engine, intact, transactions, keys: None, rows: None, modes }
+    }
+
+    /// What each version of the engine would make of it in each of its ways to recover.
+    fn modes(&self, files: &[LogFile<'_>], surveys: &[&Survey]) -> Vec<ModeForecast> {
+        let profile = self.format().profile();
+        let engines: Vec<Option<&'static str>> = match profile.engines {
+            [] => vec![None],
+            engines => engines.iter().copied().map(Some).collect(),
+        };
+        let usual = self.format().mode(files);
+        let pairs = profile.modes.iter().flat_map(|&mode| engines.iter().map(move |&engine| (mode, engine)));
+        let told = pairs.map(|(mode, engine)| {
+            let revision = self.revision;
+            let job = Job { files, surveys, revision, engine, mode: Some(mode), until: None };
+            let outcome = self.format().engine(&job, None);
+            ModeForecast { mode, engine, usual: usual == Some(mode), outcome }
+        });
+        told.collect()
     }
 
     fn file_report(&self, file: usize, survey: Survey, read: Read) -> FileReport {
@@ -429,6 +458,22 @@ pub struct Forecast {
     /// The same in rows of tables, of a log of pages whose format can find them; of those at stake no more is known than
     /// their number.
     pub rows: Option<Shares>,
+    /// The same for each way in which the engine recovers and each of its versions, where it has several and there is
+    /// anything to say of the log.
+    pub modes: Vec<ModeForecast>,
+}
+
+/// What one version of an engine would make of a log in one of its ways to recover.
+#[derive(Clone, Debug)]
+pub struct ModeForecast {
+    /// One of [`crate::format::Profile::modes`].
+    pub mode: &'static str,
+    /// The version, where several are known.
+    pub engine: Option<&'static str>,
+    /// The store was last opened in this way.
+    pub usual: bool,
+    /// What it would hold.
+    pub outcome: Outcome,
 }
 
 /// Tells that a word is not read as it stands.

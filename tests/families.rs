@@ -39,6 +39,7 @@ static PROFILE: Profile = Profile {
     entry: "live key",
     numbered: true,
     families: true,
+    modes: &[],
 };
 
 const OPS: [&str; 6] = ["PUT", "DELETE", "MERGE", "DELETE_RANGE", "PUT_ENTITY", "BLOB_INDEX"];
@@ -97,8 +98,7 @@ impl Format for Lines {
     }
     /// An engine that takes all there is.
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
-        let mut outcome =
-            Outcome { opens: true, error: None, records: 0, transactions: 0, halts: Vec::new(), image: None };
+        let mut outcome = Outcome { opens: true, ..Outcome::default() };
         let Some(take) = take else { return outcome };
         let log = OpenLog::memory(&Lines, vec![("000001.wal".into(), bytes(job))], None);
         let report = log.analyse(1);
@@ -246,7 +246,7 @@ fn histories_know_ranges_and_merges() {
         ["1 PUT b 1\n1 PUT b 2\n1 PUT z 9", "1 DELETE_RANGE a c\n1 DELETE_RANGE a c", "0 PUT b other"];
     let (log, report) = open(&batches);
     let told = |keys: &dyn Fn(&[u8]) -> bool| {
-        let wanted = Wanted { keys, engine: None, undecided: false };
+        let wanted = Wanted { keys, engine: None, mode: None, undecided: false };
         let found = history::find(&log, &report, &wanted).expect("found");
         let mut out = Vec::new();
         teller(&log, &report).history(&mut out, Shown::Ndjson, "b", &wanted, found).expect("told");

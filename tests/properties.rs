@@ -262,7 +262,7 @@ fn check_replay(log: &Log) {
     committed.sort_unstable();
     assert!(committed.windows(2).all(|pair| pair[0] < pair[1]), "a record twice");
     let key = |_: &[u8]| true;
-    let wanted = Wanted { keys: &key, engine: None, undecided: false };
+    let wanted = Wanted { keys: &key, engine: None, mode: None, undecided: false };
     let found = history::find(&open, &report, &wanted).expect("a history");
     let (mut versions, all) = (0, found.versions);
     history::tell(&open, &report, &wanted, &found, &mut |version| {

@@ -1,6 +1,7 @@
 //! `dump`: the records, filtered, each with its fate; or annotated hex of a record or a damaged range.
 
 use std::io::Write;
+use std::ops::Range;
 
 use anyhow::{Result, bail};
 use clap::Args;
@@ -250,6 +251,8 @@ impl Sink for Blocks {
 pub(super) struct Fates<'r> {
     standings: Standings<'r>,
     halt: u64,
+    /// What it leaves out in front of that, in order.
+    left_out: Vec<Range<u64>>,
     context: Option<Box<dyn Context + 'r>>,
     unpack: Option<Box<dyn Unpack + 'r>>,
 }
@@ -260,7 +263,7 @@ impl<'r> Fates<'r> {
         let halt = match engine {
             Some(engine) if !engine.opens => 0,
             Some(engine) => {
-                let own = engine.halts.iter().filter(|h| h.file == file).map(|h| h.at);
+                let own = engine.halts.iter().filter(|h| h.file == file && h.to == u64::MAX).map(|h| h.at);
                 let earlier = engine
                     .halts
                     .iter()
@@ -270,7 +273,9 @@ impl<'r> Fates<'r> {
             }
             None => u64::MAX,
         };
-        Fates { standings: Standings::new(report, file), halt, context: None, unpack: None }
+        let spans = engine.iter().flat_map(|e| &e.halts).filter(|h| h.file == file && h.to != u64::MAX);
+        let left_out = spans.map(|h| h.at..h.to).collect();
+        Fates { standings: Standings::new(report, file), halt, left_out, context: None, unpack: None }
     }
 
     /// Status and fate of a record.
@@ -286,6 +291,11 @@ impl<'r> Fates<'r> {
         (status, self.fate(record, standing))
     }
 
+    fn is_left_out(&self, at: u64) -> bool {
+        let nth = self.left_out.partition_point(|span| span.end <= at);
+        self.left_out.get(nth).is_some_and(|span| span.start <= at)
+    }
+
     fn fate(&self, record: &Record, standing: Standing) -> &'static str {
         match standing {
             Standing::Foreign => "foreign",
@@ -294,6 +304,7 @@ impl<'r> Fates<'r> {
             Standing::Uncommitted => "uncommitted",
             Standing::Incomplete => "incomplete-batch",
             _ if record.at >= self.halt => "beyond-halt",
+            _ if self.is_left_out(record.at) => "dropped",
             Standing::Repeated => "repeated",
             _ if !record.mark.changes() => "mark",
             Standing::Undecided => "undecided",

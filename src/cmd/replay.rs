@@ -53,6 +53,11 @@ pub struct Opts {
     /// log's alone), or their directory
     #[arg(long, value_name = "WHERE", default_value = "beside", value_parser = below)]
     base: Below,
+    /// How the engine recovers with the policy engine, where it has several ways: for rocksdb tolerate-corrupted-tail,
+    /// absolute-consistency, point-in-time or skip-any, for leveldb lenient or paranoid; without it, as the store's OPTIONS
+    /// file says
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
     /// Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only
     #[arg(long, value_name = "SEQ|commit:N")]
     until: Option<Point>,
@@ -143,6 +148,9 @@ impl Opts {
             bail!(
                 "--engine {word}: only the policy engine follows an engine; to build one: wal, btree or lsm"
             );
+        }
+        if let (Some(mode), false) = (&self.mode, asks_engine) {
+            bail!("--mode {mode}: only the policy engine recovers in a mode");
         }
         if self.until.is_some() && asks_engine {
             bail!("--until goes with the policies committed and salvage: no engine stops on the way");
@@ -250,6 +258,7 @@ fn wish(opts: &Opts, asked: &Asked, policy: Policy, until: Option<Cut>) -> Wish 
     Wish {
         policy,
         engine: asked.commit.clone(),
+        mode: opts.mode.clone(),
         undecided: opts.undecided == Undecided::Keep,
         until,
         memory: opts.memory,
@@ -266,6 +275,7 @@ fn tell_history(opts: &Opts, asked: &Asked, teller: &Teller<'_>, key: &str) -> R
             (asked.family.is_none() || asked.family == family) && matches(found, key, opts.bytes)
         },
         engine: asked.commit.as_deref(),
+        mode: opts.mode.as_deref(),
         undecided: opts.undecided == Undecided::Keep,
     };
     let found = history::find(teller.log, teller.report, &wanted)?;

@@ -5,7 +5,8 @@ const DELTA: u32 = 0xa282_ead8;
 /// The checksum of two pieces, one behind the other, as it is stored.
 #[inline]
 pub fn masked(first: &[u8], second: &[u8]) -> u32 {
-    mask(crc32c::crc32c_append(crc32c::crc32c(first), second))
+    let crc = crc32c::crc32c(first);
+    mask(if second.is_empty() { crc } else { crc32c::crc32c_append(crc, second) })
 }
 
 /// A checksum as it is stored.

@@ -24,6 +24,7 @@ pub mod ddia_wal;
 mod generation;
 mod image;
 pub mod keys;
+pub mod outcome;
 pub mod python;
 pub mod rows;
 pub mod sqlite;
@@ -33,6 +34,7 @@ pub mod sstable;
 
 pub use keys::{Base, Effect, Family, Given, Olders, Taken};
 
+pub use self::outcome::{Fill, Halt, Image, Outcome, Patch};
 pub use generation::{Generation, Left};
 
 /// Every format that is understood. A new one is a line here.
@@ -158,6 +160,8 @@ pub struct Profile {
     /// Whether keys belong to column families: a key of the state then begins with the number of its family, four bytes,
     /// the highest first.
     pub families: bool,
+    /// Ways in which its engine can be told to recover, which `--mode` takes.
+    pub modes: &'static [&'static str],
 }
 
 impl Profile {
@@ -210,75 +214,6 @@ pub struct Entry<'a> {
     pub generation: Option<i64>,
     /// Bits of a timestamp in seconds since 1970, where the format stores one.
     pub time: Option<u64>,
-}
-
-/// What the engine would hold after its next open, in numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// Whether it opens at all.
-    pub opens: bool,
-    /// The error it would die with, in its own words.
-    pub error: Option<String>,
-    /// Records that change something and that it applies.
-    pub records: u64,
-    /// Commits that it goes by, in formats with transactions.
-    pub transactions: u64,
-    /// Places from which on it does not take over records any more, for the fates in `dump`.
-    pub halts: Vec<Halt>,
-    /// The database file that opening leaves, in logs of pages over one; told only with the changes.
-    pub image: Option<Image>,
-}
-
-impl Outcome {
-    /// The engine does not open, so nothing is taken over.
-    pub fn refused(error: String) -> Outcome {
-        let halts = vec![Halt { file: 0, at: 0, for_good: true }];
-        Outcome { opens: false, error: Some(error), records: 0, transactions: 0, halts, image: None }
-    }
-}
-
-/// A file as it would be: an old one, cut or filled with zeros to a length, with patches over it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// Index of the old file; `None`: there is none.
-    pub base: Option<usize>,
-    /// Its length in bytes.
-    pub len: u64,
-    /// Bytes of a page, as far as the files tell.
-    pub page_bytes: u32,
-    /// Rising and apart from each other.
-    pub patches: Vec<Patch>,
-}
-
-/// Bytes of an [`Image`] that are not the old file's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Patch {
-    /// Offset, and number of bytes.
-    pub at: u64,
-    /// See `at`.
-    pub len: u64,
-    /// They begin with these; the rest are zeros.
-    pub fill: Fill,
-}
-
-/// Where the bytes of a [`Patch`] come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fill {
-    /// From a file of the log.
-    Part(Part),
-    /// They are these.
-    Bytes(Vec<u8>),
-}
-
-/// Where an engine stops reading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Halt {
-    /// Index of the file.
-    pub file: usize,
-    /// Offset in it.
-    pub at: u64,
-    /// It reads no later file either.
-    pub for_good: bool,
 }
 
 /// Bytes of one file of a log.
@@ -356,6 +291,8 @@ pub struct Job<'a> {
     pub revision: Option<&'a str>,
     /// The engine's version, one of [`Profile::engines`]; `None`: the one that goes with the revision.
     pub engine: Option<&'a str>,
+    /// How the engine recovers, one of [`Profile::modes`]; `None`: as the store was set up, as far as its files tell.
+    pub mode: Option<&'a str>,
     /// Where a recovery stops; the engine knows no such place.
     pub until: Option<Place>,
 }
@@ -642,6 +579,16 @@ pub trait Format: Sync {
 
     /// What the engine would hold after opening these files: every change that it makes goes to `take`, if that is given.
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome;
+
+    /// Intact records in files that the engine does not read any more, as their changes are in its tables.
+    fn settled(&self, _files: &[LogFile<'_>], _surveys: &[&Survey]) -> u64 {
+        0
+    }
+
+    /// The way in which the engine would recover these files, where it has several; one of [`Profile::modes`].
+    fn mode(&self, _files: &[LogFile<'_>]) -> Option<&'static str> {
+        None
+    }
 
     /// What is intact and committed, with `salvage` also what is not committed, in logs whose records are not changes of keys themselves; of
     /// several values of a key the last one told counts. `None`: the records tell it.

@@ -102,7 +102,9 @@ impl Strategy {
 /// From where on the engine takes nothing over, by file; where a transaction is open there, from its begin.
 fn halts(log: &OpenLog, report: &Report) -> Result<Vec<Place>> {
     let Some(engine) = report.forecast.as_ref().map(|f| &f.engine) else { return Ok(Vec::new()) };
-    let own = engine.halts.iter().map(|h| cut::whole(log, report, Place { file: h.file, at: h.at }));
+    // What it leaves out in between tells itself by what it applies.
+    let ends = engine.halts.iter().filter(|h| h.to == u64::MAX);
+    let own = ends.map(|h| cut::whole(log, report, Place { file: h.file, at: h.at }));
     let mut places = own.collect::<Result<Vec<_>>>()?;
     for halt in engine.halts.iter().filter(|h| h.for_good) {
         let later = (0..report.files.len()).filter(|&file| report.reads_before(halt.file, file));
@@ -120,7 +122,14 @@ fn applied(log: &OpenLog, report: &Report) -> Option<Vec<Vec<u64>>> {
         return None;
     }
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
-    let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine: None, until: None };
+    let job = Job {
+        files: &files,
+        surveys: &surveys,
+        revision: log.revision,
+        engine: None,
+        mode: None,
+        until: None,
+    };
     let mut applied = vec![Vec::new(); files.len()];
     let mut take = |taken: Taken| applied[taken.place.file].push(taken.place.at);
     let opens = log.format().engine(&job, Some(&mut take)).opens;

@@ -36,6 +36,8 @@ pub struct Wanted<'a> {
     /// The engine's version, where it is not the one that goes with the revision.
     pub engine: Option<&'a str>,
     /// As in [`super::Wish`].
+    pub mode: Option<&'a str>,
+    /// As in [`super::Wish`].
     pub undecided: bool,
 }
 
@@ -105,7 +107,7 @@ fn ask(
 ) -> Result<(bool, Option<String>)> {
     let (mut parts, mut key, mut failure) = (Parts::new(log), Vec::new(), None);
     let (mut touched, families) = (Touched::default(), log.format().profile().families);
-    let outcome = ask_engine(log, report, wanted.engine, &mut |taken| {
+    let outcome = ask_engine(log, report, (wanted.engine, wanted.mode), &mut |taken| {
         if failure.is_some() {
             return;
         }

@@ -74,6 +74,8 @@ pub struct Wish {
     pub policy: Policy,
     /// The engine's version, where it is not the one that goes with the revision.
     pub engine: Option<String>,
+    /// How it recovers, where that is not as the store was set up.
+    pub mode: Option<String>,
     /// Records behind the last COMMIT count, where nothing tells whether they are a batch's.
     pub undecided: bool,
     /// Nothing from here on; the engine knows no such limit.
@@ -92,6 +94,7 @@ impl Wish {
         Wish {
             policy,
             engine: None,
+            mode: None,
             undecided: false,
             until: None,
             memory,
@@ -188,19 +191,26 @@ pub fn replay<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repl
 ///
 /// # Errors
 /// When the version of the engine is not known.
-fn ask_engine(log: &OpenLog, report: &Report, engine: Option<&str>, take: Take<'_>) -> Result<Outcome> {
+fn ask_engine(
+    log: &OpenLog,
+    report: &Report,
+    (engine, mode): (Option<&str>, Option<&str>),
+    take: Take<'_>,
+) -> Result<Outcome> {
     let (files, format) = (log.files(), log.format());
     let engine = engine.map(|name| version(log, name)).transpose()?;
+    let mode = mode.map(|name| mode_of(log, name)).transpose()?;
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
     Ok(format.engine(
-        &Job { files: &files, surveys: &surveys, revision: log.revision, engine, until: None },
+        &Job { files: &files, surveys: &surveys, revision: log.revision, engine, mode, until: None },
         Some(take),
     ))
 }
 
 fn by_engine<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Replayed<'l>> {
     let (mut applier, base) = Applier::over(log, wish);
-    let outcome = ask_engine(log, report, wish.engine.as_deref(), &mut |taken| applier.take(&taken))?;
+    let which = (wish.engine.as_deref(), wish.mode.as_deref());
+    let outcome = ask_engine(log, report, which, &mut |taken| applier.take(&taken))?;
     applier.failure.map_or(Ok(()), Err)?;
     let state = if outcome.opens { applier.state } else { State::new(wish.memory, Vec::new()) };
     Ok(Replayed {
@@ -221,7 +231,8 @@ fn by_format<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Optio
     let files = log.files();
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
     let until = wish.until.map(|cut| cut.place(wish.policy, wish.undecided));
-    let job = Job { files: &files, surveys: &surveys, revision: log.revision, engine: None, until };
+    let job =
+        Job { files: &files, surveys: &surveys, revision: log.revision, engine: None, mode: None, until };
     let mut applier = Applier::new(log, wish.memory);
     let salvage = wish.policy == Policy::Salvage;
     let Some(mut recovered) = log.format().recover(&job, salvage, &mut |taken| applier.take(&taken)) else {
@@ -242,6 +253,22 @@ fn by_format<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Optio
         recovered: Some(recovered),
         base: Ok(false),
     }))
+}
+
+/// The engine's way to recover with this name.
+fn mode_of(log: &OpenLog, name: &str) -> Result<&'static str> {
+    let profile = log.format().profile();
+    match profile.modes.iter().find(|mode| **mode == name) {
+        Some(&mode) => Ok(mode),
+        None if profile.modes.is_empty() => {
+            bail!("--mode {name}: the engine of the {} has one way to recover", profile.title)
+        }
+        None => bail!(
+            "--mode {name}: the {} has no such mode; known: {}",
+            profile.title,
+            profile.modes.join(", ")
+        ),
+    }
 }
 
 /// The version of the engine with this name, or with a longer one.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use crate::analysis::{FileReport, Report};
+use crate::analysis::{FileReport, Forecast, ModeForecast, Report};
 use crate::findings::Finding;
 use crate::format::Generation;
 use crate::log::conclude::Place;
@@ -170,6 +170,9 @@ pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl
         if report.alone() {
             told["database"] = "not given".into();
         }
+        if !f.modes.is_empty() {
+            told["modes"] = f.modes.iter().map(|mode| mode_forecast(f, mode)).collect();
+        }
         told
     });
     LogDoc {
@@ -194,6 +197,17 @@ pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl
         findings: Seq(move || report.findings().map(move |f| finding(report, &f, class(&f)))),
         forecast,
     }
+}
+
+/// What the engine makes of a log in one of its modes.
+fn mode_forecast(forecast: &Forecast, mode: &ModeForecast) -> serde_json::Value {
+    let ModeForecast { mode: name, engine, usual, outcome } = mode;
+    let records = if outcome.opens { outcome.records } else { 0 };
+    let lost = (!outcome.hangs).then(|| forecast.intact.saturating_sub(records));
+    json!({
+        "mode": name, "engine": engine, "default": usual, "opens": outcome.opens, "hangs": outcome.hangs,
+        "error": outcome.error, "records": records, "at_stake": lost,
+    })
 }
 
 /// Writes `value` in one line.

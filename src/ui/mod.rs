@@ -6,6 +6,7 @@ pub mod generations;
 pub mod hex;
 pub mod json;
 pub mod lines;
+pub mod modes;
 pub mod out;
 pub mod paint;
 pub mod plan;

@@ -17,6 +17,7 @@ use crate::log::finding::{Class, Code};
 use crate::log::region::Kind;
 use crate::ui::bytes::{Notation, printable};
 use crate::ui::generations::{self, Cost};
+use crate::ui::modes;
 use crate::ui::paint::{Hue, Paint, sign};
 use crate::ui::row;
 use crate::ui::shell::quote;
@@ -437,6 +438,7 @@ impl Tally {
             lines.push("The database was not given: this is said as if it lay beside the log.".into());
         }
         let forecast = report.forecast.as_ref();
+        lines.extend(forecast.into_iter().flat_map(modes::lines));
         let transactions = forecast.and_then(|f| f.transactions).filter(|t| t.at_stake > 0);
         lines
             .extend(transactions.map(|t| {

@@ -106,7 +106,7 @@ fn read_all(
         let (records, at) = (manners.scan)(&mut reader, i, again)?;
         opening.scanned.push((i, records));
         if at < reader.end() {
-            opening.halts.push(Halt { file: i, at, for_good: false });
+            opening.halts.push(Halt { file: i, at, for_good: false, to: u64::MAX });
         }
     }
     Ok(())
@@ -164,13 +164,14 @@ pub fn outcome(
     }
     let records = opening.scanned.iter().map(|s| s.1).sum();
     let halts = opening.halts;
-    let mut outcome = Outcome { opens: true, error: None, records, transactions: 0, halts, image: None };
+    let mut outcome =
+        Outcome { opens: true, error: None, records, transactions: 0, halts, ..Outcome::default() };
     for file in opening.hinted {
         let all = surveys.get(file).map_or(0, |s| s.data + s.recovered_data);
         let (hidden, at) = unseen(file).unwrap_or((0, 0));
         outcome.records += all.saturating_sub(hidden);
         if hidden > 0 {
-            outcome.halts.push(Halt { file, at, for_good: false });
+            outcome.halts.push(Halt { file, at, for_good: false, to: u64::MAX });
         }
     }
     outcome.halts.sort_by_key(|h| (h.file, h.at));

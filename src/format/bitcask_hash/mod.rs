@@ -160,6 +160,7 @@ static PROFILE: Profile = Profile {
     entry: "live key",
     numbered: false,
     families: false,
+    modes: &[],
 };
 
 const TIME_FIELD: &str = TIMESTAMP.name;

@@ -78,8 +78,10 @@ impl Store {
             .collect();
         let remarks = BitcaskHash.inspect(&files, &mut surveys, revision);
         let views: Vec<&Survey> = surveys.iter().collect();
-        let outcome = BitcaskHash
-            .engine(&Job { files: &files, surveys: &views, revision, engine: None, until: None }, None);
+        let outcome = BitcaskHash.engine(
+            &Job { files: &files, surveys: &views, revision, engine: None, mode: None, until: None },
+            None,
+        );
         let mut index = HashSet::new();
         engine::index(
             &files,
@@ -237,7 +239,10 @@ fn a_hint_hides_what_was_written_behind_it_unless_it_was_written_again() {
     let (_, _, remarks, outcome, keys) = Store::new(&files).read(None);
     assert_eq!(codes(&remarks), [Code::StaleHint, Code::ActiveHint]);
     assert_eq!((remarks[0].at, outcome.records, keys), (u64::from(8 * len), 8, 8));
-    assert_eq!(outcome.halts, [crate::format::Halt { file: 0, at: u64::from(8 * len), for_good: false }]);
+    assert_eq!(
+        outcome.halts,
+        [crate::format::Halt { file: 0, at: u64::from(8 * len), for_good: false, to: u64::MAX }]
+    );
 
     let again = [record(false, NOW + 20.0, "key8", "new"), record(false, NOW + 21.0, "key9", "")].concat();
     let (_, _, remarks, ..) = Store::new(&[files[0].clone(), files[1].clone(), ("1.data", again)]).read(None);

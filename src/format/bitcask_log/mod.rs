@@ -107,6 +107,7 @@ static PROFILE: Profile = Profile {
     entry: "live key",
     numbered: false,
     families: false,
+    modes: &[],
 };
 
 /// The number in the name of a segment or hint.

@@ -227,6 +227,22 @@ pub fn check<F: Feed>(
     }
 }
 
+/// Number and count of a batch that holds operations, and none of a transaction; `None` says nothing about any other.
+#[inline]
+pub fn quick(batch: &[u8], flavour: Flavour) -> Option<(u64, u32)> {
+    let (head, mut rest) = batch.split_first_chunk::<HEAD>()?;
+    let seq = u64::from_le_bytes(*head.first_chunk()?);
+    let count = u32::from_le_bytes(*head.last_chunk()?);
+    let mut counted = 0u32;
+    while let Some((&tag, behind)) = rest.split_first() {
+        let tag = tagged(flavour, tag).filter(|tag| tag.counts)?;
+        rest = behind;
+        operation(&mut rest, tag)?;
+        counted += 1;
+    }
+    (counted == count && count > 0 && seq < SEQ_LIMIT).then_some((seq, count))
+}
+
 #[inline]
 fn operation<F: Feed>(feed: &mut F, tag: Tag) -> Option<()> {
     if tag.family {
@@ -310,19 +326,62 @@ impl<'a> Operation<'a> {
 }
 
 /// The operations of a batch in order, up to the first that is none.
-pub fn operations(batch: &[u8], flavour: Flavour) -> impl Iterator<Item = Operation<'_>> {
-    let mut seq = batch.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
-    let mut rest = batch.get(HEAD..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let tag = tagged(flavour, rest.byte()?)?;
+pub fn operations(batch: &[u8], flavour: Flavour) -> Operations<'_> {
+    let seq = batch.first_chunk().map_or(0, |b| u64::from_le_bytes(*b));
+    Operations { flavour, seq, rest: batch.get(HEAD..).unwrap_or_default(), broken: None }
+}
+
+/// See [`operations`].
+#[derive(Clone, Debug)]
+pub struct Operations<'a> {
+    flavour: Flavour,
+    /// Number of the next one.
+    seq: u64,
+    rest: &'a [u8],
+    /// Tag of the one that is none, and what it claims to be.
+    broken: Option<(u8, Option<&'static str>)>,
+}
+
+impl Operations<'_> {
+    /// Bytes behind the operations so far.
+    pub fn left(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// At the end: the tag of the operation that cannot be read, and the word for it, if it has one.
+    pub fn broken(&self) -> Option<(u8, Option<&'static str>)> {
+        self.broken
+    }
+}
+
+impl<'a> Operations<'a> {
+    fn body(&mut self, tag: Tag) -> Option<Operation<'a>> {
+        let rest = &mut self.rest;
         let family = if tag.family { rest.varint()? } else { 0 };
-        let first = if tag.strings > 0 { string(&mut rest)? } else { &[] };
-        let second = if tag.strings > 1 { Some(string(&mut rest)?) } else { None };
-        let own = tag.counts.then_some(seq);
-        seq = seq.saturating_add(u64::from(tag.counts));
+        let first = if tag.strings > 0 { string(rest)? } else { &[] };
+        let second = if tag.strings > 1 { Some(string(rest)?) } else { None };
+        let seq = tag.counts.then_some(self.seq);
         let (word, phase, changes) = (tag.word, tag.phase, tag.counts);
-        Some(Operation { word, phase, changes, family, first, second, seq: own })
-    })
+        Some(Operation { word, phase, changes, family, first, second, seq })
+    }
+}
+
+impl<'a> Iterator for Operations<'a> {
+    type Item = Operation<'a>;
+
+    fn next(&mut self) -> Option<Operation<'a>> {
+        if self.broken.is_some() {
+            return None;
+        }
+        let number = self.rest.byte()?;
+        let tag = tagged(self.flavour, number);
+        let operation = tag.and_then(|tag| self.body(tag));
+        match &operation {
+            Some(operation) => self.seq = self.seq.saturating_add(u64::from(operation.changes)),
+            None => self.broken = Some((number, tag.map(|tag| tag.word))),
+        }
+        operation
+    }
 }
 
 fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {

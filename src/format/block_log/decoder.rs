@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use super::assemble::{Assembler, Broken, Found, Grid, Whole, filled};
-use super::batch::{Phase, Xid};
+use super::batch::{self, Phase, Xid};
 use super::fragment::{BLOCK, Fragment, HEADER, Part, RECYCLABLE, fragment};
 use super::search::Search;
 use super::{Content, Facts, KIND_PACKED, KIND_PLAIN};
+use crate::codec::crc32c;
 use crate::log::bytes::{Bytes, Reader, Window};
 use crate::log::decoder::{BATCH, Decoder, Recovery, Stop};
 use crate::log::fault::{Cause, Fault};
@@ -56,6 +57,34 @@ impl BlockDecoder {
             empty: None,
             search: Search::default(),
         }
+    }
+
+    /// The record at `at` in the usual case: it is one fragment that is not compressed, takes no part in a transaction, and does
+    /// not end its block. A shortcut: `None` says nothing. Tests hold both to the same answers.
+    #[inline]
+    fn quick(&mut self, window: &Window<'_>, at: u64) -> Option<Record> {
+        if self.facts.content != Content::Batches {
+            return None;
+        }
+        let bytes = window.bytes.get(usize::try_from(at.checked_sub(window.base)?).ok()?..)?;
+        let &[a, b, c, d, low, high, kind] = bytes.first_chunk()?;
+        let header = match (kind, self.facts.number) {
+            (1, _) => HEADER as usize,
+            (5, Some(own)) if bytes.get(7..11)? == own.to_le_bytes() => RECYCLABLE as usize,
+            _ => return None,
+        };
+        let len = header + usize::from(u16::from_le_bytes([low, high]));
+        if self.grid?.left(at) < len as u64 + RECYCLABLE {
+            return None;
+        }
+        let covered = bytes.get(6..len)?;
+        if crc32c::masked(covered, &[]) != u32::from_le_bytes([a, b, c, d]) {
+            return None;
+        }
+        let (seq, count) = batch::quick(covered.get(header - 6..)?, self.facts.flavour)?;
+        let next = seq.checked_add(u64::from(count))?;
+        (self.due, self.empty) = (Some(next), None);
+        Some(Record { at, len: len as u64, seq, next, txn: 0, kind: KIND_PLAIN, mark: Mark::Data })
     }
 
     /// What stands at `at`.
@@ -187,6 +216,11 @@ impl Decoder for BlockDecoder {
             return if *at < window.end { Stop::Framing(window.end) } else { Stop::End };
         }
         while out.len() < BATCH {
+            if let Some(record) = self.quick(&window, *at) {
+                *at = record.end();
+                out.push(record);
+                continue;
+            }
             if *at >= window.end {
                 return Stop::End;
             }

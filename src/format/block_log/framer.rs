@@ -170,9 +170,11 @@ mod tests {
     use crate::format::{Claim, Role};
     use crate::log::scan::scan;
 
+    static NOTHING: &[u8] = b"";
+
     fn frames(log: Option<u32>) -> Frames<'static> {
         let claim = Claim { role: Role::Log, order: 1, exact: true, read: true };
-        let file = LogFile { name: "000001.log", claim, src: &&b""[..], memo: None, stream: false };
+        let file = LogFile { name: "000001.log", claim, src: &NOTHING, memo: None, stream: false };
         let facts = Facts {
             flavour: Flavour::RocksDb,
             content: Content::Batches,
@@ -186,7 +188,7 @@ mod tests {
     #[test]
     fn what_is_framed_is_read() {
         for log in [None, Some(7)] {
-            let (mut frames, mut out, mut lens) = (frames(log), Vec::new(), Vec::new());
+            let (frames, mut out, mut lens) = (frames(log), Vec::new(), Vec::new());
             for i in 0..200u64 {
                 let len = (i * 7919 % 70_000) as u32;
                 let mut batch = (i + 1).to_le_bytes().to_vec();

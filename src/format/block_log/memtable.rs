@@ -30,13 +30,6 @@ impl<'a> Batches<'a> {
         Batches { flavour, files, directory, prepared: HashMap::new(), unpack: None }
     }
 
-    /// Names of transactions that are prepared and not ended, in order.
-    pub fn pending(&self) -> Vec<&[u8]> {
-        let mut names: Vec<&[u8]> = self.prepared.keys().map(Vec::as_slice).collect();
-        names.sort_unstable();
-        names
-    }
-
     fn change(
         &self,
         place: Place,

@@ -162,6 +162,7 @@ pub static ROCKSDB: BlockLog = BlockLog {
         title: "RocksDB log",
         engines: engine::VERSIONS,
         families: true,
+        modes: engine::ROCKSDB_MODES,
         ..LEVELDB_PROFILE
     },
 };
@@ -177,6 +178,7 @@ const LEVELDB_PROFILE: Profile = Profile {
     entry: "key",
     numbered: true,
     families: false,
+    modes: engine::LEVELDB_MODES,
 };
 
 impl Format for BlockLog {
@@ -305,6 +307,14 @@ impl Format for BlockLog {
     fn belongs(&self, name: &str) -> bool {
         let ends = |ending: &&str| name.ends_with(*ending);
         name == "IDENTITY" || [".sst", ".ldb", ".blob"].iter().any(ends)
+    }
+
+    fn settled(&self, files: &[LogFile<'_>], surveys: &[&Survey]) -> u64 {
+        engine::settled(self.flavour, files, surveys)
+    }
+
+    fn mode(&self, files: &[LogFile<'_>]) -> Option<&'static str> {
+        Some(engine::default_mode(self.flavour, files))
     }
 
     fn memtable<'a>(&self, files: &'a [LogFile<'a>]) -> Option<Box<dyn Memtable + 'a>> {

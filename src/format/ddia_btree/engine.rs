@@ -82,7 +82,7 @@ pub fn outcome(job: &Job<'_>, facts: &Facts, take: Option<Take<'_>>) -> Outcome 
     if read.pages.saturating_mul(size) > MAX_FILE {
         return Outcome::refused("OSError: [Errno 27] File too large".into());
     }
-    let halts = read.halt.zip(wal).map(|(at, file)| Halt { file, at, for_good: true });
+    let halts = read.halt.zip(wal).map(|(at, file)| Halt { file, at, for_good: true, to: u64::MAX });
     let (mut error, mut image) = (None, None);
     if let Some(take) = take {
         let mut opened = Opened::new(job.files, (wal, dat), size, read.images, read.pages, manners.stamps);
@@ -90,7 +90,15 @@ pub fn outcome(job: &Job<'_>, facts: &Facts, take: Option<Take<'_>>) -> Outcome 
         image = Some(opened.image());
     }
     let (records, transactions) = (read.applied, read.transactions);
-    Outcome { opens: true, error, records, transactions, halts: halts.into_iter().collect(), image }
+    Outcome {
+        opens: true,
+        error,
+        records,
+        transactions,
+        halts: halts.into_iter().collect(),
+        image,
+        ..Outcome::default()
+    }
 }
 
 /// The entries and commits that are redone of a WAL in which nothing is wrong: it need not be read again for them.

@@ -50,7 +50,7 @@ pub fn inspect(
         if entries > 0 {
             let dropped = framing.checksum == Sum::Bytes && engine::holds_mark(files[wal].src);
             let surveys: Vec<&Survey> = surveys.iter().collect();
-            let job = Job { files, surveys: &surveys, revision, engine: None, until: None };
+            let job = Job { files, surveys: &surveys, revision, engine: None, mode: None, until: None };
             let redone = engine::outcome(&job, facts, None).records;
             let message = format!(
                 "the WAL holds {}; {} redoes {redone} when it opens and truncates the WAL",

@@ -336,6 +336,7 @@ static PROFILE: Profile = Profile {
     entry: "live key",
     numbered: false,
     families: false,
+    modes: &[],
 };
 
 impl Format for DdiaBtree {

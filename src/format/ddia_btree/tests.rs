@@ -99,7 +99,8 @@ fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
     conclude(&mut members);
     let all: Vec<&Survey> = surveys.iter().collect();
     let ask = |surveys| {
-        DdiaBtree.engine(&Job { files: &files, surveys, revision, engine: None, until: None }, None)
+        DdiaBtree
+            .engine(&Job { files: &files, surveys, revision, engine: None, mode: None, until: None }, None)
     };
     let engine = ask(&all[..]);
     assert_eq!(engine, ask(&[]), "by the survey and by the bytes");

@@ -39,7 +39,7 @@ pub fn outcome(job: &Job<'_>, mut take: Option<Take<'_>>) -> Outcome {
         let (entries, at) = scan_all(&mut reader, footer, &mut each);
         records += entries;
         if at != footer || Shape::of(&mut reader).entries_end != Some(footer) {
-            halts.push(Halt { file, at, for_good: false });
+            halts.push(Halt { file, at, for_good: false, to: u64::MAX });
         }
     }
     let sum = job.engine_is(&PROFILE, "397ea2f", job.revision != Some("r1"));
@@ -52,10 +52,10 @@ pub fn outcome(job: &Job<'_>, mut take: Option<Take<'_>>) -> Outcome {
         }
         records += replay.records;
         if replay.at < reader.end() {
-            halts.push(Halt { file, at: replay.at, for_good: false });
+            halts.push(Halt { file, at: replay.at, for_good: false, to: u64::MAX });
         }
     }
-    Outcome { opens: true, error: None, records, transactions: 0, halts, image: None }
+    Outcome { opens: true, error: None, records, transactions: 0, halts, ..Outcome::default() }
 }
 
 /// Hands an entry's place, key and value on; an empty value deletes.

@@ -477,6 +477,7 @@ static PROFILE: Profile = Profile {
     entry: "live key",
     numbered: false,
     families: false,
+    modes: &[],
 };
 
 impl Format for DdiaLsm {

@@ -163,7 +163,10 @@ fn the_engine_decodes_keys_before_it_looks_at_the_checksum() {
         let claim = DdiaLsm.claim("wal.log").expect("the log");
         let files = [LogFile { name: "wal.log", claim, src: &bytes, memo: None, stream: false }];
         let revision = Some(if sum { "r2" } else { "r1" });
-        DdiaLsm.engine(&Job { files: &files, surveys: &[], revision, engine: None, until: None }, None)
+        DdiaLsm.engine(
+            &Job { files: &files, surveys: &[], revision, engine: None, mode: None, until: None },
+            None,
+        )
     };
     let mut bad = summed("key", b"text");
     bad[9] = 0xff;
@@ -181,7 +184,7 @@ fn the_engine_believes_every_footer() {
         assert_eq!(claim.role, Role::Table);
         let files = [LogFile { name: "sst_000000.sst", claim, src: &bytes, memo: None, stream: false }];
         DdiaLsm.engine(
-            &Job { files: &files, surveys: &[], revision: Some("r2"), engine: None, until: None },
+            &Job { files: &files, surveys: &[], revision: Some("r2"), engine: None, mode: None, until: None },
             None,
         )
     };

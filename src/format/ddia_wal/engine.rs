@@ -95,7 +95,7 @@ impl Replay<'_, '_> {
                 match read(&mut reader, at) {
                     Step::Record(found) => {
                         if self.behaviour.rising && found.seq <= last_seq {
-                            halts.push(Halt { file, at, for_good: true });
+                            halts.push(Halt { file, at, for_good: true, to: u64::MAX });
                             break 'log;
                         }
                         last_seq = found.seq;
@@ -125,18 +125,18 @@ impl Replay<'_, '_> {
                     }
                     Step::FileEnds => {
                         if at < reader.end() {
-                            halts.push(Halt { file, at, for_good: false });
+                            halts.push(Halt { file, at, for_good: false, to: u64::MAX });
                         }
                         break;
                     }
                     Step::Bad | Step::Dies(_) => {
-                        halts.push(Halt { file, at, for_good: true });
+                        halts.push(Halt { file, at, for_good: true, to: u64::MAX });
                         break 'log;
                     }
                 }
             }
         }
-        Outcome { opens: true, error: None, records, transactions, halts, image: None }
+        Outcome { opens: true, error: None, records, transactions, halts, ..Outcome::default() }
     }
 
     fn apply(&mut self, file: usize, at: u64, found: &Found) {

@@ -351,6 +351,7 @@ static PROFILE: Profile = Profile {
     entry: "live key",
     numbered: true,
     families: false,
+    modes: &[],
 };
 
 impl Format for DdiaWal {

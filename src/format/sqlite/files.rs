@@ -52,13 +52,8 @@ pub fn log(files: &[LogFile<'_>]) -> Option<usize> {
 /// Index of the database; `None`: there is none, or the engine takes it for empty.
 pub fn database(files: &[LogFile<'_>]) -> Option<usize> {
     let file = files.iter().position(|f| f.claim.role == Role::Pages)?;
-    (!empty(files[file].src.size())).then_some(file)
-}
-
-/// Whether the engine takes a database of so many bytes for empty.
-pub fn empty(bytes: u64) -> bool {
-    // A single one it may have written itself into an empty file (`unixFileSize`).
-    bytes <= 1
+    // A single byte is one that the engine may have written itself into an empty file (`unixFileSize`).
+    (files[file].src.size() > 1).then_some(file)
 }
 
 /// Length of the database in bytes as the engine sees it; 0: there is none.

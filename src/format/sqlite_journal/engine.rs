@@ -181,12 +181,11 @@ impl Played {
 
 /// See the top of this file.
 pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
-    let mut outcome =
-        Outcome { opens: true, error: None, records: 0, transactions: 0, halts: Vec::new(), image: None };
+    let mut outcome = Outcome { opens: true, error: None, records: 0, transactions: 0, ..Outcome::default() };
     let Some(log) = beside::log(job.files) else { return outcome };
     let played = play(job.files, log);
     outcome.records = played.records;
-    outcome.halts.push(Halt { file: log, at: played.end, for_good: true });
+    outcome.halts.push(Halt { file: log, at: played.end, for_good: true, to: u64::MAX });
     let Some(take) = take else { return outcome };
     if let Some((_, shape)) = played.to {
         give(&played.images, log, shape, take);

@@ -95,6 +95,7 @@ static PROFILE: Profile = Profile {
     entry: "page",
     numbered: true,
     families: false,
+    modes: &[],
 };
 
 impl Format for SqliteJournal {

@@ -8,7 +8,7 @@
 use super::companion::{Rules, before};
 use super::facts::{Facts, Frames};
 use super::frame::{HEADER, Head, Sum};
-use super::pages::{Newest, size_of};
+use super::pages::{Newest, is_there, size_of};
 use crate::format::sqlite::files as beside;
 use crate::format::{Halt, Image, Job, LogFile, Outcome, Take};
 use crate::log::bytes::{Bytes, Reader};
@@ -20,11 +20,11 @@ const SLACK: u64 = 65536;
 /// See the top of this file.
 pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let (records, transactions) = (0, 0);
-    let mut outcome =
-        Outcome { opens: true, error: None, records, transactions, halts: Vec::new(), image: None };
+    let mut outcome = Outcome { opens: true, error: None, records, transactions, ..Outcome::default() };
     let Some(log) = beside::log(job.files) else { return outcome };
     let before = before(job.files, Rules::Engine);
-    let there = is_there(job.files, log, &before);
+    // Of a stream it is told what comes of it beside its database.
+    let there = is_there(&before) || job.files[log].stream;
     let facts = Facts::of(job.files, log);
     let header = facts.header.filter(|header| header.fault.is_none() && there);
     if header.is_some_and(|header| !header.known()) {
@@ -34,7 +34,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     }
     let kept = Kept::of(job.files, log, there, take.is_some());
     (outcome.records, outcome.transactions) = (kept.records, kept.commits);
-    outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true });
+    outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true, to: u64::MAX });
     let Some(take) = take else { return outcome };
     let page_bytes = facts.frames.map_or(0, |frames| frames.shape.page_bytes);
     kept.newest.give(log, page_bytes, take);
@@ -45,12 +45,7 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
 /// The database `before` once the WAL with this index has been applied to it.
 pub fn applied(files: &[LogFile<'_>], log: usize, before: Image) -> Image {
     let page_bytes = Facts::of(files, log).frames.map_or(0, |frames| frames.shape.page_bytes);
-    Kept::of(files, log, is_there(files, log, &before), true).image(&files[log], log, before, page_bytes)
-}
-
-/// Whether there is a database to the engine. Of a stream it is told what comes of it beside its database.
-fn is_there(files: &[LogFile<'_>], log: usize, before: &Image) -> bool {
-    files[log].stream || !beside::empty(before.len)
+    Kept::of(files, log, is_there(&before), true).image(&files[log], log, before, page_bytes)
 }
 
 /// Whether SQLite takes anything over from a WAL.

@@ -93,6 +93,7 @@ static PROFILE: Profile = Profile {
     entry: "page",
     numbered: true,
     families: false,
+    modes: &[],
 };
 
 impl Format for SqliteWal {

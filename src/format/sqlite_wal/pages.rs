@@ -56,6 +56,8 @@ impl Newest {
 
     /// The file that they make of the one `before`.
     pub fn image(&self, log: usize, before: Image, page_bytes: u64) -> Image {
+        let empty = Image { base: None, len: 0, page_bytes: 0, patches: Vec::new() };
+        let before = if is_there(&before) { before } else { empty };
         let patch = |(&page, &at): (&u32, &u64)| Patch {
             at: u64::from(page.saturating_sub(1)).saturating_mul(page_bytes),
             len: page_bytes,
@@ -96,6 +98,11 @@ pub fn newest_before(
     let database = beside::database(files)?;
     let image = u64::from(page.checked_sub(1)?).checked_mul(frames.shape.page_bytes)?;
     (image < files[database].src.size()).then_some((database, image))
+}
+
+/// Whether the engine takes a file for a database; see [`beside::database`].
+pub fn is_there(file: &Image) -> bool {
+    file.len > 1
 }
 
 /// No page is longer than 64 KiB.

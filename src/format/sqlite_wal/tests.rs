@@ -42,7 +42,7 @@ fn log(wal: Vec<u8>, database: Option<usize>) -> OpenLog {
 
 fn engine(log: &OpenLog) -> (Outcome, Vec<(u32, u64)>) {
     let files = log.files();
-    let job = Job { files: &files, surveys: &[], revision: None, engine: None, until: None };
+    let job = Job { files: &files, surveys: &[], revision: None, engine: None, mode: None, until: None };
     let mut taken = Vec::new();
     let outcome = SqliteWal.engine(&job, Some(&mut |t| taken.push((t.key.file as u32, t.place.at))));
     (outcome, taken)

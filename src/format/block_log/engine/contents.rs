@@ -1,0 +1,56 @@
+//! What the engines have to say about the contents of a batch.
+
+use super::super::Flavour;
+use super::super::batch::{self, HEAD};
+use super::{Settings, Version};
+
+/// Shorter records are no batches.
+pub const SHORTEST: usize = HEAD;
+
+/// Number of the first operation.
+pub fn sequence(batch: &[u8]) -> u64 {
+    batch.first_chunk().map_or(0, |b| u64::from_le_bytes(*b))
+}
+
+/// Operations that it claims to hold.
+pub fn count(batch: &[u8]) -> u32 {
+    batch.get(8..).and_then(<[u8]>::first_chunk).map_or(0, |b| u32::from_le_bytes(*b))
+}
+
+/// What the engine finds wrong with a batch, in its words.
+pub fn fault(settings: &Settings, flavour: Flavour, batch: &[u8]) -> Option<String> {
+    let mut operations = batch::operations(batch, flavour);
+    let mut counted = 0u32;
+    while let Some(operation) = operations.next() {
+        if operation.word == "TIMED_PUT" && settings.version < Version::Rocks9 {
+            return Some("unknown WriteBatch tag".into());
+        }
+        counted = counted.wrapping_add(u32::from(operation.changes));
+    }
+    match operations.broken() {
+        Some((tag, word)) => Some(broken(settings, tag, word)),
+        None => (counted != count(batch)).then(|| "WriteBatch has wrong count".into()),
+    }
+}
+
+fn broken(settings: &Settings, tag: u8, word: Option<&str>) -> String {
+    let late = settings.version < Version::Rocks9 && word == Some("TIMED_PUT");
+    let what = match word.filter(|_| !late) {
+        None if settings.version >= Version::Rocks9 => {
+            return format!("unknown WriteBatch tag: {}", tag as i8 as u32);
+        }
+        None => "unknown WriteBatch tag",
+        Some("PUT") => "bad WriteBatch Put",
+        Some("DELETE" | "SINGLE_DELETE") => "bad WriteBatch Delete",
+        Some("DELETE_RANGE") => "bad WriteBatch DeleteRange",
+        Some("MERGE") => "bad WriteBatch Merge",
+        Some("BLOB_INDEX") => "bad WriteBatch BlobIndex",
+        Some("LOG_DATA") => "bad WriteBatch Blob",
+        Some("END_PREPARE") => "bad EndPrepare XID",
+        Some("ROLLBACK") => "bad Rollback XID",
+        Some("PUT_ENTITY") => "bad WriteBatch PutEntity",
+        Some("TIMED_PUT") => "bad WriteBatch TimedPut",
+        Some(_) => "bad Commit XID",
+    };
+    what.into()
+}

@@ -1,0 +1,183 @@
+//! What the engines make of their logs when they open a database: which batches they take, and whether they open at all.
+//!
+//! It is the engines' own way of reading, block by block and without looking for anything ([`reader`]), under their own rules
+//! for what to do at damage ([`recover`]). RocksDB's depend on the version and on `wal_recovery_mode`, LevelDB's on
+//! `paranoid_checks`. Versions 7.8.3 and 9.8.4 were measured, 10.4.2 is known by its source.
+
+use std::fmt;
+
+use self::recover::{Pass, Recovery};
+use super::directory::{Directory, number_of};
+use super::{Flavour, Name, kind_of};
+use crate::format::{Halt, Job, LogFile, Outcome, Role, Take};
+use crate::log::survey::Survey;
+
+mod contents;
+mod order;
+mod reader;
+mod recover;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use words::at;
+
+/// Versions of RocksDB whose behaviour is known.
+pub const VERSIONS: &[&str] = &["7.8.3", "9.8.4", "10.4.2"];
+/// RocksDB's recovery modes.
+pub const ROCKSDB_MODES: &[&str] =
+    &["tolerate-corrupted-tail", "absolute-consistency", "point-in-time", "skip-any"];
+/// LevelDB's: without and with `paranoid_checks`.
+pub const LEVELDB_MODES: &[&str] = &["lenient", "paranoid"];
+
+/// An engine, as far as its behaviour depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Version {
+    LevelDb,
+    Rocks7,
+    Rocks9,
+    Rocks10,
+}
+
+/// See [`ROCKSDB_MODES`] and [`LEVELDB_MODES`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    TolerateTail,
+    Absolute,
+    PointInTime,
+    SkipAny,
+    Lenient,
+    Paranoid,
+}
+
+/// How a recovery is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Settings {
+    version: Version,
+    mode: Mode,
+    /// Damage is something to act on, and not only to note in a log.
+    listens: bool,
+}
+
+impl Settings {
+    fn of(flavour: Flavour, directory: &Directory, job: &Job<'_>) -> Settings {
+        let version = match (flavour, job.engine) {
+            (Flavour::LevelDb, _) => Version::LevelDb,
+            (Flavour::RocksDb, Some("10.4.2")) => Version::Rocks10,
+            (Flavour::RocksDb, Some("9.8.4")) => Version::Rocks9,
+            (Flavour::RocksDb, _) => Version::Rocks7,
+        };
+        let mode = match job.mode.unwrap_or_else(|| stored_mode(flavour, directory)) {
+            "tolerate-corrupted-tail" => Mode::TolerateTail,
+            "absolute-consistency" => Mode::Absolute,
+            "skip-any" => Mode::SkipAny,
+            "lenient" => Mode::Lenient,
+            "paranoid" => Mode::Paranoid,
+            _ => Mode::PointInTime,
+        };
+        let careless = flavour == Flavour::RocksDb && directory.option("paranoid_checks") == Some("false");
+        let listens = !matches!(mode, Mode::SkipAny | Mode::Lenient) && !careless;
+        Settings { version, mode, listens }
+    }
+
+    /// Whether what is cut off at the end of a log is damage.
+    fn wants_whole_tails(&self) -> bool {
+        matches!(self.mode, Mode::Absolute | Mode::PointInTime)
+    }
+}
+
+/// The mode that the store was opened with last; LevelDB does not write that down.
+fn stored_mode(flavour: Flavour, directory: &Directory) -> &'static str {
+    match (flavour, directory.option("wal_recovery_mode")) {
+        (Flavour::LevelDb, _) => "lenient",
+        (_, Some("kTolerateCorruptedTailRecords")) => "tolerate-corrupted-tail",
+        (_, Some("kAbsoluteConsistency")) => "absolute-consistency",
+        (_, Some("kSkipAnyCorruptedRecords")) => "skip-any",
+        _ => "point-in-time",
+    }
+}
+
+/// See [`crate::format::Format::mode`].
+pub fn default_mode(flavour: Flavour, files: &[LogFile<'_>]) -> &'static str {
+    stored_mode(flavour, &Directory::of(flavour, files))
+}
+
+/// See [`crate::format::Format::settled`].
+pub fn settled(flavour: Flavour, files: &[LogFile<'_>], surveys: &[&Survey]) -> u64 {
+    let directory = Directory::of(flavour, files);
+    let obsolete = |file: &LogFile<'_>| number_of(file).is_some_and(|log| !directory.replays(log));
+    let of = files.iter().zip(surveys).filter(|(file, _)| obsolete(file));
+    of.map(|(_, survey)| survey.data + survey.recovered_data).sum()
+}
+
+/// Why an engine does not open, in its words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Refusal {
+    Corruption(String),
+    NotSupported(&'static str),
+    InvalidArgument(&'static str),
+    Io(String),
+    /// It never answers.
+    Hangs(&'static str),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Corruption(why) => write!(f, "Corruption: {why}"),
+            Refusal::NotSupported(why) => write!(f, "Not implemented: {why}"),
+            Refusal::InvalidArgument(why) => write!(f, "Invalid argument: {why}"),
+            Refusal::Io(why) => write!(f, "IO error: {why}"),
+            Refusal::Hangs(why) => write!(f, "never returns: {why}"),
+        }
+    }
+}
+
+impl Refusal {
+    fn outcome(&self, halts: Vec<Halt>) -> Outcome {
+        let hangs = matches!(self, Refusal::Hangs(_));
+        let refused = Outcome::refused(self.to_string());
+        Outcome { hangs, halts: if halts.is_empty() { refused.halts.clone() } else { halts }, ..refused }
+    }
+}
+
+/// See [`crate::format::Format::engine`].
+pub fn outcome(flavour: Flavour, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
+    let directory = Directory::of(flavour, job.files);
+    let settings = Settings::of(flavour, &directory, job);
+    if let Err(refusal) = recover::catalogue(&settings, &directory, job.files) {
+        return refusal.outcome(Vec::new());
+    }
+    let logs = logs(&settings, &directory, job.files);
+    let run = |pass: Pass, take: Option<Take<'_>>| {
+        Recovery::new(settings, &directory, job.files, &logs, pass).run(take)
+    };
+    // Only numbers that fall back make it matter what a key's newest one is; so that is looked at only then.
+    let mut last = run(Pass::default(), None);
+    let late = last.late;
+    if late.is_some() {
+        last = run(Pass { late, ..Pass::default() }, None);
+    }
+    if let (Some(take), None) = (take, &last.refusal) {
+        last = run(Pass { late, visible: last.last_sequence }, Some(take));
+    }
+    last.outcome()
+}
+
+/// The logs that are read, by number: index of the file, number.
+fn logs(settings: &Settings, directory: &Directory, files: &[LogFile<'_>]) -> Vec<(usize, Option<u64>)> {
+    let is_log = |file: &LogFile<'_>| {
+        file.claim.role == Role::Log && matches!(kind_of(file.name), None | Some((Name::Log, _)))
+    };
+    let named = files.iter().enumerate().filter(|(_, file)| is_log(file));
+    let mut logs: Vec<_> = named.map(|(i, file)| (i, number_of(file))).collect();
+    logs.retain(|(_, number)| number.is_none_or(|number| reads(settings, directory, number)));
+    logs.sort_by_key(|&(_, number)| number.unwrap_or(u64::MAX));
+    logs
+}
+
+/// Whether the log with this number is opened. Without transactions of two phases none is needed whose data every family has.
+fn reads(settings: &Settings, directory: &Directory, number: u64) -> bool {
+    let keep = directory.catalogue.min_log_to_keep.unwrap_or(0);
+    directory.replays(number) && (settings.version < Version::Rocks9 || number >= keep)
+}

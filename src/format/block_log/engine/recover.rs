@@ -1,0 +1,495 @@
+//! What is done with the records of the logs, and with what is wrong with them. Upstream: `DBImpl::RecoverLogFiles` of RocksDB
+//! and `DBImpl::RecoverLogFile` of LevelDB.
+
+use std::collections::HashMap;
+
+use super::super::batch::{self, Operation, Phase, SEQ_LIMIT};
+use super::super::directory::{Directory, number_of};
+use super::super::manifest::Catalogue;
+use super::super::memtable::Batches;
+use super::super::{Flavour, KIND_PACKED, KIND_PLAIN};
+use super::contents::{self, SHORTEST};
+use super::order::Order;
+use super::reader::{LogReader, Next, Predecessor, Tracking};
+use super::{Mode, Refusal, Settings, Version};
+use crate::format::{Halt, LogFile, Memtable, Outcome, Take};
+use crate::log::record::{Mark, Record};
+
+/// Spans left out that are told one by one.
+const SPANS: usize = 1 << 12;
+/// What RocksDB believes the next number to be as long as no batch has told one.
+const UNKNOWN: u64 = SEQ_LIMIT - 1;
+const TWICE: &str =
+    "two consecutive TryAgain in WriteBatch handler; this is either a software bug or data corruption.";
+const PREPARED: &str = "WAL contains prepared transactions. Open with TransactionDB::Open().";
+const BY_BATCH: &str = "WritePrepared/WriteUnprepared txn tag when write_after_commit_ is enabled (in default WriteCommitted mode). \
+     If it is not due to corruption, the WAL must be emptied before changing the WritePolicy.";
+
+/// What is known from going over the logs before.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Numbers fall back to this one.
+    pub late: Option<u64>,
+    /// Operations with higher numbers cannot be seen in the end.
+    pub visible: u64,
+}
+
+impl Default for Pass {
+    fn default() -> Pass {
+        Pass { late: None, visible: u64::MAX }
+    }
+}
+
+/// What came of a recovery.
+pub struct Recovered {
+    records: u64,
+    settled: u64,
+    halts: Vec<Halt>,
+    /// The lowest number to which numbers fall back.
+    pub late: Option<u64>,
+    /// The highest number that can be seen.
+    pub last_sequence: u64,
+    /// The engine does not open.
+    pub refusal: Option<Refusal>,
+}
+
+impl Recovered {
+    /// The same in reports.
+    pub fn outcome(self) -> Outcome {
+        let Recovered { records, settled, halts, .. } = self;
+        match self.refusal {
+            Some(refusal) => refusal.outcome(halts),
+            None => Outcome { opens: true, records, settled, halts, ..Outcome::default() },
+        }
+    }
+}
+
+/// A recovery under way.
+pub struct Recovery<'a> {
+    settings: Settings,
+    directory: &'a Directory,
+    files: &'a [LogFile<'a>],
+    logs: &'a [(usize, Option<u64>)],
+    /// Where anybody wants the changes.
+    memtable: Option<Batches<'a>>,
+    order: Option<Order>,
+    /// Operations that are prepared, by transaction: their numbers are given out when it commits.
+    prepared: HashMap<Vec<u8>, u64>,
+    visible: u64,
+    /// Number of the next operation.
+    next: u64,
+    /// Behind the highest number of all.
+    highest: u64,
+    /// Nothing is taken until a batch has the very number that is due.
+    stopped: bool,
+    /// The log at which that began.
+    corrupted: u64,
+    before: Option<Predecessor>,
+    kept: Vec<u8>,
+    /// The batch at hand holds operations that are inserted; any at all, the same for those that the tables have already.
+    applies: bool,
+    changes: bool,
+    found: Recovered,
+}
+
+/// Why a log is not read on.
+enum Stop {
+    /// Damage, which the mode decides upon: what it is, and the log at fault.
+    Status(Refusal, Option<u64>),
+    /// The engine does not open, in whatever mode.
+    Refused(Refusal),
+}
+
+type Step = Result<(), Stop>;
+
+/// Whether the engine can read its catalogue.
+///
+/// # Errors
+/// When it cannot.
+pub fn catalogue(settings: &Settings, directory: &Directory, files: &[LogFile<'_>]) -> Result<(), Refusal> {
+    let rocks = settings.version > Version::LevelDb;
+    if let Some(missing) = &directory.missing {
+        return Err(match rocks {
+            true => {
+                Refusal::Io(format!("No such file or directory: While opening a file for reading: {missing}"))
+            }
+            false => Refusal::Corruption("CURRENT points to a non-existent file".into()),
+        });
+    }
+    let Some(manifest) = directory.manifest.and_then(|i| files.get(i)) else { return Ok(()) };
+    let mode = if rocks { Mode::TolerateTail } else { Mode::Paranoid };
+    let mut reader = LogReader::new(Settings { mode, listens: true, ..*settings }, manifest.src, None, None);
+    let mut edits = Catalogue::default();
+    loop {
+        let next = reader.next();
+        if let Some((why, _)) = reader.reported.take() {
+            return Err(Refusal::Corruption(why));
+        }
+        match next {
+            Next::Record => {
+                edits.apply(&reader.record).map_err(|f| Refusal::Corruption(format!("VersionEdit: {f}")))?;
+            }
+            Next::End => break,
+            Next::Stuck(refusal) => return Err(refusal),
+        }
+    }
+    if rocks { tracked(directory, files) } else { Ok(()) }
+}
+
+/// Whether the logs are there that the catalogue tracks.
+fn tracked(directory: &Directory, files: &[LogFile<'_>]) -> Result<(), Refusal> {
+    if directory.option("track_and_verify_wals_in_manifest") != Some("true") {
+        return Ok(());
+    }
+    for (&log, &synced) in &directory.catalogue.logs {
+        let Some(synced) = synced else { continue };
+        let Some(file) = files.iter().find(|file| number_of(file) == Some(log)) else {
+            return Err(Refusal::Corruption(format!("Missing WAL with log number: {log}.")));
+        };
+        let size = file.src.size();
+        if size < synced {
+            return Err(Refusal::Corruption(format!(
+                "Size mismatch: WAL (log number: {log}) in MANIFEST is {synced} bytes , but actually is {size} bytes \
+                 on disk."
+            )));
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Recovery<'a> {
+    /// Nothing read yet.
+    pub fn new(
+        settings: Settings,
+        directory: &'a Directory,
+        files: &'a [LogFile<'a>],
+        logs: &'a [(usize, Option<u64>)],
+        pass: Pass,
+    ) -> Self {
+        let last_sequence = directory.catalogue.last_sequence.unwrap_or(0);
+        let found =
+            Recovered { records: 0, settled: 0, halts: Vec::new(), late: None, last_sequence, refusal: None };
+        Recovery {
+            settings,
+            directory,
+            files,
+            logs,
+            memtable: None,
+            order: pass.late.map(Order::from),
+            prepared: HashMap::new(),
+            visible: pass.visible,
+            next: UNKNOWN,
+            highest: 0,
+            stopped: false,
+            corrupted: u64::MAX,
+            before: None,
+            kept: Vec::new(),
+            applies: false,
+            changes: false,
+            found,
+        }
+    }
+
+    /// Reads the logs; changes go to `take`.
+    pub fn run(mut self, take: Option<Take<'_>>) -> Recovered {
+        self.memtable = take.is_some().then(|| Batches::new(flavour(&self.settings), self.files));
+        let mut nobody = |_| ();
+        let take = take.unwrap_or(&mut nobody);
+        for &(file, log) in self.logs {
+            if let Err(refusal) = self.log(file, log, take) {
+                self.found.refusal = Some(refusal);
+                return self.found;
+            }
+        }
+        self.found.refusal = self.inconsistent();
+        self.found
+    }
+
+    fn rocks(&self) -> bool {
+        self.settings.version > Version::LevelDb
+    }
+
+    fn log(&mut self, file: usize, log: Option<u64>, take: Take<'_>) -> Result<(), Refusal> {
+        let tracks = self.directory.option("track_and_verify_wals") == Some("true");
+        let checks = tracks && self.settings.mode != Mode::SkipAny && !self.stopped;
+        let tracking = checks.then(|| Tracking { before: self.before, oldest: self.directory.oldest() });
+        let src = self.files[file].src;
+        let mut reader = LogReader::new(self.settings, src, log.map(|log| log as u32), tracking);
+        let (mut end, due) = (0, self.next);
+        let step = self.records(&mut reader, file, log, &mut end, take);
+        if end < src.size() {
+            let at_once = matches!(step, Err(Stop::Refused(_)));
+            self.halt(Halt { file, at: end, for_good: at_once, to: u64::MAX });
+        }
+        let (status, culprit) = match step {
+            Err(Stop::Refused(refusal)) => return Err(refusal),
+            Err(Stop::Status(status, culprit)) => (Some(status), culprit),
+            Ok(()) => (None, None),
+        };
+        if !self.rocks() {
+            return status.map_or(Ok(()), Err);
+        }
+        if status.is_some() || reader.met_old {
+            self.decide(status, culprit.or(log).unwrap_or(u64::MAX - 1))?;
+        }
+        if self.next != UNKNOWN && self.next > self.found.last_sequence {
+            self.found.last_sequence = self.next - 1;
+        }
+        self.falls_back(due)
+    }
+
+    /// A log ended in an error: what that means.
+    fn decide(&mut self, status: Option<Refusal>, log: u64) -> Result<(), Refusal> {
+        match (status, self.settings.mode) {
+            (Some(refusal @ Refusal::NotSupported(_)), _) => Err(refusal),
+            (_, Mode::SkipAny) => Ok(()),
+            (_, Mode::PointInTime) => {
+                (self.stopped, self.corrupted) = (true, log);
+                Ok(())
+            }
+            (status, _) => status.map_or(Ok(()), Err),
+        }
+    }
+
+    /// The records of a log; `end`: behind the last one that was taken.
+    fn records(
+        &mut self,
+        reader: &mut LogReader<'_>,
+        file: usize,
+        log: Option<u64>,
+        end: &mut u64,
+        take: Take<'_>,
+    ) -> Step {
+        let (mut failed, mut last_seen) = (None, 0);
+        loop {
+            let next = reader.next();
+            if let Next::Stuck(refusal) = next {
+                return Err(Stop::Refused(refusal));
+            }
+            if let Some(stop) = failed.take() {
+                return Err(stop);
+            }
+            if let Some((why, log)) = reader.reported.take() {
+                return Err(Stop::Status(Refusal::Corruption(why), log));
+            }
+            if next == Next::End {
+                break;
+            }
+            if reader.record.len() < SHORTEST {
+                reader.report("log record too small");
+                continue;
+            }
+            let whole = if self.rocks() { self.judge(reader, &mut last_seen)? } else { true };
+            if !whole {
+                continue;
+            }
+            if self.stopped {
+                return Ok(());
+            }
+            if reader.span.start > *end {
+                self.halt(Halt { file, at: *end, for_good: false, to: reader.span.start });
+            }
+            *end = reader.span.end;
+            let due = self.next;
+            if let Err(why) = self.insert(reader, file, log, take) {
+                failed = self.ignores(reader, why)?;
+            }
+            self.falls_back(due).map_err(Stop::Refused)?;
+        }
+        let size = self.files[file].src.size();
+        self.before = log.map(|log| Predecessor { log, size, sequence: last_seen });
+        Ok(())
+    }
+
+    /// What stands in front of a batch's being inserted; whether it is.
+    fn judge(&mut self, reader: &mut LogReader<'_>, last_seen: &mut u64) -> Result<bool, Stop> {
+        let refused = |why: String| Err(Stop::Refused(Refusal::Corruption(why)));
+        if let Some(fault) = contents::fault(&self.settings, Flavour::RocksDb, &reader.record) {
+            return refused(fault);
+        }
+        if reader.spoiled {
+            return refused("Write batch content corrupted.".into());
+        }
+        let sequence = contents::sequence(&reader.record);
+        *last_seen = sequence;
+        if sequence >= SEQ_LIMIT && self.settings.version >= Version::Rocks9 {
+            reader.report(format!("sequence {sequence} is too large"));
+            return Ok(false);
+        }
+        // Written after an earlier recovery, which had to stop at the same place.
+        self.stopped &= sequence != self.next;
+        Ok(true)
+    }
+
+    /// A batch could not be inserted. Most versions give up the log then; later ones take it for damage like any other.
+    fn ignores(&self, reader: &mut LogReader<'_>, why: Refusal) -> Result<Option<Stop>, Stop> {
+        let careless = match self.settings.version {
+            Version::LevelDb => self.settings.mode == Mode::Lenient,
+            Version::Rocks10 => !self.settings.listens,
+            _ => !self.settings.listens && self.settings.mode != Mode::SkipAny,
+        };
+        if careless {
+            return Ok(None);
+        }
+        if self.settings.version == Version::LevelDb {
+            return Err(Stop::Refused(why));
+        }
+        // One more record is read before it is noticed, which may be the one at which the reader hangs.
+        let reported = reader.reported.take();
+        let stop = match reported {
+            Some((first, log)) => Stop::Status(Refusal::Corruption(first), log),
+            None => Stop::Status(why, None),
+        };
+        Ok(Some(stop))
+    }
+
+    /// Inserts the batch at hand, as far as that goes.
+    fn insert(
+        &mut self,
+        reader: &LogReader<'_>,
+        file: usize,
+        log: Option<u64>,
+        take: Take<'_>,
+    ) -> Result<(), Refusal> {
+        let record = &reader.record;
+        let first = contents::sequence(record);
+        let mut seq = first;
+        let result = self.operations(record, log, &mut seq);
+        let span = &reader.span;
+        let kind = if reader.packed { KIND_PACKED } else { KIND_PLAIN };
+        let (at, len) = (span.start, span.end - span.start);
+        let record = Record { at, len, seq: first, next: seq, txn: 0, kind, mark: Mark::Data };
+        if let Some(memtable) = &mut self.memtable {
+            memtable.insert(file, &record, &self.kept, take);
+        }
+        self.found.records += u64::from(self.applies);
+        self.found.settled += u64::from(self.changes && !self.applies);
+        if seq > first {
+            if first < self.highest {
+                self.found.late = Some(self.found.late.map_or(first, |late| late.min(first)));
+            }
+            self.highest = self.highest.max(seq);
+        }
+        if self.rocks() {
+            self.next = seq;
+        } else {
+            // The count is added as a signed number, and not what was found.
+            let counted = i64::from(contents::count(&reader.record) as i32) as u64;
+            let last = first.wrapping_add(counted).wrapping_sub(1);
+            self.found.last_sequence = self.found.last_sequence.max(last);
+        }
+        result
+    }
+
+    /// Puts those operations of a batch into `kept` that are inserted and count; `seq`: the number of the next one.
+    fn operations(&mut self, record: &[u8], log: Option<u64>, seq: &mut u64) -> Result<(), Refusal> {
+        let flavour = flavour(&self.settings);
+        (self.applies, self.changes) = (false, false);
+        self.kept.clear();
+        self.kept.extend_from_slice(record.get(..SHORTEST).unwrap_or_default());
+        let mut operations = batch::operations(record, flavour);
+        let (mut at, mut waiting) = (record.len() - operations.left(), None);
+        while let Some(operation) = operations.next() {
+            let bytes = record.get(at..record.len() - operations.left()).unwrap_or_default();
+            at += bytes.len();
+            match operation.phase {
+                Phase::BeginBatch | Phase::Begin if self.settings.version >= Version::Rocks9 => {
+                    return Err(Refusal::NotSupported(PREPARED));
+                }
+                Phase::BeginBatch => return Err(Refusal::NotSupported(BY_BATCH)),
+                Phase::Begin => waiting = Some(0),
+                Phase::End => {
+                    let xid = operation.xid().unwrap_or_default().to_vec();
+                    *self.prepared.entry(xid).or_default() += waiting.take().unwrap_or(0);
+                }
+                Phase::Commit => {
+                    let operations = self.ended(&operation);
+                    self.applies |= operations > 0;
+                    *seq += operations;
+                }
+                Phase::Rollback => _ = self.ended(&operation),
+                Phase::Plain if operation.changes && waiting.is_some() => {
+                    waiting = waiting.map(|waiting| waiting + u64::from(!is_empty_range(&operation)));
+                }
+                Phase::Plain if operation.changes => {
+                    let counts = self.counts(&operation, log, *seq)?;
+                    *seq += u64::from(!is_empty_range(&operation));
+                    if !counts {
+                        continue;
+                    }
+                }
+                _ => {}
+            }
+            self.kept.extend_from_slice(bytes);
+        }
+        match contents::fault(&self.settings, flavour, record) {
+            Some(fault) if !self.rocks() => Err(Refusal::Corruption(fault)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A transaction ends; how many operations it has.
+    fn ended(&mut self, operation: &Operation<'_>) -> u64 {
+        self.prepared.remove(operation.xid().unwrap_or_default()).unwrap_or(0)
+    }
+
+    /// Whether an operation is seen in the end.
+    ///
+    /// # Errors
+    /// When the engine does not take it.
+    fn counts(&mut self, operation: &Operation<'_>, log: Option<u64>, seq: u64) -> Result<bool, Refusal> {
+        let taken = log.is_none_or(|log| self.directory.takes(operation.family, log));
+        (self.applies, self.changes) = (self.applies || taken, true);
+        let range = (operation.word == "DELETE_RANGE").then_some(operation.second).flatten();
+        if taken && range.is_some_and(|end| operation.first > end) {
+            return Err(Refusal::InvalidArgument("end key comes before start key"));
+        }
+        let Some(order) = self.order.as_mut().filter(|_| taken) else { return Ok(seq <= self.visible) };
+        if order.repeats(operation, seq) && self.settings.version > Version::LevelDb {
+            return Err(Refusal::Corruption(TWICE.into()));
+        }
+        Ok(seq <= self.visible && !order.is_outdated(operation, seq))
+    }
+
+    /// The newest version does not open where numbers fall back.
+    fn falls_back(&self, due: u64) -> Result<(), Refusal> {
+        if self.settings.version < Version::Rocks10 || due == UNKNOWN || due <= self.next {
+            return Ok(());
+        }
+        Err(Refusal::Corruption(format!(
+            "Sequence number is being set backwards during recovery, this is likely a software bug or a data \
+             corruption. Prev next seqno: {due} , current next seqno: {}",
+            self.next
+        )))
+    }
+
+    /// Whether a family's tables hold what came after the place at which replay stopped.
+    fn inconsistent(&self) -> Option<Refusal> {
+        if !self.stopped {
+            return None;
+        }
+        let mut families = self.directory.catalogue.families.values().filter(|family| !family.dropped);
+        let ahead =
+            families.find(|f| f.log_number > self.corrupted && f.tables.values().any(|t| t.size > 0))?;
+        let name = ahead.name.as_deref().unwrap_or_default();
+        let name = String::from_utf8_lossy(name);
+        Some(Refusal::Corruption(format!("SST file is ahead of WALs in CF {name}")))
+    }
+
+    fn halt(&mut self, halt: Halt) {
+        let room = self.found.halts.len() < SPANS || halt.to == u64::MAX;
+        // Too few zeros for a header are no batch that is left out.
+        if room && halt.to - halt.at > 11 {
+            self.found.halts.push(halt);
+        }
+    }
+}
+
+fn flavour(settings: &Settings) -> Flavour {
+    if settings.version == Version::LevelDb { Flavour::LevelDb } else { Flavour::RocksDb }
+}
+
+/// RocksDB gives such an operation no number.
+fn is_empty_range(operation: &Operation<'_>) -> bool {
+    operation.word == "DELETE_RANGE" && operation.second == Some(operation.first)
+}

@@ -1,0 +1,139 @@
+//! What LevelDB and RocksDB make of damaged logs: walmedic's word is compared with theirs, mode by mode and version by version,
+//! as a corpus beside the checkout has it (`../shared/corpus`, or under `$WALMEDIC_SHARED`), and as engines that are installed
+//! have it on logs that they wrote themselves and that were damaged at random.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use walmedic::analysis::OpenLog;
+use walmedic::format::{Effect, Job, Outcome};
+use walmedic::io::listing::{Wanted, find};
+use walmedic::log::survey::Survey;
+
+/// Keys and values of a database, by column family.
+type State = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
+
+/// What walmedic says that an engine makes of a directory.
+fn ours(dir: &Path, format: &str, engine: Option<&str>, mode: &str) -> (Outcome, State) {
+    let wanted = Wanted { format: Some(format.into()), ..Wanted::default() };
+    let log = OpenLog::new(find(dir, &wanted).expect("a log").remove(0), &wanted).expect("opened");
+    let report = log.examine(1);
+    let (files, surveys): (_, Vec<&Survey>) = (log.files(), report.files.iter().map(|f| &f.survey).collect());
+    let job = Job { files: &files, surveys: &surveys, revision: None, engine, mode: Some(mode), until: None };
+    let mut state = State::new();
+    let mut take = |taken: walmedic::format::Taken| {
+        let given = taken.given.expect("changes come with their bytes");
+        let (family, key) = split(format, &given.key);
+        match given.effect {
+            Effect::Put(value) | Effect::Merge(value) => drop(state.insert((family, key), value)),
+            Effect::Delete => drop(state.remove(&(family, key))),
+            Effect::DeleteRange(end) => {
+                let (_, end) = split(format, &end);
+                state.retain(|(of, held), _| *of != family || *held < key || *held >= end);
+            }
+        }
+    };
+    let outcome = log.format().engine(&job, Some(&mut take));
+    (outcome, state)
+}
+
+/// The family of a key of the state, and the key.
+fn split(format: &str, key: &[u8]) -> (u32, Vec<u8>) {
+    match key.split_first_chunk().filter(|_| format == "rocksdb") {
+        Some((family, key)) => (u32::from_be_bytes(*family), key.to_vec()),
+        None => (0, key.to_vec()),
+    }
+}
+
+/// Number of keys of a family, and the hash of its state.
+fn told(state: &State, family: u32) -> (u64, String) {
+    let (mut hash, mut entries) = (Sha256::new(), 0);
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    for ((_, key), value) in state.iter().filter(|((of, _), _)| *of == family) {
+        hash.update(format!("{} {}\n", hex(key), hex(value)));
+        entries += 1;
+    }
+    (entries, hex(&hash.finalize()))
+}
+
+/// States that are not in the logs alone.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("reopened-obsolete-log-kept", "a log is in a table already"),
+    ("recycled-old-generation-tail", "what the older logs held is in tables"),
+    ("clean-batches-cf-ops", "values are merged by an operator"),
+];
+
+#[test]
+fn every_mode_is_as_the_corpus_has_it() {
+    let shared = std::env::var_os("WALMEDIC_SHARED")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let (mut wrong, mut compared) = (Vec::new(), 0);
+    for system in ["leveldb", "rocksdb"] {
+        let Ok(cases) = std::fs::read_dir(shared.join("corpus").join(system)) else {
+            println!("not run: no corpus of {system}");
+            continue;
+        };
+        for case in cases.map(|case| case.expect("a folder").path()) {
+            let text = std::fs::read_to_string(case.join("truth.json")).expect("truth.json");
+            let truth: Value = serde_json::from_str(&text).expect("JSON");
+            for (mode, engine, expected) in verdicts(&truth) {
+                let (outcome, state) = ours(&case.join("input"), system, engine, mode);
+                let name = truth["case"].as_str().unwrap_or_default();
+                let found = verdict(&outcome, &state, name);
+                compared += 1;
+                let expected = expectation(&expected, name);
+                if found != expected {
+                    wrong.push(format!("{system}/{name} {mode} {engine:?}: {found}, expected {expected}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {compared}\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Modes, versions and verdicts of a truth file. What it calls 10.4.2 is the version that the Python binding says it is.
+fn verdicts(truth: &Value) -> Vec<(&'static str, Option<&'static str>, Value)> {
+    let modes = &truth["engine_recovers"]["modes"];
+    let mut all = Vec::new();
+    for (theirs, mode) in
+        [("lenient (paranoid_checks=false, default)", "lenient"), ("paranoid_checks=true", "paranoid")]
+    {
+        all.extend(modes.get(theirs).map(|verdict| (mode, None, verdict.clone())));
+    }
+    for (theirs, mode) in [
+        ("tolerate_corrupted_tail", "tolerate-corrupted-tail"),
+        ("absolute_consistency", "absolute-consistency"),
+        ("point_in_time", "point-in-time"),
+        ("skip_any_corrupted", "skip-any"),
+    ] {
+        for (measured, version) in [("7.8.3", "7.8.3"), ("10.4.2", "9.8.4")] {
+            let verdict = modes.get(theirs).and_then(|mode| mode.get(measured));
+            all.extend(verdict.map(|verdict| (mode, Some(version), verdict.clone())));
+        }
+    }
+    all
+}
+
+fn expectation(verdict: &Value, case: &str) -> String {
+    let status = verdict["status"].as_str().unwrap_or_default();
+    match status {
+        "OK" if ELSEWHERE.iter().any(|(name, _)| *name == case) => "opens".into(),
+        "OK" => format!("{} {}", verdict["entries"], verdict["state_sha256"].as_str().unwrap_or_default()),
+        _ if status.starts_with("HANG") => "hangs".into(),
+        error => error.into(),
+    }
+}
+
+fn verdict(outcome: &Outcome, state: &State, case: &str) -> String {
+    match &outcome.error {
+        _ if outcome.hangs => "hangs".into(),
+        Some(error) => error.clone(),
+        None if ELSEWHERE.iter().any(|(name, _)| *name == case) => "opens".into(),
+        None => {
+            let (entries, hash) = told(state, 0);
+            format!("{entries} {hash}")
+        }
+    }
+}

@@ -1,0 +1,136 @@
+"""Writes and opens databases by LevelDB and RocksDB, for the tests that compare walmedic with them.
+
+write ENGINE DIR SEED     a database with a log that was never closed
+open DIR MODE ENGINE      what the engine makes of a copy of it, as JSON: {"opens", "error", "state": {"key": "value"}}
+                          (column families in front of the keys, as "1:"), or {"hangs": true}
+"""
+import json, os, random, shutil, signal, subprocess, sys, tempfile
+
+MODES = ["tolerate-corrupted-tail", "absolute-consistency", "point-in-time", "skip-any"]
+NAMES = ["kTolerateCorruptedTailRecords", "kAbsoluteConsistency", "kPointInTimeRecovery", "kSkipAnyCorruptedRecords"]
+
+
+def value(rng):
+    kind = rng.randrange(12)
+    size = rng.randrange(200) if kind < 8 else rng.randrange(3000) if kind < 11 else rng.randrange(90000)
+    return rng.randbytes(size)
+
+
+def write(engine, path, seed):
+    rng = random.Random(seed)
+    key = lambda: b"k%03d" % rng.randrange(300)
+    batches = rng.randrange(40, 220)
+    if engine == "leveldb":
+        import plyvel
+        db = plyvel.DB(path, create_if_missing=True, write_buffer_size=64 << 20)
+        for _ in range(batches):
+            with db.write_batch() as batch:
+                for _ in range(rng.choice([1, 1, 1, 4])):
+                    batch.delete(key()) if rng.randrange(6) == 0 else batch.put(key(), value(rng))
+    else:
+        from rocksdict import Rdict, Options, WriteBatch
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_recycle_log_file_num(0)
+        db = Rdict(path, options)
+        other = db.create_column_family("other", Options(raw_mode=True)) if seed % 3 == 0 else None
+        handles = [None] + ([db.get_column_family_handle("other")] if other else [])
+        for nth in range(batches):
+            if rng.randrange(4):
+                to = other if other and rng.randrange(3) == 0 else db
+                to.delete(key()) if rng.randrange(6) == 0 else to.put(key(), value(rng))
+            else:
+                batch = WriteBatch(raw_mode=True)
+                for _ in range(4):
+                    handle = rng.choice(handles)
+                    batch.delete(key(), handle) if rng.randrange(6) == 0 else batch.put(key(), value(rng), handle)
+                db.write(batch)
+        db.flush_wal(True)
+    # As after a crash: nothing is closed.
+    os._exit(0)
+
+
+def open_leveldb(path, mode):
+    import plyvel
+    db = plyvel.DB(path, create_if_missing=False, paranoid_checks=mode == "paranoid")
+    return {key.hex(): value.hex() for key, value in db}
+
+
+def open_rocksdb(path, mode):
+    from rocksdict import Rdict, Options, DBRecoveryMode
+    modes = [DBRecoveryMode.tolerate_corrupted_tail_records(), DBRecoveryMode.absolute_consistency(),
+             DBRecoveryMode.point_in_time(), DBRecoveryMode.skip_any_corrupted_record()]
+    options = Options(raw_mode=True)
+    options.create_if_missing(False)
+    options.set_wal_recovery_mode(modes[MODES.index(mode)])
+    families = Rdict.list_cf(path, options)
+    db = Rdict(path, options, column_families={name: Options(raw_mode=True) for name in families})
+    state = {}
+    for name in families:
+        table = db if name == "default" else db.get_column_family(name)
+        state.update({("" if name == "default" else "1:") + key.hex(): value.hex() for key, value in table.items()})
+    return state
+
+
+def open_ldb(path, mode):
+    """Debian's RocksDB 7.8.3, through its tool, which opens for reading."""
+    for name in os.listdir(path):
+        if name.startswith("OPTIONS-"):
+            lines = open(os.path.join(path, name)).read().split("\n")
+            lines = ["  wal_recovery_mode=" + NAMES[MODES.index(mode)] if "wal_recovery_mode=" in line else line
+                     for line in lines]
+            open(os.path.join(path, name), "w").write("\n".join(lines))
+    state = {}
+    families = subprocess.run(["ldb", "--db=" + path, "list_column_families"], capture_output=True, text=True).stdout
+    for name in ["default"] + (["other"] if "other" in families else []):
+        done = subprocess.run(["ldb", "--db=" + path, "--try_load_options", "--column_family=" + name, "--hex", "scan"],
+                              capture_output=True, text=True, timeout=6)
+        if "Failed" in done.stderr or done.returncode or "Corruption" in done.stderr:
+            raise ValueError(done.stderr.strip())
+        for line in done.stdout.splitlines():
+            if line.startswith("0x") and " : " in line or line.startswith("0x") and " ==> " in line:
+                key, held = line.replace(" ==> ", " : ").split(" : ", 1)
+                state[("" if name == "default" else "1:") + key[2:].lower()] = held[2:].lower()
+    return state
+
+
+def look(path, mode, engine):
+    copy = tempfile.mkdtemp()
+    try:
+        place = os.path.join(copy, "db")
+        shutil.copytree(path, place)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            try:
+                how = {"leveldb": open_leveldb, "9.8.4": open_rocksdb, "7.8.3": open_ldb}[engine]
+                told = {"opens": True, "state": how(place, mode)}
+            except subprocess.TimeoutExpired:
+                told = {"hangs": True}
+            except Exception as error:
+                told = {"opens": False, "error": str(error)}
+            with os.fdopen(writer, "w") as out:
+                json.dump(told, out)
+            os._exit(0)
+        os.close(writer)
+        signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
+        signal.alarm(12)
+        with os.fdopen(reader) as answer:
+            text = answer.read()
+        signal.alarm(0)
+        os.waitpid(child, 0)
+        return json.loads(text) if text else {"hangs": True}
+    finally:
+        shutil.rmtree(copy)
+
+
+if sys.argv[1] == "write":
+    write(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+elif sys.argv[1] == "has":
+    sys.exit(0 if {"leveldb": "plyvel", "9.8.4": "rocksdict"}[sys.argv[2]] and __import__(
+        {"leveldb": "plyvel", "9.8.4": "rocksdict"}[sys.argv[2]]) else 1)
+else:
+    # One question a line: directory, mode, engine.
+    for line in sys.stdin:
+        print(json.dumps(look(*line.split())), flush=True)
