@@ -459,7 +459,7 @@ pub fn seq_at(log: &OpenLog, report: &Report, place: Place) -> Option<u64> {
             Width::Uint(len) | Width::Int(len) | Width::Mark(len) => len,
             Width::Time => 8,
             // A number behind a part of any length would have to be looked for.
-            Width::Bytes(_) => return None,
+            Width::Varint | Width::Bytes(_) => return None,
         };
         if field.name == "seq" {
             head.resize(len, 0);

@@ -83,7 +83,7 @@ def open_ldb(path, mode):
     state = {}
     families = subprocess.run(["ldb", "--db=" + path, "list_column_families"], capture_output=True, text=True).stdout
     for name in ["default"] + (["other"] if "other" in families else []):
-        done = subprocess.run(["ldb", "--db=" + path, "--try_load_options", "--column_family=" + name, "--hex", "scan"],
+        done = subprocess.run(["ldb", "--db=" + path, "--try_load_options", "--ignore_unknown_options", "--column_family=" + name, "--hex", "scan"],
                               capture_output=True, text=True, timeout=6)
         if "Failed" in done.stderr or done.returncode or "Corruption" in done.stderr:
             raise ValueError(done.stderr.strip())

@@ -21,7 +21,7 @@ pub fn count(batch: &[u8]) -> u32 {
 pub fn fault(settings: &Settings, flavour: Flavour, batch: &[u8]) -> Option<String> {
     let mut operations = batch::operations(batch, flavour);
     let mut counted = 0u32;
-    while let Some(operation) = operations.next() {
+    for operation in operations.by_ref() {
         if operation.word == "TIMED_PUT" && settings.version < Version::Rocks9 {
             return Some("unknown WriteBatch tag".into());
         }

@@ -346,7 +346,7 @@ impl<'a> LogReader<'a> {
         self.abandon(begun, "user-defined timestamp size record interspersed partial record");
         self.scratch.clear();
         let payload = self.bytes.piece(self.payload.clone()).map(<[u8]>::to_vec).unwrap_or_default();
-        if payload.len() % 6 != 0 {
+        if !payload.len().is_multiple_of(6) {
             self.report("could not decode user-defined timestamp size record");
             return;
         }
