@@ -2,7 +2,8 @@
 //!
 //! Byte 0 picks the format, byte 1 its revision, the window and how many files there are, byte 2 their names and where the
 //! rest of the input is split between them ([`files`]). Everything that the commands build on is run: survey, conclusions, inspection,
-//! the engine, the findings, the rows of tables, the recovered state, the check of pages. Nothing may panic, the regions
+//! the engine, the findings, the rows of tables, the recovered state, the check of pages, the contents of
+//! records and their operations. Nothing may panic, the regions
 //! must tile every file, and neither the window nor the number of threads may change anything.
 
 use std::io;
@@ -11,12 +12,14 @@ use walmedic::analysis::{OpenLog, Report};
 use walmedic::format::rows::Wanted;
 use walmedic::format::{ALL, Format, Job, LogFile};
 use walmedic::log::bytes::{ReadAt, Reader};
-use walmedic::log::scan::scan;
+use walmedic::log::decoder::Recovery;
+use walmedic::log::record::Record;
+use walmedic::log::scan::{Sink, scan};
 use walmedic::log::survey::Survey;
 use walmedic::log::surveyor::Surveyor;
 
 /// Names of which every format claims some; a format without one here is not fuzzed, and `tests/fuzz.rs` says so.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 16] = [
     "000001.wal",
     "000002.wal",
     "wal.log",
@@ -31,6 +34,8 @@ pub const NAMES: [&str; 14] = [
     "app.db-journal",
     "app.db-mj01234A956",
     "app.db",
+    "000004.log",
+    "MANIFEST-000005",
 ];
 
 /// The names that a format claims.
@@ -96,6 +101,9 @@ pub fn read(data: &[u8]) {
         let wanted = Wanted { table: None, page: None, most: usize::MAX };
         format.rows(&files, file, &wanted, &mut |_| true);
     }
+    for file in 0..open.files().len() {
+        contents(&open, file);
+    }
     let chunk = 1usize << (how >> 2 & 15);
     for file in 0..open.files().len() {
         assert_eq!(survey(&open, file, Some(chunk)), survey(&open, file, None), "{chunk} bytes at a time");
@@ -126,6 +134,35 @@ fn recover(open: &OpenLog, report: &Report) {
             end = patch.at.saturating_add(patch.len);
         }
         assert!(end <= image.len, "a patch ends at {end} of {}", image.len);
+    }
+}
+
+/// Takes the records of a file apart, as `dump` does.
+fn contents(open: &OpenLog, file: usize) {
+    /// Collects records.
+    struct All(Vec<Record>);
+    impl Sink for All {
+        fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
+            self.0.extend_from_slice(batch);
+        }
+        fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+        fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
+            self.0.extend(recovery.record.map(|(record, _)| record));
+        }
+    }
+    let (format, files) = (open.format(), open.files());
+    let (role, whole) = (files[file].claim.role, open.source(file).whole().unwrap_or_default());
+    let mut all = All(Vec::new());
+    let mut opened = format.open(&files, file, open.revision);
+    scan(&mut Reader::new(files[file].src), &mut *opened.decoder, 0, &mut all);
+    let mut unpack = format.unpack(&files, file);
+    for record in &all.0 {
+        let bytes = &whole[record.at as usize..record.end() as usize];
+        for (at, _) in format.inner(role, bytes) {
+            assert!(at <= bytes.len(), "a field behind its record");
+        }
+        let contents = unpack.as_mut().map_or(bytes, |unpack| unpack.contents(record, bytes));
+        format.operations(role, open.revision, contents, None, &mut |_| true);
     }
 }
 

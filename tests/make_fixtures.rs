@@ -32,6 +32,7 @@ fn cases() -> Vec<Case> {
         fixtures::btree::cases(),
         fixtures::sqlite::cases(),
         fixtures::sqlite_journal::cases(),
+        fixtures::block_log::cases(),
     ];
     all.into_iter().flatten().collect()
 }

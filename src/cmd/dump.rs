@@ -9,17 +9,17 @@ use clap::Args;
 use crate::analysis::{OpenLog, Report};
 use crate::args::{Format, Global, Input};
 use crate::cmd::rows;
-use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, complain, open_all};
+use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, column_family, complain, open_all};
 use crate::fate::{Standing, Standings};
 use crate::format::rows::State;
-use crate::format::{Context, Unpack};
+use crate::format::{Context, Entry, Family, Unpack};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::layout::Layout;
 use crate::log::record::{Fix, Record, Trust};
 use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
-use crate::ui::bytes::{Notation, matches, printable};
+use crate::ui::bytes::{Notation, matches, printable, read as read_bytes};
 use crate::ui::hex;
 use crate::ui::lines::{Form, Kind as LineKind, Lines};
 use crate::ui::paint::Paint;
@@ -31,7 +31,7 @@ pub struct Opts {
     #[command(flatten)]
     input: Input,
     /// The rows of tables on the pages, with what has become of each, instead of the records
-    #[arg(long, conflicts_with_all = ["op", "key", "tx", "reverse", "hex"])]
+    #[arg(long, conflicts_with_all = ["op", "key", "key_range", "family", "tx", "reverse", "hex"])]
     rows: bool,
     /// Only rows of this table
     #[arg(long, value_name = "TABLE", requires = "rows")]
@@ -48,6 +48,12 @@ pub struct Opts {
     /// Only this key, as `dump` prints it; a trailing * means any ending
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// Only keys from A on and in front of B, A.. or ..B, as `dump` prints them; what deletes a range counts if it touches it
+    #[arg(long, value_name = "A..B")]
+    key_range: Option<String>,
+    /// Only keys of this column family, by name or number
+    #[arg(long, value_name = "FAMILY")]
+    family: Option<String>,
     /// Only this transaction, or page number in logs of pages
     #[arg(long, value_name = "TX")]
     tx: Option<u32>,
@@ -82,6 +88,8 @@ impl Opts {
         self.seq.is_some()
             || self.op.is_some()
             || self.key.is_some()
+            || self.key_range.is_some()
+            || self.family.is_some()
             || self.tx.is_some()
             || self.page.is_some()
             || self.table.is_some()
@@ -157,7 +165,9 @@ fn records(logs: &[OpenLog], reports: &[Report], opts: &Opts, global: &Global) -
     let kind = LineKind { what: "records", csv: row::CSV_HEADER, columns: "    offset      seq operation" };
     let paint = Paint::stdout(global.color);
     let lines = Lines::new(kind, opts.format, paint, opts.limit)?;
-    let mut printer = Printer { lines, opts, verbose: global.verbose, paint };
+    let notation = opts.bytes.unwrap_or_default();
+    let keys = opts.key_range.as_deref().map(|text| KeyRange::of(text, notation)).transpose()?;
+    let mut printer = Printer { lines, opts, keys, family: None, verbose: global.verbose, paint };
     for (log, report) in logs.iter().zip(reports) {
         dump_log(log, report, &mut printer)?;
     }
@@ -165,16 +175,18 @@ fn records(logs: &[OpenLog], reports: &[Report], opts: &Opts, global: &Global) -
 }
 
 fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result<()> {
-    let count = report.files.len();
+    let (count, files) = (report.files.len(), log.files());
+    let families = log.format().families(&files);
+    let wanted = printer.opts.family.as_deref().map(|name| column_family(log, &families, name));
+    printer.family = wanted.transpose()?;
     let order: Vec<usize> =
         if printer.opts.reverse { (0..count).rev().collect() } else { (0..count).collect() };
     for file in order {
         if printer.opts.file.as_ref().is_some_and(|name| **name != *report.files[file].name) {
             continue;
         }
-        let files = log.files();
         let (context, unpack) = (log.format().context(&files, file), log.format().unpack(&files, file));
-        let mut fates = Fates { context, unpack, ..Fates::new(report, file) };
+        let mut fates = Fates { context, unpack, families: &families, ..Fates::new(report, file) };
         if printer.opts.reverse {
             backwards(log, file, &mut fates, printer)?;
         } else {
@@ -255,6 +267,7 @@ pub(super) struct Fates<'r> {
     left_out: Vec<Range<u64>>,
     context: Option<Box<dyn Context + 'r>>,
     unpack: Option<Box<dyn Unpack + 'r>>,
+    families: &'r [Family],
 }
 
 impl<'r> Fates<'r> {
@@ -275,7 +288,8 @@ impl<'r> Fates<'r> {
         };
         let spans = engine.iter().flat_map(|e| &e.halts).filter(|h| h.file == file && h.to != u64::MAX);
         let left_out = spans.map(|h| h.at..h.to).collect();
-        Fates { standings: Standings::new(report, file), halt, left_out, context: None, unpack: None }
+        let standings = Standings::new(report, file);
+        Fates { standings, halt, left_out, context: None, unpack: None, families: &[] }
     }
 
     /// Status and fate of a record.
@@ -381,6 +395,8 @@ impl Forward<'_, '_, '_> {
             len: record.len,
             seq,
             entry: None,
+            family: None,
+            operation: None,
             tx: (record.txn != 0).then_some(record.txn),
             status,
             fate,
@@ -389,10 +405,19 @@ impl Forward<'_, '_, '_> {
             fix,
             cause: region.filter(|r| !r.kind.sound()).and_then(|r| Some((r.kind, r.cause?))),
         };
-        let Fates { context, unpack, .. } = &mut *self.fates;
+        let Fates { context, unpack, families, .. } = &mut *self.fates;
+        let several = unpack.is_some();
         let contents = unpack.as_mut().map_or(bytes, |unpack| unpack.contents(record, bytes));
         let (printer, error) = (&mut *self.printer, &mut self.error);
+        let (mut nth, mut all) = (0, 0);
+        if several {
+            report.format.operations(role, report.revision, contents, fix, &mut |_| {
+                all += 1;
+                true
+            });
+        }
         report.format.operations(role, report.revision, contents, fix, &mut |entry| {
+            nth += 1;
             let mut row = Row { entry: Some(*entry), seq: entry.seq.or(seq), ..whole };
             if let (Some(entry), Some(context)) = (&mut row.entry, &mut *context) {
                 context.complete(record, bytes, entry);
@@ -400,6 +425,8 @@ impl Forward<'_, '_, '_> {
             if !printer.wants_number(row.seq) || !row.entry.as_ref().is_some_and(|e| printer.wants_entry(e)) {
                 return true;
             }
+            let family = entry.family.map(|number| Family::name_of(families, number));
+            (row.family, row.operation) = (family.as_deref(), (all > 1).then_some((nth, all)));
             let mut parts = Vec::new();
             if printer.opts.hex {
                 parts.push((0, report.format.layout_of(role, report.revision, bytes)));
@@ -479,6 +506,9 @@ type Part = (usize, &'static Layout);
 struct Printer<'o> {
     lines: Lines,
     opts: &'o Opts,
+    keys: Option<KeyRange>,
+    /// The number of the only column family that is wanted of this log.
+    family: Option<u32>,
     verbose: bool,
     paint: Paint,
 }
@@ -498,9 +528,11 @@ impl Printer<'_> {
         self.opts.seq.is_none_or(|(a, b)| seq.is_some_and(|seq| (a..=b).contains(&seq)))
     }
 
-    fn wants_entry(&self, entry: &crate::format::Entry<'_>) -> bool {
+    fn wants_entry(&self, entry: &Entry<'_>) -> bool {
         self.opts.op.as_ref().is_none_or(|op| entry.op.eq_ignore_ascii_case(op))
             && self.opts.page.is_none_or(|page| entry.page == Some(page))
+            && self.family.is_none_or(|family| entry.family == Some(family))
+            && self.keys.as_ref().is_none_or(|keys| keys.touched_by(entry))
             && self.opts.key.as_ref().is_none_or(|key| {
                 entry.key.is_some_and(|k| matches(k, key, self.opts.bytes.unwrap_or_default()))
             })
@@ -511,6 +543,8 @@ impl Printer<'_> {
         o.seq.is_none()
             && o.op.is_none()
             && o.key.is_none()
+            && o.key_range.is_none()
+            && o.family.is_none()
             && o.tx.is_none()
             && o.page.is_none()
             && o.at.is_none_or(|at| (from..to).contains(&at))
@@ -531,6 +565,38 @@ impl Printer<'_> {
     }
 }
 
+/// Keys from one on and in front of another.
+struct KeyRange {
+    from: Vec<u8>,
+    to: Option<Vec<u8>>,
+}
+
+impl KeyRange {
+    /// What the user typed, each end in the notation that `dump` prints.
+    fn of(text: &str, notation: Notation) -> Result<KeyRange> {
+        let bytes = |end| match read_bytes(end, notation) {
+            Some(bytes) => Ok(bytes),
+            None => bail!("--key-range {text}: {end} is no key in this notation"),
+        };
+        let Some((from, to)) = text.split_once("..") else {
+            bail!("--key-range {text}: no range; it is written A..B");
+        };
+        let to = if to.is_empty() { None } else { Some(bytes(to)?) };
+        let range = KeyRange { from: bytes(from)?, to };
+        if range.to.as_ref().is_some_and(|to| *to <= range.from) {
+            bail!("--key-range {text} is empty: its end does not lie behind its start");
+        }
+        Ok(range)
+    }
+
+    /// Whether an operation is about one of them.
+    fn touched_by(&self, entry: &Entry<'_>) -> bool {
+        let Some(key) = entry.key else { return false };
+        let ends_behind = entry.end.map_or(key >= &self.from[..], |end| end > &self.from[..]);
+        ends_behind && self.to.as_ref().is_none_or(|to| key < &to[..])
+    }
+}
+
 /// The bytes of a record or a range, field by field.
 fn annotated(
     out: &mut Vec<u8>,
@@ -546,10 +612,10 @@ fn annotated(
     let limit = if verbose { usize::MAX } else { 128 };
     let ends = parts.iter().skip(1).map(|part| part.0).chain([bytes.len()]);
     for ((from, layout), to) in parts.iter().zip(ends) {
-        let Some(part) = bytes.get(*from..to) else { continue };
+        let (Some(part), Some(shown)) = (bytes.get(*from..), to.checked_sub(*from)) else { continue };
         let (at, fix) = (row.at + *from as u64, row.fix.filter(|_| *from == 0));
         let rest = if *from > 0 { "contents" } else { "bytes that belong to no field" };
-        hex::annotated(out, (layout, rest), part, at, fix, limit, paint)?;
+        hex::annotated(out, (layout, rest), (part, shown.min(part.len())), at, fix, limit, paint)?;
     }
     if (bytes.len() as u64) < row.len {
         writeln!(out, "            … {} more bytes", row.len - bytes.len() as u64)?;
@@ -561,6 +627,24 @@ fn annotated(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranges_of_keys_are_half_open() {
+        let range = KeyRange::of("b..d", Notation::Escape).unwrap();
+        let touched = |key: &str, end: Option<&'static str>| {
+            let (key, end) = (Some(key.as_bytes()), end.map(str::as_bytes));
+            range.touched_by(&Entry { key, end, ..Entry::default() })
+        };
+        assert!(touched("b", None) && touched("c\x00", None) && !touched("d", None) && !touched("a", None));
+        assert!(touched("a", Some("c")) && !touched("a", Some("b")) && !touched("d", Some("e")));
+        assert!(!range.touched_by(&Entry::default()));
+        let from = KeyRange::of("62..", Notation::Hex).unwrap();
+        assert_eq!((&from.from[..], from.to), (&b"b"[..], None));
+        assert!(
+            KeyRange::of("b..b", Notation::Escape).is_err() && KeyRange::of("b", Notation::Escape).is_err()
+        );
+        assert!(KeyRange::of("6..7", Notation::Hex).is_err());
+    }
 
     #[test]
     fn ranges_and_offsets_are_read_as_people_write_them() {

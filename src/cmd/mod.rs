@@ -12,10 +12,11 @@ pub mod truncate;
 pub mod undo;
 pub mod verify;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::analysis::{OpenLog, Report};
 use crate::args::{Global, Input};
+use crate::format::Family;
 use crate::io::{interrupt, listing};
 pub use crate::judgement::{CLEAN, FINDINGS, INCOMPLETE};
 use crate::refused::Refused;
@@ -97,6 +98,21 @@ pub fn open_one(input: &Input) -> Result<OpenLog> {
             in_short(&a)
         ),
         _ => anyhow::bail!("no log to replay"),
+    }
+}
+
+/// The number of the column family that the user named.
+///
+/// # Errors
+/// When the log has none of that name.
+pub fn column_family(log: &OpenLog, families: &[Family], name: &str) -> Result<u32> {
+    match Family::number_of(families, name).filter(|_| log.format().profile().families) {
+        Some(number) => Ok(number),
+        None if families.is_empty() => bail!("--family {name}: this log has no column families"),
+        None => {
+            let known: Vec<&str> = families.iter().map(|family| family.name.as_str()).collect();
+            bail!("--family {name}: there is no such column family; there are: {}", known.join(", "))
+        }
     }
 }
 

@@ -9,7 +9,9 @@ use clap::{Args, ValueEnum};
 
 use crate::analysis::OpenLog;
 use crate::args::{Format, Global, Input, Mending};
-use crate::cmd::{CLEAN, FINDINGS, INCOMPLETE, analyse_all, complain, open_one, put_words_right};
+use crate::cmd::{
+    CLEAN, FINDINGS, INCOMPLETE, analyse_all, column_family, complain, open_one, put_words_right,
+};
 use crate::io::fresh;
 use crate::repair::target::outside;
 use crate::replay::candidates;
@@ -202,7 +204,8 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         families: log.format().families(&log.files()),
         candidates,
     };
-    let family = opts.family.as_deref().map(|name| family(&teller, name)).transpose()?;
+    let family =
+        opts.family.as_deref().map(|name| column_family(&log, &teller.families, name)).transpose()?;
     let code = answer(opts, &Asked { family, ..asked }, &teller)?;
     let incomplete = report.files.iter().any(|f| f.failure.is_some() || f.shrunk || !f.unreadable.is_empty());
     Ok(if incomplete { INCOMPLETE } else { code })
@@ -288,20 +291,6 @@ fn tell_history(opts: &Opts, asked: &Asked, teller: &Teller<'_>, key: &str) -> R
     teller.history(&mut out, opts.format, key, &wanted, found)?;
     out.flush()?;
     Ok(CLEAN)
-}
-
-/// The number of a column family.
-fn family(teller: &Teller<'_>, name: &str) -> Result<u32> {
-    let found = teller.families.iter().find(|family| family.name == name).map(|family| family.number);
-    let number = found.or_else(|| name.strip_prefix('#')?.parse().ok());
-    match number.filter(|_| teller.log.format().profile().families) {
-        Some(number) => Ok(number),
-        None if teller.families.is_empty() => bail!("--family {name}: this log has no column families"),
-        None => {
-            let known: Vec<&str> = teller.families.iter().map(|family| family.name.as_str()).collect();
-            bail!("--family {name}: there is no such column family; there are: {}", known.join(", "))
-        }
-    }
 }
 
 /// A new path, and not among the files of the log.

@@ -1,5 +1,7 @@
 //! What records do to keys, and what may lie below a log that changes them.
 
+use std::borrow::Cow;
+
 use crate::format::block_log::merge::Merger;
 use crate::format::{Entry, Part};
 use crate::log::conclude::Place;
@@ -118,6 +120,22 @@ pub struct Family {
     pub name: String,
     /// How its operands become values.
     pub merger: Merger,
+}
+
+impl Family {
+    /// The name of the one with this number; of one that is not named, its number.
+    pub fn name_of(all: &[Family], number: u32) -> Cow<'_, str> {
+        match all.iter().find(|family| family.number == number) {
+            Some(family) => Cow::Borrowed(&family.name),
+            None => Cow::Owned(format!("#{number}")),
+        }
+    }
+
+    /// The number of the one with this name; a number may stand for a name that nobody has.
+    pub fn number_of(all: &[Family], name: &str) -> Option<u32> {
+        let named = all.iter().find(|family| family.name == name).map(|family| family.number);
+        named.or_else(|| name.strip_prefix('#').unwrap_or(name).parse().ok())
+    }
 }
 
 /// Entries that are older than all of a log: those of the tables that the log goes on from.

@@ -245,8 +245,8 @@ pub trait Memtable {
     /// Takes a record in; whether it changes anything by now. `contents`: see [`Unpack`].
     fn insert(&mut self, file: usize, record: &Record, contents: &[u8], take: Take<'_>) -> bool;
 
-    /// Takes what still waits for a commit as if it had come.
-    fn finish(&mut self, take: Take<'_>);
+    /// Takes what still waits for a commit as if it had come; how many records it stood in.
+    fn finish(&mut self, take: Take<'_>) -> u64;
 }
 
 /// What a catalogue says of the sizes of logs.

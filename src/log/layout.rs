@@ -13,6 +13,8 @@ pub enum Width {
     Mark(usize),
     /// An IEEE 754 number of eight bytes, seconds since 1970.
     Time,
+    /// An unsigned number in groups of seven bits, the lowest first; all bytes but its last have the highest bit set.
+    Varint,
     /// As many bytes as the named field says; text or data.
     Bytes(&'static str),
 }
@@ -64,6 +66,11 @@ pub const fn uint(name: &'static str, bytes: usize) -> Field {
     Field { name, width: Width::Uint(bytes) }
 }
 
+/// A number in groups of seven bits.
+pub const fn varint(name: &'static str) -> Field {
+    Field { name, width: Width::Varint }
+}
+
 /// A field of which only its bytes are shown.
 pub const fn mark(name: &'static str, bytes: usize) -> Field {
     Field { name, width: Width::Mark(bytes) }
@@ -88,7 +95,7 @@ impl Layout {
             at += match self.fields[i].width {
                 Width::Uint(n) | Width::Int(n) | Width::Mark(n) => n as u64,
                 Width::Time => 8,
-                Width::Bytes(_) => 0,
+                Width::Varint | Width::Bytes(_) => 0,
             };
             i += 1;
         }
@@ -102,7 +109,7 @@ impl Layout {
             at += match self.fields[i].width {
                 Width::Uint(n) | Width::Int(n) | Width::Mark(n) => n as u64,
                 Width::Time => 8,
-                Width::Bytes(_) => 0,
+                Width::Varint | Width::Bytes(_) => 0,
             };
             i += 1;
         }
@@ -123,6 +130,7 @@ impl Layout {
             let len = match field.width {
                 Width::Uint(n) | Width::Int(n) | Width::Mark(n) => n,
                 Width::Time => 8,
+                Width::Varint => varint_bytes(&record[at.min(record.len())..]),
                 Width::Bytes(by) => {
                     let found = lengths[..known].iter().find(|(name, _)| *name == by).map_or(0, |l| l.1);
                     usize::try_from(found).unwrap_or(usize::MAX)
@@ -134,6 +142,7 @@ impl Layout {
             let to = at.saturating_add(len).min(record.len());
             let value = match field.width {
                 Width::Uint(_) | Width::Int(_) | Width::Time => Some(self.number(&record[at..to])),
+                Width::Varint => Some(groups(&record[at..to])),
                 Width::Mark(_) | Width::Bytes(_) => None,
             };
             if let (Some(value), true) = (value, known < lengths.len()) {
@@ -156,6 +165,7 @@ impl Layout {
             let whole = match field.width {
                 Width::Uint(n) | Width::Int(n) | Width::Mark(n) => span.len() == n,
                 Width::Time => span.len() == 8,
+                Width::Varint => record[span.clone()].last().is_some_and(|&last| last < 0x80),
                 Width::Bytes(by) => {
                     let stored = self.spans(record, fix).find(|(f, ..)| f.name == by)?.2?;
                     span.len() as u64 == fix.filter(|f| f.0 == by).map_or(stored, |f| f.1)
@@ -195,6 +205,18 @@ impl Layout {
     }
 }
 
+/// Bytes of the number in groups of seven bits that these begin with, as far as it goes.
+fn varint_bytes(bytes: &[u8]) -> usize {
+    /// Of a number of 64 bits.
+    const MOST: usize = 10;
+    bytes.len().min(bytes.iter().take_while(|&&byte| byte >= 0x80).count() + 1).min(MOST)
+}
+
+/// The number that groups of seven bits spell.
+fn groups(bytes: &[u8]) -> u64 {
+    bytes.iter().rev().fold(0, |n, &byte| n << 7 | u64::from(byte & 0x7f))
+}
+
 const fn same(a: &str, b: &str) -> bool {
     let (a, b) = (a.as_bytes(), b.as_bytes());
     if a.len() != b.len() {
@@ -228,6 +250,16 @@ mod tests {
         assert_eq!(TOY.get(&record, "key", None), Some(&b"ab"[..]));
         assert_eq!(TOY.get(&record, "value", None), Some(&b"x"[..]));
         assert_eq!(TOY.get(&record, "key", Some(("len", 1))), Some(&b"a"[..]));
+    }
+
+    #[test]
+    fn varints_are_as_long_as_they_are() {
+        const FIELDS: &[Field] = &[varint("len"), bytes("key", "len"), uint("end", 1)];
+        let layout = Layout { big_endian: false, fields: FIELDS, checksum: None };
+        let record = [&[0x82, 0x00, b'a', b'b', 9][..], &[0; 3]].concat();
+        let spans: Vec<_> = layout.spans(&record, None).map(|(f, s, n)| (f.name, s, n)).collect();
+        assert_eq!(spans, [("len", 0..2, Some(2)), ("key", 2..4, None), ("end", 4..5, Some(9))]);
+        assert_eq!(layout.spans(&[0xff; 3], None).map(|(_, s, _)| s).collect::<Vec<_>>(), [0..3]);
     }
 
     #[test]

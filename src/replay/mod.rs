@@ -132,7 +132,11 @@ pub struct LeftOut([u64; Standing::ALL.len()]);
 
 impl LeftOut {
     fn add(&mut self, standing: Standing) {
-        self.0[standing as usize] += 1;
+        self.add_all(standing, 1);
+    }
+
+    fn add_all(&mut self, standing: Standing, records: u64) {
+        self.0[standing as usize] += records;
     }
 
     /// How many have this standing.
@@ -395,8 +399,13 @@ fn by_records<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repl
         }
         Ok(())
     })?;
-    if let (Some(memtable), Policy::Salvage) = (&mut memtable, wish.policy) {
-        memtable.finish(&mut |taken| applier.take(&taken));
+    match (&mut memtable, wish.policy) {
+        (Some(memtable), Policy::Salvage) => applied += memtable.finish(&mut |taken| applier.take(&taken)),
+        // The record that commits them is none of this log's.
+        (Some(memtable), Policy::Committed) => {
+            left_out.add_all(Standing::Uncommitted, memtable.finish(&mut |_| ()))
+        }
+        _ => {}
     }
     applier.failure.map_or(Ok(()), Err)?;
     let state = applier.state.finish()?.only(wish.family);
@@ -459,7 +468,7 @@ pub fn seq_at(log: &OpenLog, report: &Report, place: Place) -> Option<u64> {
             Width::Uint(len) | Width::Int(len) | Width::Mark(len) => len,
             Width::Time => 8,
             // A number behind a part of any length would have to be looked for.
-            Width::Bytes(_) => return None,
+            Width::Varint | Width::Bytes(_) => return None,
         };
         if field.name == "seq" {
             head.resize(len, 0);

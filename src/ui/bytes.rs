@@ -37,6 +37,45 @@ pub fn matches(key: &[u8], wanted: &str, notation: Notation) -> bool {
     }
 }
 
+/// The bytes that [`write`] puts into a notation so; `None`: none are.
+pub fn read(text: &str, notation: Notation) -> Option<Vec<u8>> {
+    let digits = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok();
+    let text = text.as_bytes();
+    match notation {
+        Notation::Hex if text.len() % 2 == 0 => text.chunks(2).map(digits).collect(),
+        Notation::Hex => None,
+        Notation::Base64 => text.chunks(4).try_fold(Vec::new(), |mut out, four| {
+            out.extend(three(four)?);
+            Some(out)
+        }),
+        Notation::Escape => {
+            let (mut out, mut rest) = (Vec::with_capacity(text.len()), text);
+            while let Some((&first, behind)) = rest.split_first() {
+                let byte;
+                (byte, rest) = match (first, behind) {
+                    (b'\\', [b'\\', behind @ ..]) => (b'\\', behind),
+                    (b'\\', [b'x', a, b, behind @ ..]) => (digits(&[*a, *b])?, behind),
+                    (b'\\', _) => return None,
+                    other => other,
+                };
+                out.push(byte);
+            }
+            Some(out)
+        }
+    }
+}
+
+/// Up to three bytes from four digits.
+fn three(four: &[u8]) -> Option<Vec<u8>> {
+    let (mut n, mut digits) = (0u32, 0);
+    for &digit in four.iter().filter(|&&digit| digit != b'=') {
+        n = n << 6 | BASE64.iter().position(|&known| known == digit)? as u32;
+        digits += 1;
+    }
+    let bytes = (n << (6 * (4 - digits))).to_be_bytes();
+    (four.len() == 4 && digits >= 2).then(|| bytes[1..digits].to_vec())
+}
+
 fn plain(b: u8) -> bool {
     (0x20..0x7f).contains(&b) && b != b'\\' && b != b'"'
 }
@@ -122,6 +161,23 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out, bytes, notation, json);
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for bytes in [&b""[..], b"a", b"ab", b"abc", b"\\x", b"\x00\xff\\", "é \u{200b}".as_bytes()] {
+            for notation in [Notation::Escape, Notation::Hex, Notation::Base64] {
+                let mut text = Vec::new();
+                write(&mut text, bytes, notation, false);
+                let text = String::from_utf8(text).unwrap();
+                assert_eq!(read(&text, notation).as_deref(), Some(bytes), "{text}");
+            }
+        }
+        assert_eq!(read("\\q", Notation::Escape), None);
+        assert_eq!(read("\\x1", Notation::Escape), None);
+        assert_eq!(read("abc", Notation::Hex), None);
+        assert_eq!(read("a*==", Notation::Base64), None);
+        assert_eq!(read("a", Notation::Base64), None);
     }
 
     #[test]

@@ -12,15 +12,15 @@ use crate::ui::paint::{Hue, Paint};
 /// Bytes in a line.
 const LINE: usize = 16;
 
-/// Prints the fields of `record`, which lies at `at`. Bytes behind the last field are shown as they are, under the name `rest`. `limit`: at most
-/// so many bytes of each field.
+/// Prints the fields in the first `shown` bytes of `record`, which lies at `at`. Bytes behind the last field are shown as they are, under
+/// the name `rest`. `limit`: at most so many bytes of each field.
 ///
 /// # Errors
 /// When `out` fails.
 pub fn annotated(
     out: &mut dyn Write,
     (layout, rest): (&Layout, &str),
-    record: &[u8],
+    (record, shown): (&[u8], usize),
     at: u64,
     fix: Option<Fix>,
     limit: usize,
@@ -28,7 +28,11 @@ pub fn annotated(
 ) -> Result<()> {
     let fixed = fix.and_then(|f| Some((f.field, f.known()?)));
     let mut end = 0;
-    for (field, span, value) in layout.spans(record, fixed) {
+    for (field, mut span, value) in layout.spans(record, fixed) {
+        if span.end > shown && span.start >= shown {
+            break;
+        }
+        span.end = span.end.min(shown);
         let mut note = match (field.width, value) {
             (Width::Bytes(_), _) => String::new(),
             (Width::Int(n), Some(v)) => signed(v, n).to_string(),
@@ -52,8 +56,8 @@ pub fn annotated(
         end = span.end;
         lines(out, &record[span.clone()], at + span.start as u64, field.name, &note, limit)?;
     }
-    if end < record.len() {
-        lines(out, &record[end..], at + end as u64, "", rest, limit)?;
+    if end < shown {
+        lines(out, &record[end..shown], at + end as u64, "", rest, limit)?;
     }
     Ok(())
 }

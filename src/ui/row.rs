@@ -24,6 +24,10 @@ pub struct Row<'a> {
     pub seq: Option<u64>,
     /// Its contents; `None` for a range that is no record.
     pub entry: Option<Entry<'a>>,
+    /// Column family.
+    pub family: Option<&'a str>,
+    /// Which operation of its record it is, counted from 1, and how many there are, where there are several.
+    pub operation: Option<(u64, u64)>,
     /// Transaction.
     pub tx: Option<u32>,
     /// `intact`, `recovered`, `damaged`, `foreign`, `stale`.
@@ -42,8 +46,9 @@ impl<'a> Row<'a> {
     /// A range of which nothing is known yet.
     pub fn range(file: &'a str, from: u64, to: u64) -> Row<'a> {
         let (at, len) = (from, to.saturating_sub(from));
+        let (seq, entry, family, operation, tx) = (None, None, None, None, None);
         let (status, fate, trust, fix, cause) = ("", "", None, None, None);
-        Row { file, at, len, seq: None, entry: None, tx: None, status, fate, trust, fix, cause }
+        Row { file, at, len, seq, entry, family, operation, tx, status, fate, trust, fix, cause }
     }
 }
 
@@ -51,25 +56,39 @@ impl<'a> Row<'a> {
 pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
     out.extend_from_slice(b"{\"type\":\"record\",\"file\":");
     string(out, row.file.as_bytes(), Notation::Escape);
-    put(out, format_args!(",\"offset\":{},\"len\":{}", row.at, row.len));
-    match row.seq {
-        Some(seq) => put(out, format_args!(",\"seq\":\"{seq}\"")),
-        None => out.extend_from_slice(b",\"seq\":null"),
-    }
+    out.extend_from_slice(b",\"offset\":");
+    digits(out, row.at);
+    out.extend_from_slice(b",\"len\":");
+    digits(out, row.len);
+    let mut name = itoa::Buffer::new();
+    word(out, "seq", row.seq.map(|seq| name.format(seq)));
     word(out, "kind", row.entry.map(|e| e.op));
-    match row.tx {
-        Some(tx) => put(out, format_args!(",\"tx\":\"{tx}\"")),
-        None => out.extend_from_slice(b",\"tx\":null"),
-    }
+    word(out, "tx", row.tx.map(|tx| name.format(tx)));
     word(out, "status", Some(row.status));
     word(out, "fate", Some(row.fate));
     match row.trust {
-        Some(trust) => put(out, format_args!(",\"trust\":\"{trust}\"")),
+        Some(trust) => {
+            out.extend_from_slice(b",\"trust\":\"");
+            trust.words(&mut |piece| out.extend_from_slice(piece.as_bytes()));
+            out.push(b'"');
+        }
         None => out.extend_from_slice(b",\"trust\":null"),
     }
     let entry = row.entry.unwrap_or_default();
     bytes(out, "key", entry.key, notation);
     bytes(out, "value", entry.value, notation);
+    if entry.end.is_some() {
+        bytes(out, "end", entry.end, notation);
+    }
+    if let Some(family) = row.family {
+        bytes(out, "family", Some(family.as_bytes()), Notation::Escape);
+    }
+    if let Some((nth, all)) = row.operation {
+        out.extend_from_slice(b",\"operation\":");
+        digits(out, nth);
+        out.extend_from_slice(b",\"operations\":");
+        digits(out, all);
+    }
     if let Some(page) = entry.page {
         put(out, format_args!(",\"page\":{page}"));
     }
@@ -128,11 +147,28 @@ pub(super) fn put(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
     out.write_fmt(args).ok();
 }
 
+/// A number that a row has every time: by the shortest way.
+fn digits(out: &mut Vec<u8>, n: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}
+
 pub(super) fn word(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+    named(out, key);
     match value {
-        Some(value) => put(out, format_args!(",\"{key}\":\"{value}\"")),
-        None => put(out, format_args!(",\"{key}\":null")),
+        Some(value) => {
+            out.push(b'"');
+            out.extend_from_slice(value.as_bytes());
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"null"),
     }
+}
+
+/// The name of the next field.
+fn named(out: &mut Vec<u8>, key: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
 }
 
 pub(super) fn string(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
@@ -142,7 +178,7 @@ pub(super) fn string(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
 }
 
 fn bytes(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>, notation: Notation) {
-    put(out, format_args!(",\"{key}\":"));
+    named(out, key);
     match value {
         Some(value) => string(out, value, notation),
         None => out.extend_from_slice(b"null"),
@@ -150,8 +186,8 @@ fn bytes(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>, notation: Notation)
 }
 
 /// The header of `dump --format csv`.
-pub const CSV_HEADER: &str =
-    "file,offset,len,seq,kind,tx,status,fate,trust,key,value,page,page_type,database_pages,generation";
+pub const CSV_HEADER: &str = "file,offset,len,seq,kind,tx,status,fate,trust,key,value,page,page_type,database_pages,generation,\
+     family,end,operation,operations";
 
 /// A line of `dump --format csv`.
 pub fn csv(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
@@ -185,7 +221,14 @@ pub fn csv(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
     if let Some(generation) = entry.generation {
         put(out, format_args!("{generation}"));
     }
-    out.push(b'\n');
+    out.push(b',');
+    cell(out, row.family.unwrap_or_default().as_bytes(), Notation::Escape);
+    out.push(b',');
+    cell(out, entry.end.unwrap_or_default(), notation);
+    match row.operation {
+        Some((nth, all)) => put(out, format_args!(",{nth},{all}\n")),
+        None => out.extend_from_slice(b",,\n"),
+    }
 }
 
 /// A cell of a CSV row (RFC 4180).
@@ -238,8 +281,15 @@ pub fn text(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation, limit: usize, 
     if let Some(generation) = entry.generation.filter(|&generation| generation != 0) {
         put(out, format_args!("generation {generation} "));
     }
+    if let Some(family) = row.family.filter(|_| entry.family != Some(0)) {
+        put(out, format_args!("{}: ", printable(family)));
+    }
     if let Some(key) = entry.key {
         short(out, key, notation, limit);
+    }
+    if let Some(end) = entry.end {
+        out.extend_from_slice(b"..");
+        short(out, end, notation, limit);
     }
     if let Some(value) = entry.value.filter(|v| !v.is_empty()) {
         out.extend_from_slice(b" = ");

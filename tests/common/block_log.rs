@@ -100,19 +100,21 @@ impl Writer {
         BLOCK - self.file.bytes.len() % BLOCK
     }
 
-    /// Fills the block with zeros if fewer than `need` bytes are left in it. Where no header fits in, the zeros belong to the
-    /// record in front of them, as many as a cut leaves.
+    /// Fills the block with zeros if fewer than `need` bytes are left in it.
     fn pad(&mut self, need: usize) {
         let left = self.left();
-        if left >= need {
-            return;
+        if left < need {
+            self.file.push_framing(&vec![0; left]);
         }
-        self.file.push_framing(&vec![0; left]);
-        if let Some(record) = self.file.records.last().filter(|_| left < self.header())
-            && record.span.end + left == self.file.bytes.len()
-        {
-            let (from, end) = (record.span.start, record.span.end);
-            let padded = (1..=left).rev().map(|zeros| self.file.bytes[from..end + zeros].to_vec());
+    }
+
+    /// Where no header fits in behind a record, the zeros that fill its block belong to it: as many as a cut leaves, or as by
+    /// chance stood there before.
+    fn push(&mut self, record: &[u8]) {
+        self.file.push(record);
+        let left = self.left();
+        if left < self.header() {
+            let padded = (1..=left).rev().map(|zeros| [record, &vec![0; zeros]].concat());
             self.file.originals.splice(0..0, padded);
         }
     }
@@ -153,7 +155,7 @@ impl Writer {
             left -= self.header() + piece.len();
             (rest, first) = (behind, false);
             if rest.is_empty() {
-                return self.file.push(&record);
+                return self.push(&record);
             }
         }
     }

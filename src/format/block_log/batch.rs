@@ -331,6 +331,15 @@ pub fn operations(batch: &[u8], flavour: Flavour) -> Operations<'_> {
     Operations { flavour, seq, rest: batch.get(HEAD..).unwrap_or_default(), broken: None }
 }
 
+/// The same, each behind its offset in the batch.
+pub fn placed(batch: &[u8], flavour: Flavour) -> impl Iterator<Item = (usize, Operation<'_>)> {
+    let mut all = operations(batch, flavour);
+    std::iter::from_fn(move || {
+        let at = batch.len() - all.rest.len();
+        Some((at, all.next()?))
+    })
+}
+
 /// See [`operations`].
 #[derive(Clone, Debug)]
 pub struct Operations<'a> {

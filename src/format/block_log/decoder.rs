@@ -164,7 +164,11 @@ impl BlockDecoder {
                 Err(Fault { at, cause: Cause::Short { need } })
             }
             // Whole fragments of a record whose rest is gone are in place themselves.
-            _ if !broken.apart && !self.may_mend(b, place) => Ok(Next::Framing(place)),
+            _ if !broken.apart && !self.may_mend(b, place) => {
+                // They end where a block does.
+                self.grid = Some(Grid::at(place));
+                Ok(Next::Framing(place))
+            }
             _ => Err(Fault { at, cause }),
         }
     }

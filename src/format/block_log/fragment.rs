@@ -83,7 +83,7 @@ fn part(kind: u8, header: u64) -> Part {
 }
 
 /// Bytes of the header of a fragment of this type.
-fn header(kind: u8) -> u64 {
+pub fn header(kind: u8) -> u64 {
     if matches!(kind, 5..=8 | 11 | 131) { RECYCLABLE } else { HEADER }
 }
 

@@ -7,7 +7,7 @@ use super::batch::{self, Phase};
 use super::decoder::BlockDecoder;
 use super::directory::{Directory, number_of};
 use super::fragment::{BLOCK, Part, fragment};
-use super::search::older;
+use super::older::older;
 use super::unpack::Unpacker;
 use super::{Content, Facts, Flavour};
 use crate::format::{LogFile, Remark, Unpack};

@@ -54,7 +54,7 @@ impl<'a> Batches<'a> {
         true
     }
 
-    /// Takes the prepared parts of a transaction.
+    /// Takes the prepared parts of a transaction; how many records of them changed anything.
     fn commit(&mut self, xid: &[u8], take: Take<'_>) -> u64 {
         let mut changed = 0;
         for (file, record) in self.prepared.remove(xid).unwrap_or_default() {
@@ -67,9 +67,11 @@ impl<'a> Batches<'a> {
             let contents = unpack.contents(&record, &[]).to_vec();
             self.unpack = Some((file, unpack));
             let (place, log) = (Place { file, at: record.at }, number_of(&files[file]));
+            let mut any = false;
             for operation in part_of(&contents, self.flavour, xid) {
-                changed += u64::from(self.change(place, log, &operation, take));
+                any |= self.change(place, log, &operation, take);
             }
+            changed += u64::from(any);
         }
         changed
     }
@@ -116,15 +118,13 @@ impl Memtable for Batches<'_> {
         changed
     }
 
-    fn finish(&mut self, take: Take<'_>) {
+    fn finish(&mut self, take: Take<'_>) -> u64 {
         let mut left: Vec<(usize, u64, Vec<u8>)> = self
             .prepared
             .iter()
             .filter_map(|(xid, records)| records.first().map(|(file, r)| (*file, r.at, xid.clone())))
             .collect();
         left.sort_unstable();
-        for (_, _, xid) in left {
-            self.commit(&xid, take);
-        }
+        left.iter().map(|(_, _, xid)| self.commit(xid, take)).sum()
     }
 }

@@ -9,12 +9,12 @@
 //! One record is one batch, however many fragments it has, with the zeros behind it that fill its block.
 
 use self::directory::Directory;
-use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT, RECYCLABLE_LAYOUT};
+use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT};
 use crate::format::{
-    Base, Claim, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened, Outcome, Profile,
-    Remark, Revision, Role, Take, Tracked, Unpack,
+    Base, Claim, Context, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened, Outcome,
+    Profile, Remark, Revision, Role, Take, Tracked, Unpack,
 };
-use crate::log::bytes::Reader;
+use crate::log::bytes::{Bytes, Reader};
 use crate::log::finding::Code;
 use crate::log::layout::Layout;
 use crate::log::numbering::Numbering;
@@ -35,9 +35,11 @@ mod framer;
 pub mod fresh;
 mod inflate;
 mod inspect;
+mod layout;
 pub mod manifest;
 mod memtable;
 pub mod merge;
+mod older;
 mod search;
 mod tracked;
 mod unpack;
@@ -103,20 +105,26 @@ impl Facts {
     }
 }
 
-/// The number in the first fragment that carries one, near the start of a file.
+/// The number in the first fragment that may carry one, near the start of a file; where damage stands there, behind it.
 fn first_log(file: &LogFile<'_>) -> Option<u32> {
     /// Blocks looked at.
     const BLOCKS: u64 = 4;
     let mut reader = Reader::with_chunk(file.src, BLOCK as usize);
-    for block in 0..BLOCKS {
-        let mut at = block * BLOCK;
-        while let Ok(fragment) = fragment::fragment(&mut reader, at, BLOCK - at % BLOCK) {
-            match fragment.part {
+    let (mut at, mut damaged) = (0, false);
+    while at < BLOCKS * BLOCK {
+        let [.., kind] = reader.array::<{ HEADER as usize }>(at).ok()?;
+        let likely = !damaged || matches!(kind, 1..=8);
+        at = match likely.then(|| fragment::fragment(&mut reader, at, BLOCK - at % BLOCK)) {
+            Some(Ok(fragment)) => match fragment.part {
                 // What is said of a file may stand in a header of the other kind.
-                fragment::Part::Aside | fragment::Part::Ignorable => at = fragment.payload.end,
+                fragment::Part::Aside | fragment::Part::Ignorable => fragment.payload.end,
                 _ => return fragment.log,
+            },
+            _ => {
+                damaged = true;
+                at + 1
             }
-        }
+        };
     }
     None
 }
@@ -153,6 +161,9 @@ fn kind_of(name: &str) -> Option<(Name, u64)> {
 /// A record's [`kind`](crate::log::record::Record::kind): its contents as they are, or compressed.
 const KIND_PLAIN: u8 = 0;
 const KIND_PACKED: u8 = 1;
+
+/// Fields of an edit of the catalogue that are told.
+const PAIRS: usize = 4096;
 
 /// One of the two formats.
 pub struct BlockLog {
@@ -259,10 +270,21 @@ impl Format for BlockLog {
     }
 
     fn layout_of(&self, _: Role, _: Option<&str>, record: &[u8]) -> &'static Layout {
-        match record.get(HEADER as usize - 1) {
-            Some(5..=8 | 11 | 131) => &RECYCLABLE_LAYOUT,
-            _ => &LEGACY_LAYOUT,
-        }
+        record.get(HEADER as usize - 1).and_then(|&kind| layout::fragment(kind)).unwrap_or(&LEGACY_LAYOUT)
+    }
+
+    fn heading(&self, _: Role, _: u64, bytes: &[u8]) -> Option<&'static Layout> {
+        layout::fragment(*bytes.get(HEADER as usize - 1)?)
+    }
+
+    fn inner(&self, role: Role, record: &[u8]) -> Vec<(usize, &'static Layout)> {
+        layout::parts(self.flavour, role, record)
+    }
+
+    fn context<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Context + 'a>> {
+        let facts = Facts::of(self.flavour, &files[file]);
+        let over = facts.content == Content::Batches && facts.recycled;
+        over.then(|| Box::new(older::Leftovers::new(facts, files[file].src)) as Box<dyn Context + 'a>)
     }
 
     fn unpack<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Unpack + 'a>> {
@@ -279,7 +301,9 @@ impl Format for BlockLog {
         each: &mut dyn FnMut(&Entry<'_>) -> bool,
     ) {
         if role != Role::Log {
-            each(&Entry { op: "EDIT", value: Some(contents), ..Entry::default() });
+            let pairs = manifest::pairs(contents, PAIRS);
+            let told: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            each(&Entry { op: "EDIT", value: Some(told.join("; ").as_bytes()), ..Entry::default() });
             return;
         }
         let families = self.flavour == Flavour::RocksDb;

@@ -6,10 +6,12 @@
 //! lead to need not. Bytes that went missing or came in between move the blocks: the first fragment at the start of a record
 //! that is cut says where they begin now.
 
-use super::assemble::{Assembler, Found, Grid, Whole, filled};
+use super::assemble::{Found, Grid, Whole, filled};
+use super::batch::Phase;
 use super::decoder::{BlockDecoder, PROOF, TRUST};
 use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, mend};
-use super::{Content, Facts, inflate};
+use super::older::older;
+use super::{Content, inflate};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::fault::{Behind, Cause, Fault};
@@ -77,10 +79,9 @@ impl BlockDecoder {
             let found = recovery(Kind::Recovered, record.end(), TRUST, cause);
             return Recovery { record: Some((record, fix)), ..found };
         }
-        if let Some(grid) = self.grid.take() {
-            self.old_grid = grid;
-        }
-        match self.next_record(reader, at) {
+        let known = self.grid.take();
+        self.old_grid = known.unwrap_or(self.old_grid);
+        match self.next_record(reader, at, known) {
             Some((resume, trust)) => recovery(Kind::Damage, resume, trust, fault.cause),
             None if self.older_behind(reader, at) => {
                 recovery(Kind::Stale, end, PROOF, Cause::Behind(Behind::Generation))
@@ -134,22 +135,26 @@ impl BlockDecoder {
     }
 
     /// The next place that provably holds a record of this log, and why it is believed.
-    fn next_record(&mut self, reader: &mut Reader<'_>, at: u64) -> Option<(u64, Trust)> {
+    /// `known`: where blocks began up to here, if that is more than a guess; behind an intact fragment they still do.
+    fn next_record(&mut self, reader: &mut Reader<'_>, at: u64, known: Option<Grid>) -> Option<(u64, Trust)> {
         // Its own length may still lead on.
         let grid = self.old_grid;
         if let Some(next) = self.own_length(reader, at, grid)
-            && let Some(found) = self.chain(reader, next, grid)
+            && let Some((found, fits)) = self.chain(reader, next, grid)
         {
-            self.grid = Some(grid);
+            if let Some(nearer) = self.between(reader, at, next) {
+                return Some((nearer, PROOF));
+            }
+            self.grid = known.filter(|_| fits);
             return Some((found, TRUST));
         }
         let (mut from, end) = (at + 1, reader.end());
         let mut other = None;
         while from < end {
             if grid.left(from) == BLOCK
-                && let Some(found) = self.chain(reader, from, grid)
+                && let Some((found, fits)) = self.chain(reader, from, grid)
             {
-                self.grid = Some(grid);
+                self.grid = known.filter(|_| fits);
                 return Some((found, TRUST));
             }
             let to = (from + STRIDE.min(grid.left(from))).min(end);
@@ -174,20 +179,57 @@ impl BlockDecoder {
         inside.then(|| filled(reader, end, header, Some(grid)).unwrap_or(end))
     }
 
-    /// Follows whole fragments from `at` on to the first record that can be put together.
-    fn chain(&mut self, reader: &mut Reader<'_>, mut at: u64, grid: Grid) -> Option<u64> {
+    /// Bytes that are missing make a length lead too far: the first record inside the damaged one at `at` from which others go on to `to`
+    /// without a gap, all of them with numbers that lie between. A log inside a value has none of those.
+    fn between(&mut self, reader: &mut Reader<'_>, at: u64, to: u64) -> Option<u64> {
+        let mut from = at + 1;
+        while let Some((found, _)) = self.candidate(reader, from..to) {
+            if self.leads(reader, found, to) {
+                return Some(found);
+            }
+            from = found + 1;
+        }
+        None
+    }
+
+    /// Whether records follow each other from `at` to `to` in place and in number; without a gap, where nothing tells which number is
+    /// due, unless a commit gives out as many as were prepared before.
+    fn leads(&mut self, reader: &mut Reader<'_>, mut at: u64, to: u64) -> bool {
+        let (mut due, mut room) = (self.due, if self.due.is_some() { JUMP } else { 0 });
+        loop {
+            let Some(whole) = self.probe(reader, at, None) else { return at == to && room > 0 };
+            let (first, next) = numbers(&whole);
+            if whole.shape.is_some() && due.is_some_and(|due| !fits(first, due, room)) {
+                return false;
+            }
+            if at >= to {
+                return at == to;
+            }
+            if self.assembler.ends.iter().any(|end| end.phase == Phase::Commit) {
+                room = JUMP;
+            }
+            (due, at) = (Some(next), whole.end);
+        }
+    }
+
+    /// Follows whole fragments from `at` on to the first record that can be put together; where that is, and whether blocks begin where
+    /// `grid` says.
+    fn chain(&mut self, reader: &mut Reader<'_>, mut at: u64, grid: Grid) -> Option<(u64, bool)> {
         loop {
             let fragment = fragment(reader, at, grid.left(at)).ok().filter(|f| self.own(f))?;
-            if !self.search.spend(fragment.payload.end - at) {
+            let end = fragment.payload.end;
+            if !self.search.spend(end - at) {
                 return None;
             }
             match fragment.part {
-                Part::Full | Part::First if self.probe(reader, at, Some(grid)).is_some() => return Some(at),
-                Part::Aside => return Some(at),
-                _ => {
-                    let end = fragment.payload.end;
-                    at = filled(reader, end, fragment.header(), Some(grid)).unwrap_or(end);
+                Part::Full | Part::First if self.probe(reader, at, Some(grid)).is_some() => {
+                    return Some((at, true));
                 }
+                Part::First if grid.left(end) != BLOCK => {
+                    return self.probe(reader, at, None).map(|_| (at, false));
+                }
+                Part::Aside => return Some((at, true)),
+                _ => at = filled(reader, end, fragment.header(), Some(grid)).unwrap_or(end),
             }
         }
     }
@@ -309,35 +351,4 @@ fn nonzero(reader: &mut Reader<'_>, mut at: u64) -> u64 {
 fn nonzero_in(reader: &mut Reader<'_>, at: u64) -> u64 {
     let found = nonzero(reader, at);
     if found == reader.end() { found } else { found - (found - at) % BLOCK }
-}
-
-/// Whole records of older logs from `at` on: how many, and the number of the last one's log.
-pub fn older(facts: &Facts, reader: &mut Reader<'_>, at: u64) -> (u64, Option<u32>) {
-    let (mut records, mut log) = (0, None);
-    let mut assembler = Assembler::new();
-    let any = Facts { number: None, ..*facts };
-    let (mut from, end, mut budget) = (at, reader.end(), BUDGET);
-    while from < end && budget > 0 {
-        let window = reader.forward(from, RECYCLABLE as usize);
-        let head = window.slice(from..(from + RECYCLABLE).min(end)).unwrap_or_default();
-        let kind = head.get(HEADER as usize - 1).copied().unwrap_or(0);
-        let own =
-            head.get(HEADER as usize..).and_then(|log| log.first_chunk()).map(|b| u32::from_le_bytes(*b));
-        if !matches!(kind, 5..=8) || own == facts.number {
-            from += 1;
-            continue;
-        }
-        from = match assembler.at(reader, from, Some(Grid::at(0)), &any) {
-            Ok(Found::Whole(whole)) => {
-                (records, log) = (records + 1, whole.log);
-                whole.end
-            }
-            Ok(Found::Aside(fragment)) => fragment.payload.end,
-            Err(_) => {
-                budget = budget.saturating_sub(BLOCK / 4);
-                from + 1
-            }
-        };
-    }
-    (records, log)
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Teller;
+use crate::format::Family;
 use crate::format::block_log::entity;
 use crate::replay::state::{Unmerged, Value};
 use crate::replay::user_key;
@@ -12,10 +13,7 @@ use crate::ui::row::{cell, put, short, string};
 impl Teller<'_> {
     /// The name of a column family; of one that is not named, its number.
     pub(super) fn family(&self, number: u32) -> Cow<'_, str> {
-        match self.families.iter().find(|family| family.number == number) {
-            Some(family) => Cow::Borrowed(&family.name),
-            None => Cow::Owned(format!("#{number}")),
-        }
+        Family::name_of(&self.families, number)
     }
 
     /// Whether keys belong to column families.
