@@ -57,6 +57,8 @@ pub fn settle(log: &OpenLog, report: &Report, rule: &Rule, plan: &mut Plan) -> R
         plan.contents = Some(bytes);
     }
     if !unfit.is_empty() {
+        // As it is, the engine would keep nothing.
+        plan.after = plan.after.filter(|_| rule.untracked);
         plan.unfit = Some(Unfit { files: unfit, how: tracked.how, forgotten: rule.untracked });
     }
     Ok(())

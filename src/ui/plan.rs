@@ -25,6 +25,9 @@ const GAPS: usize = 4;
 const FALLS_BACK: &str = "Numbers start again in this log and are left as they are, and an engine may stop there: \
                           --renumber gives those records new ones.";
 
+/// Said where that is all there is to do.
+const DROP: &str = "--prepared drop leaves them out.";
+
 /// Prints plans.
 pub struct View<'a> {
     /// Colours.
@@ -52,8 +55,11 @@ impl View<'_> {
         writeln!(out, "{} {} {path}", self.paint.strong(head), self.again.0)?;
         if !plan.acts() {
             writeln!(out, "  The log is as this would leave it.")?;
-            if plan.falls_back {
-                for line in wrap(FALLS_BACK, 78) {
+            let falls_back = plan.falls_back.then(|| FALLS_BACK.to_owned());
+            let kept = plan.prepared.iter().any(|prepared| prepared.kept);
+            let choice = (kept && self.again.0 == "repair").then(|| DROP.to_owned());
+            for sentence in falls_back.into_iter().chain(prepared(&plan.prepared)).chain(choice) {
+                for line in wrap(&sentence, 78) {
                     writeln!(out, "  {line}")?;
                 }
             }
