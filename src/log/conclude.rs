@@ -173,8 +173,8 @@ fn demote_wrong_numbers(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) 
     for i in 0..runs.len() {
         let (file, run) = runs[i];
         let before = kept.last().copied();
-        let verdict =
-            if run.records == 1 { lone_number(files, before, (file, run), &runs[i + 1..]) } else { None };
+        let alone = run.records == 1 && !files[file].survey.rules.proves_numbers();
+        let verdict = if alone { lone_number(files, before, (file, run), &runs[i + 1..]) } else { None };
         match verdict {
             Some(truth) => {
                 let inferred = truth.unwrap_or(Fix::UNKNOWN);
@@ -286,6 +286,12 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
     let limit = files.iter().map(|f| f.survey.regions.limit()).max().unwrap_or(0);
     for i in 0..runs.len() {
         let (file, run) = runs[i];
+        if let Some((at, misplaced, due)) = inside_of(files, &kept, (file, run)) {
+            kept.pop();
+            disown(files[at].survey, &misplaced, due);
+            out.gaps.retain(|gap| gap.before != Place { file: at, at: misplaced.at });
+            expected = kept.last().map(|(_, run)| run.next);
+        }
         let Some(due) = expected else {
             expected = Some(run.next);
             ends.insert(run.next, Place { file, at: run.end });
@@ -329,18 +335,35 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
             push_bounded(&mut out.repeats, twice, limit, &mut out.unlisted);
             expected = Some(run.next);
         } else {
-            let cause = Cause::Number { found: run.first, expected: due };
-            let survey = &mut *files[file].survey;
-            survey.regions.reclass(run.at, run.end, Kind::Foreign, cause, None);
-            survey.data = survey.data.saturating_sub(run.data);
-            survey.batches.retain(|b| b.at < run.at || b.at >= run.end);
-            survey.open = survey.open.filter(|b| b.at < run.at || b.at >= run.end);
+            disown(files[file].survey, &run, due);
             continue;
         }
         ends.insert(run.next, Place { file, at: run.end });
         kept.push((file, run));
     }
     *runs = kept;
+}
+
+/// The last of the runs before, where this one holds all its records once more, in their place, and more on either side: then
+/// they stood where they do not belong, as in a block that was written twice. With its file, and the number that was due.
+fn inside_of(
+    files: &[Member<'_>],
+    kept: &[(usize, Run)],
+    (file, run): (usize, Run),
+) -> Option<(usize, Run, u64)> {
+    let (&(at, last), before) = kept.split_last()?;
+    let due = before.last().map_or(0, |(_, run)| run.next);
+    let inside = run.first < last.first && last.next < run.next && due <= run.first;
+    (at == file && inside && files[file].survey.rules.proves_numbers()).then_some((at, last, due))
+}
+
+/// These records are not this log's, or not here.
+fn disown(survey: &mut Survey, run: &Run, due: u64) {
+    let cause = Cause::Number { found: run.first, expected: due };
+    survey.regions.reclass(run.at, run.end, Kind::Foreign, cause, None);
+    survey.data = survey.data.saturating_sub(run.data);
+    survey.batches.retain(|b| b.at < run.at || b.at >= run.end);
+    survey.open = survey.open.filter(|b| b.at < run.at || b.at >= run.end);
 }
 
 fn push_bounded<T>(list: &mut Vec<T>, item: T, limit: usize, unlisted: &mut u64) {
