@@ -155,6 +155,7 @@ pub fn conclude(files: &mut [Member<'_>]) -> Conclusions {
         .flat_map(|(i, f)| f.survey.runs.iter().filter(|r| r.records > 0).map(move |&r| (i, r)))
         .collect();
     demote_wrong_numbers(files, &mut runs);
+    disown_copies(files, &mut runs);
     walk(files, &mut runs, &mut out);
     out.numbers = runs
         .iter()
@@ -286,12 +287,6 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
     let limit = files.iter().map(|f| f.survey.regions.limit()).max().unwrap_or(0);
     for i in 0..runs.len() {
         let (file, run) = runs[i];
-        if let Some((at, misplaced, due)) = inside_of(files, &kept, (file, run)) {
-            kept.pop();
-            disown(files[at].survey, &misplaced, due);
-            out.gaps.retain(|gap| gap.before != Place { file: at, at: misplaced.at });
-            expected = kept.last().map(|(_, run)| run.next);
-        }
         let Some(due) = expected else {
             expected = Some(run.next);
             ends.insert(run.next, Place { file, at: run.end });
@@ -344,17 +339,28 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
     *runs = kept;
 }
 
-/// The last of the runs before, where this one holds all its records once more, in their place, and more on either side: then
-/// they stood where they do not belong, as in a block that was written twice. With its file, and the number that was due.
-fn inside_of(
-    files: &[Member<'_>],
-    kept: &[(usize, Run)],
-    (file, run): (usize, Run),
-) -> Option<(usize, Run, u64)> {
-    let (&(at, last), before) = kept.split_last()?;
-    let due = before.last().map_or(0, |(_, run)| run.next);
-    let inside = run.first < last.first && last.next < run.next && due <= run.first;
-    (at == file && inside && files[file].survey.rules.proves_numbers()).then_some((at, last, due))
+/// Sets apart runs whose records come again in their place, in a longer run of the same file: these ones stand where they do not
+/// belong, as in a block that was written twice.
+fn disown_copies(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) {
+    /// Runs looked at behind each one.
+    const AHEAD: usize = 64;
+    let copied = |i: usize| {
+        let (file, run) = runs[i];
+        let proved = run.records > 0 && files[file].survey.rules.proves_numbers();
+        let later = runs[i + 1..].iter().take(AHEAD).take_while(|(at, _)| proved && *at == file);
+        later.into_iter().any(|(_, l)| l.first <= run.first && run.next <= l.next && run.records < l.records)
+    };
+    let copies: Vec<bool> = (0..runs.len()).map(copied).collect();
+    let mut due = 0;
+    for (&(file, run), &copy) in runs.iter().zip(&copies) {
+        if copy {
+            disown(files[file].survey, &run, due);
+        } else {
+            due = run.next;
+        }
+    }
+    let mut copies = copies.into_iter();
+    runs.retain(|_| !copies.next().unwrap_or(false));
 }
 
 /// These records are not this log's, or not here.
