@@ -8,7 +8,6 @@ use crate::format::sstable::merged::{Merged, MergedError, Opener};
 use crate::format::sstable::order::Order;
 use crate::format::sstable::visible::{Content, Keys, Value, Visible};
 use crate::format::{Effect, Open};
-use crate::log::bytes::ReadAt;
 use crate::log::conclude::Place;
 use crate::replay::state_key;
 
