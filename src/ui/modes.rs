@@ -17,8 +17,8 @@ pub fn lines(forecast: &Forecast) -> Vec<String> {
         }
         let one = verdicts.len() == 1;
         let told = verdicts.iter().map(|(verdict, engines)| match one {
-            true => verdict.clone(),
-            false => format!("{} {verdict}", engines.join(" and ")),
+            true => format!("it {verdict}"),
+            false => format!("in {} it {verdict}", engines.join(" and ")),
         });
         let told = told.collect::<Vec<_>>().join("; ");
         let usual = if rows.iter().any(|row| row.usual) { ", as it is set up" } else { "" };
