@@ -3,12 +3,10 @@
 //! have it on logs that they wrote themselves and that were damaged at random.
 mod common;
 
-use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
-use common::random::{Random, Watch};
+use common::judge::{Judge, State, copy_of, damage, has, workloads, write};
+use common::random::Watch;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -16,9 +14,6 @@ use walmedic::analysis::OpenLog;
 use walmedic::format::{Effect, Job, Outcome};
 use walmedic::io::listing::{Wanted, find};
 use walmedic::log::survey::Survey;
-
-/// Keys and values of a database, by column family.
-type State = BTreeMap<(u32, Vec<u8>), Vec<u8>>;
 
 /// What walmedic says that an engine makes of a directory.
 fn ours(dir: &Path, format: &str, engine: Option<&str>, mode: &str) -> (Outcome, State) {
@@ -145,178 +140,6 @@ fn verdict(outcome: &Outcome, state: &State, case: &str) -> String {
     }
 }
 
-/// Writes databases and opens them by the real engines.
-const JUDGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/judge.py");
-
-/// Whether the engine is installed; says so where it is not.
-fn has(engine: &str) -> bool {
-    let mut asked = match engine {
-        "7.8.3" => Command::new("ldb"),
-        _ => Command::new("python3"),
-    };
-    match engine {
-        "7.8.3" => asked.arg("--version"),
-        _ => asked.args([JUDGE, "has", engine]),
-    };
-    let there =
-        asked.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-    if !there {
-        println!("not run: no engine {engine} is installed");
-    }
-    there
-}
-
-/// A process that opens databases.
-struct Judge {
-    child: Child,
-    answers: BufReader<std::process::ChildStdout>,
-    /// What the engine last said.
-    said: String,
-}
-
-impl Judge {
-    fn new() -> Judge {
-        let mut asked = Command::new("python3");
-        let asked = asked.args([JUDGE, "open"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = asked.stderr(Stdio::null()).spawn().expect("a judge");
-        let answers = BufReader::new(child.stdout.take().expect("its answers"));
-        Judge { child, answers, said: String::new() }
-    }
-
-    /// What the engine makes of a copy of `dir`: `hangs`, `refuses`, or the state.
-    fn opens(&mut self, dir: &Path, mode: &str, engine: &str) -> Result<State, &'static str> {
-        let questions = self.child.stdin.as_mut().expect("questions");
-        writeln!(questions, "{} {mode} {engine}", dir.display()).expect("asked");
-        let mut line = String::new();
-        self.answers.read_line(&mut line).expect("an answer");
-        let told: Value = serde_json::from_str(&line).expect("JSON");
-        self.said = told["error"].as_str().unwrap_or_default().to_owned();
-        match (&told["hangs"], &told["opens"]) {
-            (Value::Bool(true), _) => Err("hangs"),
-            (_, Value::Bool(true)) => Ok(held(&told["state"])),
-            _ => Err("refuses"),
-        }
-    }
-}
-
-impl Drop for Judge {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
-
-fn held(state: &Value) -> State {
-    let bytes = |hex: &str| -> Vec<u8> {
-        hex.as_bytes()
-            .chunks(2)
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-            .collect()
-    };
-    let pairs = state.as_object().expect("a state").iter();
-    let pairs = pairs.map(|(key, value)| {
-        let (family, key) = key.split_once(':').map_or((0, &key[..]), |(_, key)| (1, key));
-        ((family, bytes(key)), bytes(value.as_str().expect("hex")))
-    });
-    pairs.collect()
-}
-
-/// Damages the one log in `dir` in some way; tells how.
-fn damage(dir: &Path, random: &mut Random) -> String {
-    const BLOCK: usize = 32 << 10;
-    let logs = std::fs::read_dir(dir).expect("a folder").map(|e| e.expect("an entry").path());
-    let log = logs.filter(|path| path.extension().is_some_and(|e| e == "log")).min().expect("a log");
-    let mut bytes = std::fs::read(&log).expect("a log");
-    let len = bytes.len();
-    let (at, block) = (random.below(len), random.below(len / BLOCK + 1) * BLOCK);
-    let told = match random.below(11) {
-        0 | 1 => {
-            let bit = random.below(8);
-            bytes[at] ^= 1 << bit;
-            format!("bit {bit} of byte {at}")
-        }
-        2 => {
-            // Types and lengths are few among the bytes.
-            let header = headers(&bytes)[..].to_vec();
-            let header = header[random.below(header.len())];
-            let (field, bit) = (random.within(4, 7), random.below(8));
-            bytes[header + field] ^= 1 << bit;
-            format!("bit {bit} of byte {field} of the header at {header}")
-        }
-        3 => {
-            bytes.truncate(at);
-            format!("cut to {at}")
-        }
-        4 => {
-            let sector = [512, 4096][random.below(2)];
-            let from = at / sector * sector;
-            let to = (from + sector).min(len);
-            bytes[from..to].fill(0);
-            format!("zeros in {from}..{to}")
-        }
-        5 => {
-            let more: Vec<u8> = (0..random.within(1, 40)).map(|_| random.below(256) as u8).collect();
-            let told = format!("{} bytes put in at {at}", more.len());
-            bytes.splice(at..at, more);
-            told
-        }
-        6 => {
-            let to = (at + random.within(1, 300)).min(len);
-            bytes.drain(at..to);
-            format!("{at}..{to} taken out")
-        }
-        7 => {
-            let again = bytes[block.min(len)..(block + BLOCK).min(len)].to_vec();
-            let to = random.below(len / BLOCK + 1) * BLOCK;
-            bytes.splice(to..to, again);
-            format!("the block at {block} once more at {to}")
-        }
-        8 => {
-            bytes.resize(len + random.within(1, 2 * BLOCK), 0);
-            format!("zeros up to {}", bytes.len())
-        }
-        9 => {
-            let all = headers(&bytes);
-            let (from, to) = (all[random.below(all.len())], all[random.below(all.len())]);
-            let (from, to) = (from.min(to), from.max(to));
-            bytes[from..to].fill(0);
-            format!("zeros in {from}..{to}, from header to header")
-        }
-        _ => {
-            let rest = bytes.split_off(block.min(len));
-            let mut told = format!("in two logs at {}", bytes.len());
-            let lost = random.below(3) * BLOCK;
-            if lost < rest.len() {
-                std::fs::write(dir.join("000050.log"), &rest[lost..]).expect("a second log");
-                told += &format!(", {lost} bytes lost in between");
-            }
-            told
-        }
-    };
-    std::fs::write(&log, bytes).expect("a damaged log");
-    told
-}
-
-/// Offsets of the headers of an undamaged log.
-fn headers(bytes: &[u8]) -> Vec<usize> {
-    const BLOCK: usize = 32 << 10;
-    let (mut at, mut all) = (0, Vec::new());
-    while at + 7 <= bytes.len() {
-        if BLOCK - at % BLOCK < 7 {
-            at += BLOCK - at % BLOCK;
-            continue;
-        }
-        all.push(at);
-        at += 7 + usize::from(u16::from_le_bytes([bytes[at + 4], bytes[at + 5]]));
-    }
-    all
-}
-
-/// Databases that each engine writes: `WALMEDIC_WORKLOADS` asks for more.
-fn workloads() -> usize {
-    std::env::var("WALMEDIC_WORKLOADS").ok().and_then(|n| n.parse().ok()).unwrap_or(4)
-}
-
 /// Compares walmedic with an engine on many damaged logs of its own making.
 fn judged(format: &'static str, engine: &'static str, seed: u64) {
     let (writer, modes) = match format {
@@ -333,14 +156,10 @@ fn judged(format: &'static str, engine: &'static str, seed: u64) {
         let dir = tempfile::tempdir().expect("a folder");
         let sound = dir.path().join("sound");
         let mut random = watch.random(workload);
-        let write = [JUDGE, "write", format, sound.to_str().expect("a path"), &workload.to_string()];
-        assert!(Command::new("python3").args(write).status().expect("a writer").success());
+        write(format, &sound, workload, &[]);
         for round in 0..8 {
             let copy = dir.path().join(format!("{round}"));
-            std::fs::create_dir(&copy).expect("a folder");
-            for file in std::fs::read_dir(&sound).expect("a folder").map(|e| e.expect("an entry").path()) {
-                std::fs::copy(&file, copy.join(file.file_name().expect("a name"))).expect("a copy");
-            }
+            copy_of(&sound, &copy);
             let told: Vec<String> = (0..random.within(1, 3)).map(|_| damage(&copy, &mut random)).collect();
             for &mode in modes {
                 let version = (format == "rocksdb").then_some(engine);

@@ -18,6 +18,7 @@ use crate::repair::bound::{self, Deed};
 use crate::repair::pages::Pages;
 use crate::repair::plan::Plan;
 use crate::repair::{Done, Strategy, Task, place, target};
+use crate::replay::mode_of;
 use crate::ui::json::line;
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
@@ -64,6 +65,9 @@ pub struct Opts {
     /// What to keep
     #[arg(long, value_name = "STRATEGY", default_value = "salvage")]
     strategy: Strategy,
+    /// How the engine recovers with the strategy engine, where it has several ways; see replay --mode
+    #[arg(long, value_name = "MODE")]
+    mode: Option<String>,
     /// Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch
     #[arg(long, value_name = "WHAT", default_value = "drop")]
     undecided: Undecided,
@@ -73,6 +77,12 @@ pub struct Opts {
     /// Intact records of transactions that lost another, in logs of pages, where a later page heals what is missing
     #[arg(long, value_name = "WHAT", default_value = "drop")]
     survivors: Undecided,
+    /// Transactions that are prepared and neither committed nor rolled back
+    #[arg(long, value_name = "WHAT", default_value = "keep")]
+    prepared: Undecided,
+    /// Leave the sizes of logs out of the copy's MANIFEST, so that RocksDB does not miss what a shorter log lacks
+    #[arg(long, conflicts_with = "in_place")]
+    drop_wal_tracking: bool,
     /// Of a log of pages: write the database that it leads to, and an empty log
     #[arg(long)]
     checkpoint: bool,
@@ -103,16 +113,21 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     }
     own(&report, opts.force)?;
     let undecided = opts.undecided == Undecided::Keep;
-    let mut rule = opts.strategy.rule(&log, &report, undecided, opts.renumber)?;
+    let mut rule = opts.strategy.rule_in(&log, &report, (undecided, opts.renumber), opts.mode(&log)?)?;
     rule.survivors = opts.survivors == Undecided::Keep;
+    rule.prepared = opts.prepared == Undecided::Keep;
+    rule.untracked = opts.drop_wal_tracking;
     rule.pages = opts.pages(&report)?.or(rule.pages);
     let mut typed = opts.input.typed();
     if opts.strategy != Strategy::Salvage {
         typed.push(format!("--strategy {}", opts.strategy.word()));
     }
+    typed.extend(opts.mode.as_ref().map(|mode| format!("--mode {mode}")));
     typed.extend(opts.mending.repair_words.then(|| "--repair-words".to_owned()));
     typed.extend(undecided.then(|| "--undecided keep".to_owned()));
     typed.extend(rule.survivors.then(|| "--survivors keep".to_owned()));
+    typed.extend((!rule.prepared).then(|| "--prepared drop".to_owned()));
+    typed.extend(rule.untracked.then(|| "--drop-wal-tracking".to_owned()));
     typed.extend(opts.checkpoint.then(|| "--checkpoint".to_owned()));
     typed.extend(opts.undo_last_commit.then(|| "--undo-last-commit".to_owned()));
     typed.extend(opts.force.then(|| "--force".to_owned()));
@@ -123,6 +138,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
         options: serde_json::json!({
             "strategy": opts.strategy.word(), "undecided": undecided, "renumber": opts.renumber,
             "repair_words": opts.mending.repair_words, "survivors": rule.survivors,
+            "prepared": rule.prepared, "drop_wal_tracking": rule.untracked, "mode": opts.mode,
             "checkpoint": opts.checkpoint, "undo_last_commit": opts.undo_last_commit,
         }),
     };
@@ -131,6 +147,15 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
 }
 
 impl Opts {
+    /// The mode asked for, if the engine has such.
+    fn mode(&self, log: &OpenLog) -> Result<Option<&'static str>> {
+        let Some(mode) = &self.mode else { return Ok(None) };
+        if self.strategy != Strategy::Engine {
+            bail!("--mode {mode}: only the strategy engine recovers in a mode");
+        }
+        mode_of(log, mode).map(Some)
+    }
+
     /// The file that is to take the place of its log.
     fn pages(&self, report: &Report) -> Result<Option<Pages>> {
         let format = report.format;

@@ -42,7 +42,7 @@ pub struct Opts {
     #[arg(long, value_name = "KEY", conflicts_with_all = ["diff", "into", "until"])]
     history: Option<String>,
     /// Version of the engine to follow with the policy engine, by its commit; or the engine to build with --into: wal,
-    /// btree or lsm. May be given twice
+    /// btree, lsm or leveldb. May be given twice
     #[arg(long, value_name = "COMMIT|ENGINE")]
     engine: Vec<String>,
     /// Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch
@@ -63,8 +63,8 @@ pub struct Opts {
     /// Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only
     #[arg(long, value_name = "SEQ|commit:N")]
     until: Option<Point>,
-    /// Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages
-    /// the database file
+    /// Write the state here: a new file that ends in .ndjson or .csv, or in .log (a log of RocksDB's), with --engine a new
+    /// directory, or of a log of pages the database file
     #[arg(long, value_name = "TARGET")]
     into: Option<PathBuf>,
     /// Let this program check the files that can be made of a damaged log, too: it is run as PROGRAM FILE "PRAGMA
@@ -148,7 +148,7 @@ impl Opts {
         let asks_engine = self.history.is_some() || policies.contains(&Policy::Engine);
         if let (Some(word), false) = (&commit, asks_engine) {
             bail!(
-                "--engine {word}: only the policy engine follows an engine; to build one: wal, btree or lsm"
+                "--engine {word}: only the policy engine follows an engine; to build one: wal, btree, lsm or leveldb"
             );
         }
         if let (Some(mode), false) = (&self.mode, asks_engine) {
@@ -162,7 +162,9 @@ impl Opts {
         }
         let target = match (&self.into, engine.flatten()) {
             (Some(path), engine) => Some(Target::new(path, engine)?),
-            (None, Some(_)) => bail!("--engine wal, btree and lsm go with --into: they are built there"),
+            (None, Some(_)) => {
+                bail!("--engine wal, btree, lsm and leveldb go with --into: they are built there")
+            }
             (None, None) => None,
         };
         if target.is_some() && matches!(self.format, Format::Ndjson | Format::Csv) {
@@ -302,14 +304,15 @@ fn write(target: &Target, teller: &Teller<'_>, told: &mut Told<'_>) -> Result<()
     match target {
         Target::Ndjson(path) => fresh::file(path, &mut |out| teller.state_ndjson(out, told)),
         Target::Csv(path) => fresh::file(path, &mut |out| teller.state_csv(out, state)),
+        Target::Log(path) => fresh::file(path, &mut |out| into::log(log, report, state, out)),
         Target::Engine(engine, path) => {
             fresh::directory(path, &mut |dir| into::build(log, report, state, &told.measure, *engine, dir))
         }
         Target::Database(path) => {
             let Some(image) = &told.replayed.image else {
                 bail!(
-                    "--into {}: only a log of pages makes a database file; a state goes into a file that ends in .ndjson or \
-                     .csv, or with --engine wal, btree or lsm into a directory",
+                    "--into {}: only a log of pages makes a database file; a state goes into a file that ends in .ndjson, \
+                     .csv or .log, or with --engine wal, btree, lsm or leveldb into a directory",
                     path.display()
                 );
             };

@@ -4,9 +4,11 @@
 //!
 //! Each stands over a [`storage::Storage`], one directory of named files, so that the same code runs on a real file system
 //! and on one that loses what was not synced. What the originals do wrong and these do right is said at the top of each.
+//! [`leveldb`] is none of them: it only writes a new database, for the engine of that name.
 
 pub mod btree;
 pub mod crash;
+pub mod leveldb;
 pub mod lsm;
 pub mod storage;
 pub mod wal;

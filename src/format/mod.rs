@@ -249,6 +249,14 @@ pub trait Memtable {
     fn finish(&mut self, take: Take<'_>) -> u64;
 }
 
+/// What a catalogue says of the sizes of logs.
+pub struct Tracked {
+    /// Names, and the bytes that each has at least.
+    pub sizes: Vec<(String, u64)>,
+    /// What the engine does where one is shorter or missing, and what helps.
+    pub how: &'static str,
+}
+
 /// Opens a file beside a log by its name; `None`: it cannot be opened.
 pub type Open = Arc<dyn Fn(&str) -> Option<Box<dyn ReadAt>>>;
 
@@ -540,6 +548,19 @@ pub trait Format: Sync {
     /// Whether a file of this name is no part of the log and yet has to go where the log goes: tables.
     fn belongs(&self, _name: &str) -> bool {
         false
+    }
+
+    /// The sizes of logs that its catalogue tracks, if it tracks any.
+    fn tracked(&self, _files: &[LogFile<'_>]) -> Option<Tracked> {
+        None
+    }
+
+    /// The file that tracks the sizes of logs, by its index, and its contents without them.
+    ///
+    /// # Errors
+    /// Why it cannot be written anew.
+    fn untracked(&self, _files: &[LogFile<'_>]) -> Result<(usize, Vec<u8>), &'static str> {
+        Err("there is none that tracks the sizes of logs")
     }
 
     /// What turns the records of this log into changes; `None`: each says itself what it changes.

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::analysis::{Forecast, OpenLog, Report};
 use crate::fate::Standing;
-use crate::format::{Entry, Fresh, Role};
+use crate::format::{Entry, Fresh, Memtable, Role};
 use crate::refused::Refused;
 use crate::repair::edits::{Edit, Rule, Sink, edits};
 use crate::repair::rebuild::Rebuilt;
@@ -16,7 +16,7 @@ use crate::replay::into::Feed;
 use crate::replay::measure::measure;
 use crate::replay::state::{Sorted, State};
 use crate::replay::walk::{Item, walk, walk_file, written_order};
-use crate::replay::{Policy, Replayed, Wish, empty, replay};
+use crate::replay::{Below, Policy, Replayed, Wish, effect, empty, replay};
 
 /// Memory for each state; what is more goes to a temporary file.
 const MEMORY: u64 = 1 << 30;
@@ -25,8 +25,10 @@ const MEMORY: u64 = 1 << 30;
 ///
 /// # Errors
 /// [`Refused`] when it does not open; when the state cannot be kept.
-pub fn engine<'l>(log: &'l OpenLog, report: &Report) -> Result<Replayed<'l>> {
-    let wish = Wish::new(Policy::Engine, MEMORY);
+pub fn engine<'l>(log: &'l OpenLog, report: &Report, mode: Option<&str>) -> Result<Replayed<'l>> {
+    let mode = mode.map(str::to_owned);
+    // Tables below the log stay as they are.
+    let wish = Wish { mode, below: Below::Nothing, ..Wish::new(Policy::Engine, MEMORY) };
     let replayed = replay(log, report, &wish)?;
     if !replayed.opens {
         let why = replayed.error.as_deref().unwrap_or("it stops");
@@ -44,14 +46,16 @@ pub fn engine<'l>(log: &'l OpenLog, report: &Report) -> Result<Replayed<'l>> {
 ///
 /// # Errors
 /// As [`engine`].
-pub fn differs(log: &OpenLog, report: &Report, rule: &Rule) -> Result<bool> {
-    let engine = engine(log, report)?;
+pub fn differs(log: &OpenLog, report: &Report, rule: &Rule, mode: Option<&str>) -> Result<bool> {
+    let engine = engine(log, report, mode)?;
     // Records of pages hold no keys: a log of them is cut, or makes its pages anew as it is.
     if engine.image.is_some() {
         return Ok(false);
     }
     let state = empty(log, MEMORY);
-    let mut kept = Kept { log, report, state, dropped: false, joined: false };
+    let files = log.files();
+    let memtable = log.format().memtable(&files);
+    let mut kept = Kept { log, report, state, memtable, dropped: false, joined: false };
     edits(log, report, rule, &mut kept)?;
     let joined = kept.joined && !log.format().profile().numbered;
     let counts = compare(log, &engine.state, &kept.state.finish()?, &mut |_| Ok(()))?;
@@ -68,7 +72,7 @@ pub fn target(report: &Report) -> Option<usize> {
 /// # Errors
 /// [`Refused`] where no record of this format can hold a key or its value; as [`engine`]; those of `out`.
 pub fn records(log: &OpenLog, report: &Report, out: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<Rebuilt> {
-    let replayed = engine(log, report)?;
+    let replayed = engine(log, report, None)?;
     let measure = measure(log, &replayed.state)?;
     let (entries, state_sha256) = (measure.keys, measure.main.hash);
     let bytes = write(log, report, &replayed.state, entries, out)?;
@@ -156,10 +160,26 @@ struct Kept<'a> {
     log: &'a OpenLog,
     report: &'a Report,
     state: State<'a>,
+    /// Turns records into changes, where they are none themselves.
+    memtable: Option<Box<dyn Memtable + 'a>>,
     /// Something of the file at hand is left out.
     dropped: bool,
     /// Something behind that is kept, in any file.
     joined: bool,
+}
+
+impl Kept<'_> {
+    fn apply(&mut self, item: &Item<'_>) -> Result<()> {
+        let Kept { memtable, state, .. } = self;
+        let Some(memtable) = memtable else { return item.apply(state).map(|_| ()) };
+        let mut done = Ok(());
+        memtable.insert(item.file, &item.record, item.contents(), &mut |taken| {
+            if let (Ok(()), Some(given)) = (&done, &taken.given) {
+                done = state.change(&given.key, &effect(&given.effect), taken.place);
+            }
+        });
+        done
+    }
 }
 
 impl Sink for Kept<'_> {
@@ -180,10 +200,10 @@ impl Sink for Kept<'_> {
     }
 
     fn untouched(&mut self, file: usize) -> Result<()> {
-        walk_file(self.log, self.report, file, u64::MAX, &mut |item| item.apply(&mut self.state).map(|_| ()))
+        walk_file(self.log, self.report, file, u64::MAX, &mut |item| self.apply(item))
     }
 
     fn record(&mut self, item: &Item<'_>, kept: bool) -> Result<()> {
-        if kept { item.apply(&mut self.state).map(|_| ()) } else { Ok(()) }
+        if kept { self.apply(item) } else { Ok(()) }
     }
 }

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
 use crate::fate::Standing;
-use crate::format::{Framer, Link, LogFile, Seal};
+use crate::format::{Framer, Link, LogFile, Part, Seal};
 use crate::log::conclude::Place;
 use crate::log::fault::{Behind, Cause};
 use crate::log::finding::{Class, Code};
@@ -89,6 +89,8 @@ pub struct Rule {
     pub applied: Option<Vec<Vec<u64>>>,
     /// Nothing from the first place on that a file has; file and offset, by file.
     pub halts: Vec<Place>,
+    /// No records that begin in one of these.
+    pub skips: Vec<Part>,
     /// Nothing before this place.
     pub from: Option<Place>,
     /// Nothing from this place on.
@@ -105,6 +107,8 @@ pub struct Rule {
     pub survivors: bool,
     /// So are transactions that are prepared and not ended.
     pub prepared: bool,
+    /// The catalogue forgets what sizes the logs had.
+    pub untracked: bool,
     /// The file that the log is about takes its place.
     pub pages: Option<Pages>,
 }
@@ -116,6 +120,7 @@ impl Rule {
             undecided: true,
             applied: None,
             halts: Vec::new(),
+            skips: Vec::new(),
             from: None,
             to: None,
             verbatim: true,
@@ -124,12 +129,16 @@ impl Rule {
             afresh: false,
             survivors: false,
             prepared: true,
+            untracked: false,
             pages: None,
         }
     }
 
     /// Whether a record is kept, as far as its place allows it.
     fn counts(&self, item: &Item<'_>) -> bool {
+        if self.skips.iter().any(|skip| skip.file == item.file && skip.span.contains(&item.record.at)) {
+            return false;
+        }
         let committed = match item.standing {
             Standing::Committed => true,
             // A gap that an earlier repair stated belongs to no batch.
@@ -156,7 +165,16 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
     let (order, files) = (written_order(report), log.files());
     // What the engine counts on from, even where the records of the last numbers are left out.
     let highest = report.conclusions.numbers.map(|n| n.1).filter(|_| rule.to.is_none());
-    let mut numbers = Numbers { last: None, highest: 0, left_out: 0, time: None, renumber: rule.renumber };
+    let highest = highest.filter(|_| !rule.verbatim);
+    let mut numbers = Numbers {
+        last: None,
+        highest: 0,
+        left_out: 0,
+        time: None,
+        renumber: rule.renumber,
+        chosen: rule.by_engine,
+        verbatim: rule.verbatim,
+    };
     for (nth, &file) in order.iter().enumerate() {
         sink.file(file)?;
         let bound = |place: Option<Place>, none: u64, before: u64, behind: u64| match place {
@@ -170,11 +188,12 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
         let halt = rule.halts.iter().filter(|h| h.file == file).map(|h| h.at).min().unwrap_or(u64::MAX);
         let span = from..to.min(halt).min(size);
         let mut editor = Editor::new(log, (&files, report), file, sink, &mut numbers, span);
-        if rule.verbatim || !editor.needs_a_look() {
+        if rule.verbatim && !editor.moves() || !editor.needs_a_look() {
             editor.whole()?;
             sink.untouched(file)?;
         } else {
-            walk_file(log, report, file, u64::MAX, &mut |item| editor.item(item, rule.counts(item)))?;
+            let counts = |item: &Item<'_>| rule.verbatim || rule.counts(item);
+            walk_file(log, report, file, u64::MAX, &mut |item| editor.item(item, counts(item)))?;
             editor.finish(highest.filter(|_| nth + 1 == order.len()))?;
         }
     }
@@ -187,11 +206,15 @@ struct Numbers {
     last: Option<u64>,
     /// See `last`.
     highest: u64,
-    /// Numbered records left out since, of transactions that never committed.
+    /// Numbers of records left out since, of transactions that never committed or by choice.
     left_out: u64,
     /// Bits of the last timestamp kept.
     time: Option<u64>,
     renumber: bool,
+    /// Committed records are left out, too.
+    chosen: bool,
+    /// What is missing is not stated.
+    verbatim: bool,
 }
 
 impl Numbers {
@@ -267,6 +290,11 @@ impl<'a, 's> Editor<'a, 's> {
             || self.report.findings().any(found)
     }
 
+    /// Whether records get another place, though all of them are kept, and are then written in another form.
+    fn moves(&self) -> bool {
+        self.framer.is_some() && self.span.start > 0 && !self.span.is_empty()
+    }
+
     /// Keeps what lies in the span, as it is.
     fn whole(&mut self) -> Result<()> {
         let size = self.report.files[self.file].bytes;
@@ -293,13 +321,17 @@ impl<'a, 's> Editor<'a, 's> {
         let (at, end) = (item.record.at, item.record.end());
         self.between(at)?;
         let inside = self.span.start <= at && end <= self.span.end;
-        self.sink.record(item, counts && inside)?;
+        if !self.numbers.verbatim {
+            self.sink.record(item, counts && inside)?;
+        }
         self.at = end;
+        if !(inside && counts) && (self.numbers.chosen || item.standing == Standing::Uncommitted) {
+            self.numbers.left_out += item.record.next.saturating_sub(item.record.seq).max(1);
+        }
         if !inside {
             return self.drop(at..end, Why::Cut);
         }
         if !counts {
-            self.numbers.left_out += u64::from(item.standing == Standing::Uncommitted);
             let why = match item.standing {
                 Standing::Committed => Why::Cut,
                 standing => Why::Standing(standing),
@@ -402,6 +434,9 @@ impl<'a, 's> Editor<'a, 's> {
     /// Whether numbers are missing, and not given out by a record of another file.
     fn is_missing(&self, first: u64, last: u64) -> bool {
         let gaps = &self.report.conclusions.gaps;
+        if self.numbers.verbatim {
+            return false;
+        }
         self.framer.is_none()
             || self.numbers.left_out > 0
             || gaps.iter().any(|gap| gap.first <= last && first <= gap.last)
@@ -458,7 +493,11 @@ impl<'a, 's> Editor<'a, 's> {
             let span = region.at.max(self.at)..region.end().min(to);
             match (region.kind, region.cause) {
                 (Kind::Framing, _) if self.seal.is_some() => self.drop(span, Why::Remade)?,
-                (Kind::Framing, _) if self.span.start <= span.start && span.end <= self.span.end => {
+                // What is said of a whole file is said in front of what is left of it.
+                (Kind::Framing, _)
+                    if span.end <= self.span.end
+                        && (self.span.start <= span.start || self.framer.is_some()) =>
+                {
                     self.frame(span)?
                 }
                 (Kind::Framing, _) => self.drop(span, Why::Cut)?,

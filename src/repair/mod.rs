@@ -8,9 +8,11 @@ pub mod held;
 pub mod pages;
 pub mod place;
 pub mod plan;
+pub mod prepared;
 pub mod rebuild;
 pub mod record;
 pub mod target;
+pub mod tracked;
 pub mod undo;
 pub mod write;
 
@@ -20,7 +22,7 @@ use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
 use crate::format::Role;
-use crate::format::{Job, Taken};
+use crate::format::{Job, Outcome, Part, Taken};
 use crate::log::conclude::Place;
 use crate::log::finding::Code;
 use crate::log::region::Kind;
@@ -72,11 +74,26 @@ impl Strategy {
         }
     }
 
-    /// The rule by which edits are made.
+    /// The rule by which edits are made; the engine recovers as the log was set up.
     ///
     /// # Errors
-    /// Those of reading; [`Refused`] where the engine does not open the log that it is to decide on.
+    /// See [`Strategy::rule_in`].
     pub fn rule(self, log: &OpenLog, report: &Report, undecided: bool, renumber: bool) -> Result<Rule> {
+        self.rule_in(log, report, (undecided, renumber), None)
+    }
+
+    /// The same where the engine recovers in one of its [modes](crate::format::Profile::modes).
+    ///
+    /// # Errors
+    /// Those of reading; [`Refused`] where the engine does not open the log that it is to decide on, or what it holds cannot be
+    /// written.
+    pub fn rule_in(
+        self,
+        log: &OpenLog,
+        report: &Report,
+        (undecided, renumber): (bool, bool),
+        mode: Option<&str>,
+    ) -> Result<Rule> {
         // Without its file a log of pages leads nowhere, and a journal leads back to one.
         let missing = report.remarks.iter().any(|r| r.code == Code::MissingFile);
         let format = log.format();
@@ -90,18 +107,35 @@ impl Strategy {
             }
             Strategy::Salvage => salvage,
             Strategy::Engine => {
-                let (halts, applied) = (halts(log, report)?, applied(log, report));
-                let kept = Rule { undecided: true, halts, applied, by_engine: true, ..salvage };
-                Rule { afresh: afresh::differs(log, report, &kept)?, ..kept }
+                let (engine, mut applied) = asked(log, report, mode);
+                let (halts, mut skips) = (halts(log, report, &engine)?, Vec::new());
+                if framed(log) {
+                    // An engine that reads a batch may have no need to apply it.
+                    (skips, applied) = (skipped(&engine), None);
+                }
+                let kept = Rule { undecided: true, halts, skips, applied, by_engine: true, ..salvage };
+                let afresh = afresh::differs(log, report, &kept, mode)?;
+                if afresh && framed(log) {
+                    return Err(Refused(format!("{}: {NO_CHOICE}", report.path)).into());
+                }
+                Rule { afresh, ..kept }
             }
             Strategy::Tail => Rule { to: torn(report), ..Rule::verbatim() },
         })
     }
 }
 
+const NO_CHOICE: &str = "no choice among its batches leaves what the engine holds: it applies part of a batch, or what it \
+                         holds depends on more than the batches; replay --policy engine --into has that state";
+
+/// Whether the records of a log are written anew where they get another place, which ties it to its catalogue and tables.
+fn framed(log: &OpenLog) -> bool {
+    let files = log.files();
+    (0..files.len()).any(|file| log.format().framer(&files, file).is_some())
+}
+
 /// From where on the engine takes nothing over, by file; where a transaction is open there, from its begin.
-fn halts(log: &OpenLog, report: &Report) -> Result<Vec<Place>> {
-    let Some(engine) = report.forecast.as_ref().map(|f| &f.engine) else { return Ok(Vec::new()) };
+fn halts(log: &OpenLog, report: &Report, engine: &Outcome) -> Result<Vec<Place>> {
     // What it leaves out in between tells itself by what it applies.
     let ends = engine.halts.iter().filter(|h| h.to == u64::MAX);
     let own = ends.map(|h| cut::whole(log, report, Place { file: h.file, at: h.at }));
@@ -113,28 +147,26 @@ fn halts(log: &OpenLog, report: &Report) -> Result<Vec<Place>> {
     Ok(places)
 }
 
-/// Offsets of the records that the engine applies, by file: a batch that an earlier one swallowed is not among them. `None`
-/// where it may read a record's effect from elsewhere, as from a hint.
-fn applied(log: &OpenLog, report: &Report) -> Option<Vec<Vec<u64>>> {
+/// What the engine leaves out before it goes on.
+fn skipped(engine: &Outcome) -> Vec<Part> {
+    let spans = engine.halts.iter().filter(|h| h.to < u64::MAX);
+    spans.map(|h| Part { file: h.file, span: h.at..h.to }).collect()
+}
+
+/// What the engine makes of the log, and offsets of the records that it applies, by file: a batch that an earlier one
+/// swallowed is not among them. `None` where it may read a record's effect from elsewhere, as from a hint.
+fn asked(log: &OpenLog, report: &Report, mode: Option<&str>) -> (Outcome, Option<Vec<Vec<u64>>>) {
     let files = log.files();
-    // Of pages only the newest images are told, and those before them are no less applied.
-    if log.linked() || !log.format().profile().numbered {
-        return None;
-    }
     let surveys: Vec<&Survey> = report.files.iter().map(|f| &f.survey).collect();
-    let job = Job {
-        files: &files,
-        surveys: &surveys,
-        revision: log.revision,
-        engine: None,
-        mode: None,
-        until: None,
-    };
+    let revision = log.revision;
+    let job = Job { files: &files, surveys: &surveys, revision, engine: None, mode, until: None };
     let mut applied = vec![Vec::new(); files.len()];
     let mut take = |taken: Taken| applied[taken.place.file].push(taken.place.at);
-    let opens = log.format().engine(&job, Some(&mut take)).opens;
+    let outcome = log.format().engine(&job, Some(&mut take));
     applied.iter_mut().for_each(|places| places.sort_unstable());
-    opens.then_some(applied)
+    // Of pages only the newest images are told, and those before them are no less applied.
+    let told = outcome.opens && !log.linked() && log.format().profile().numbered;
+    (outcome, told.then_some(applied))
 }
 
 /// Where the torn end begins, if the log has one.

@@ -5,7 +5,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::analysis::{FileReport, OpenLog, Report};
@@ -20,7 +19,9 @@ use crate::log::region::{Kind, MAX_REGIONS};
 use crate::repair::afresh;
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
 use crate::repair::pages::{self, Made, Pages};
+use crate::repair::prepared::{self, Prepared};
 use crate::repair::rebuild::{self, Rebuilt};
+use crate::repair::tracked::{self, Unfit};
 use crate::replay::image::File;
 use crate::replay::walk::{Item, walk, walk_file, written_order};
 
@@ -64,6 +65,10 @@ pub struct Plan {
     pub after: Option<u64>,
     /// Whether the records were counted; the way to a cut does without.
     pub counted: bool,
+    /// Transactions that are prepared and not ended.
+    pub prepared: Vec<Prepared>,
+    /// What the engine will not take the new log for, where its catalogue says so.
+    pub unfit: Option<Unfit>,
 }
 
 /// What becomes of one file.
@@ -87,6 +92,8 @@ pub struct FilePlan {
     pub prefix: Option<u64>,
     /// Its contents change.
     pub changed: bool,
+    /// All of its new contents, where they are made without its old ones.
+    pub contents: Option<Vec<u8>>,
     /// SHA-256 of the file as it is; filled in by [`Plan::bind`].
     pub sha256: Option<String>,
 }
@@ -260,6 +267,8 @@ impl Plan {
             sound: true,
             after: None,
             counted: count || !rule.verbatim,
+            prepared: prepared::list(report, rule),
+            unfit: None,
         };
         if rule.afresh {
             plan.afresh(log, report)?;
@@ -291,6 +300,7 @@ impl Plan {
         plan.leave_out(report, rule);
         plan.hints(report);
         plan.grade(log, report, rule)?;
+        tracked::settle(log, report, rule, &mut plan)?;
         Ok(plan)
     }
 
@@ -445,50 +455,6 @@ impl Plan {
             file.sha256 = Some(hash);
         }
         Ok(())
-    }
-
-    /// The files as data.
-    pub fn json(&self) -> Value {
-        let edit = |e: &Listed| {
-            let mut v =
-                json!({ "what": e.what.word(), "offset": e.span.start, "len": e.span.end - e.span.start });
-            if let Some(why) = &e.why {
-                v["why"] = why.as_str().into();
-            }
-            if e.added > 0 {
-                v["added"] = e.added.into();
-            }
-            if !e.bytes.is_empty() {
-                v["bytes"] = hex::text(&e.bytes).into();
-            }
-            v
-        };
-        let files = self.files.iter().map(|f| {
-            json!({
-                "path": f.name, "to": f.to, "action": f.action().word(), "bytes": f.bytes, "new_bytes": f.new_bytes,
-                "sha256": f.sha256, "edits": f.edits.iter().map(edit).collect::<Vec<_>>(), "edits_unlisted": f.unlisted,
-            })
-        });
-        let tally = |t: &Tally| json!({ "records": t.records, "data": t.data, "commits": t.commits });
-        let rebuilt = self.rebuilt.as_ref().map(|r| {
-            let mut told = json!({ "entries": r.entries, "pairs_too_large": r.unfit });
-            for (name, hash) in [("state_sha256", &r.state_sha256), ("image_sha256", &r.image_sha256)] {
-                hash.iter().for_each(|hash| told[name] = hash.as_str().into());
-            }
-            told
-        });
-        let mut plan = json!({
-            "files": files.collect::<Vec<_>>(), "kept": tally(&self.kept), "dropped": tally(&self.dropped),
-            "missing": self.missing.iter().map(|(a, b)| json!({ "first": a.to_string(), "last": b.to_string() })).collect::<Vec<_>>(),
-            "keys_left_out": self.keys, "damaged_bytes": self.damaged, "fields_put_right": self.patched, "gaps_stated": self.inserted,
-        });
-        if let Some(rebuilt) = rebuilt {
-            plan["rebuild"] = rebuilt;
-        }
-        if let Some(grade) = &self.grade {
-            plan["grade"] = json!({ "problems": grade.problems, "first": grade.first, "rows": grade.rows });
-        }
-        plan
     }
 }
 

@@ -96,7 +96,7 @@ pub fn write(
 
 fn state<'l>(log: &'l OpenLog, report: &Report, rule: &Rule) -> Result<Replayed<'l>> {
     if rule.by_engine {
-        return afresh::engine(log, report);
+        return afresh::engine(log, report, None);
     }
     let policy = Policy::Committed;
     let wish = Wish { undecided: rule.undecided, ..Wish::new(policy, MEMORY) };

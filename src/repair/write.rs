@@ -76,7 +76,9 @@ fn rest(task: &Task<'_>, plan: &Plan, dir: &Path, name: &dyn Fn(usize) -> Option
         }
         let mut writer = Writer { log, dir, name, file: i, open: None };
         writer.create(i, &to)?;
-        if made {
+        if let Some(contents) = &file.contents {
+            writer.add(contents)?;
+        } else if made {
             afresh::records(log, task.report, &mut |bytes| writer.add(bytes))?;
         } else {
             writer.copy(0..file.prefix.filter(|_| file.changed).unwrap_or(file.bytes))?;

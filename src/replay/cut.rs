@@ -7,6 +7,7 @@ use crate::fate::Standing;
 use crate::format::Role;
 use crate::log::conclude::Place;
 use crate::log::record::Mark;
+use crate::log::region::{Kind, Region};
 use crate::log::survey::Grouping;
 use crate::refused::Refused;
 use crate::replay::until::{self, Point};
@@ -111,11 +112,32 @@ pub fn from_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Resu
         Ok(())
     })?;
     match cut {
-        Some(cut) => Ok(cut),
+        Some(cut) => {
+            if let Some(place) = cut {
+                movable(log, report, place)?;
+            }
+            Ok(cut)
+        }
         None => {
             Err(Refused(format!("no record has number {seq} or a higher one: everything would be cut off"))
                 .into())
         }
+    }
+}
+
+/// Refuses a cut that would give damaged bytes another place, where records depend on it.
+fn movable(log: &OpenLog, report: &Report, from: Place) -> Result<()> {
+    let (files, file) = (log.files(), &report.files[from.file]);
+    let behind =
+        |region: &&Region| region.end() > from.at && !region.kind.sound() && region.kind != Kind::Stale;
+    let damage = file.survey.regions.as_slice().iter().find(behind);
+    match damage.filter(|_| from.at > 0 && log.format().framer(&files, from.file).is_some()) {
+        Some(region) => Err(Refused(format!(
+            "{}: what lies behind the cut has to be written anew, and it is damaged at offset {}; repair it first",
+            file.name, region.at
+        ))
+        .into()),
+        None => Ok(()),
     }
 }
 

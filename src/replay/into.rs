@@ -1,19 +1,23 @@
 //! Where a state goes besides the screen: which targets there are, and the engines as targets.
 
 use std::cell::RefCell;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::analysis::{OpenLog, Report};
 use crate::engine::Error;
 use crate::engine::btree::{self, BTree};
+use crate::engine::leveldb;
 use crate::engine::lsm::{self, LsmTree};
 use crate::engine::storage::Directory;
 use crate::engine::wal::WalStore;
+use crate::findings::plural;
+use crate::format::block_log::fresh::{Fresh, Set};
 use crate::io::interrupt;
 use crate::replay::measure::Measure;
-use crate::replay::state::{Lives, Sorted};
+use crate::replay::state::{Lives, Sorted, Value};
 use crate::replay::{user_key, value_bytes};
 
 /// An engine that can be built from a state.
@@ -25,12 +29,14 @@ pub enum Engine {
     Btree,
     /// The LSM tree.
     Lsm,
+    /// LevelDB, as a database whose log was never closed.
+    LevelDb,
 }
 
 impl Engine {
     /// Each with its word on the command line.
-    pub const ALL: [(&str, Engine); 3] =
-        [("wal", Engine::Wal), ("btree", Engine::Btree), ("lsm", Engine::Lsm)];
+    pub const ALL: [(&str, Engine); 4] =
+        [("wal", Engine::Wal), ("btree", Engine::Btree), ("lsm", Engine::Lsm), ("leveldb", Engine::LevelDb)];
 }
 
 /// Where to write a state.
@@ -40,6 +46,8 @@ pub enum Target {
     Ndjson(PathBuf),
     /// Rows of cells.
     Csv(PathBuf),
+    /// A log of RocksDB's.
+    Log(PathBuf),
     /// The directory of an engine.
     Engine(Engine, PathBuf),
     /// The database file that a log of pages leaves.
@@ -55,11 +63,12 @@ impl Target {
         let ending = path.extension().and_then(|e| e.to_str());
         let path = path.to_path_buf();
         Ok(match (ending, engine) {
-            (Some(ending @ ("ndjson" | "csv")), Some(_)) => {
+            (Some(ending @ ("ndjson" | "csv" | "log")), Some(_)) => {
                 bail!("--into a file that ends in .{ending} needs no --engine: that is for a directory")
             }
             (Some("ndjson"), None) => Target::Ndjson(path),
             (Some("csv"), None) => Target::Csv(path),
+            (Some("log"), None) => Target::Log(path),
             (_, Some(engine)) => Target::Engine(engine, path),
             (_, None) => Target::Database(path),
         })
@@ -68,9 +77,11 @@ impl Target {
     /// Where it is.
     pub fn path(&self) -> &Path {
         match self {
-            Target::Ndjson(path) | Target::Csv(path) | Target::Engine(_, path) | Target::Database(path) => {
-                path
-            }
+            Target::Ndjson(path)
+            | Target::Csv(path)
+            | Target::Log(path)
+            | Target::Engine(_, path)
+            | Target::Database(path) => path,
         }
     }
 }
@@ -88,10 +99,11 @@ pub fn build(
     dir: &Path,
 ) -> Result<()> {
     let note = RefCell::new(Note::default());
-    let families = measure.families.iter().filter(|(_, of)| of.entries > 0).count();
-    if families > 1 {
+    let families = measure.families.iter().filter(|(_, of)| of.entries > 0);
+    if state.family().is_none() && families.clone().any(|(number, _)| *number != 0) {
+        let families = plural(families.count() as u64, "family");
         bail!(
-            "--engine: it has no column families, and {families} hold keys; --family NAME takes one of them"
+            "--engine: it has no column families, and keys are in {families}; --family NAME takes one of them"
         );
     }
     let feed =
@@ -101,12 +113,55 @@ pub fn build(
         Engine::Wal => WalStore::build(storage, next_seq(report), feed),
         Engine::Btree => BTree::build(storage, btree::Options::default(), feed).and_then(BTree::close),
         Engine::Lsm => LsmTree::build(storage, lsm::Options::default(), feed),
+        Engine::LevelDb => leveldb::build(storage, next_seq(report), feed),
     };
     let key = note.into_inner().end()?;
     match built {
-        Err(Error::Refused(why)) => bail!("key {}: {why}", key[..key.len().min(100)].escape_ascii()),
+        Err(Error::Refused(why)) => Err(unfit(&key, &why)),
         built => Ok(built?),
     }
+}
+
+/// Writes a state as a log of RocksDB's, each key in its column family.
+///
+/// # Errors
+/// When a key or value cannot be told or written: the first such key is named; what `out` says.
+pub fn log(log: &OpenLog, report: &Report, state: &Sorted<'_>, out: &mut dyn Write) -> Result<()> {
+    let families = log.format().profile().families;
+    let mut made = Fresh::new(next_seq(report));
+    for live in state.iter()? {
+        interrupt::check()?;
+        let live = live?;
+        let (family, key) = user_key(families, &live.key);
+        let bytes = match &live.value {
+            Value::Entity(columns) => made.put(family.unwrap_or(0), key, Set::Entity(columns)),
+            value => made.put(family.unwrap_or(0), key, Set::Value(&known(log, key, value)?)),
+        };
+        out.write_all(bytes.map_err(|why| unfit(key, why))?)?;
+    }
+    Ok(())
+}
+
+fn unfit(key: &[u8], why: &str) -> anyhow::Error {
+    anyhow!("key {}: {why}", shown(key))
+}
+
+/// Of a long key the start is enough.
+fn shown(key: &[u8]) -> impl std::fmt::Display + '_ {
+    key[..key.len().min(100)].escape_ascii()
+}
+
+/// The bytes of a value.
+fn known(log: &OpenLog, key: &[u8], value: &Value<'_>) -> Result<Vec<u8>> {
+    if !value.is_known() {
+        bail!("key {}: its value cannot be told", shown(key));
+    }
+    let mut bytes = Vec::new();
+    value_bytes(log, value, &mut |piece| {
+        bytes.extend_from_slice(piece);
+        Ok(())
+    })?;
+    Ok(bytes)
 }
 
 /// The number that the next record would get: an engine that goes on must not give one out twice.
@@ -165,14 +220,7 @@ impl Feed<'_> {
         interrupt::check()?;
         let Some(live) = self.lives.next().transpose()? else { return Ok(None) };
         let key = user_key(self.families, &live.key).1.to_vec();
-        if !live.value.is_known() {
-            bail!("key {}: its value cannot be told", key[..key.len().min(100)].escape_ascii());
-        }
-        let mut value = Vec::new();
-        value_bytes(self.log, &live.value, &mut |piece| {
-            value.extend_from_slice(piece);
-            Ok(())
-        })?;
+        let value = known(self.log, &key, &live.value)?;
         Ok(Some((key, value)))
     }
 }

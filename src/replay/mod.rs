@@ -260,7 +260,10 @@ fn by_format<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Optio
 }
 
 /// The engine's way to recover with this name.
-fn mode_of(log: &OpenLog, name: &str) -> Result<&'static str> {
+///
+/// # Errors
+/// When it has no such.
+pub fn mode_of(log: &OpenLog, name: &str) -> Result<&'static str> {
     let profile = log.format().profile();
     match profile.modes.iter().find(|mode| **mode == name) {
         Some(&mode) => Ok(mode),
@@ -338,7 +341,7 @@ impl<'a> Applier<'a> {
 }
 
 /// An effect that came with its bytes.
-fn effect(given: &Effect<Vec<u8>>) -> Effect<Value<'_>> {
+pub fn effect(given: &Effect<Vec<u8>>) -> Effect<Value<'_>> {
     match given.as_ref() {
         Effect::Entity(columns) => Effect::Entity(Value::Entity(columns.into())),
         Effect::Blob(at) => Effect::Blob(Value::Blob(at.into())),

@@ -9,6 +9,8 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use crate::analysis::Report;
 use crate::findings::{plural, span};
 use crate::repair::plan::{FilePlan, Plan};
+use crate::repair::prepared::Prepared;
+use crate::repair::tracked::Unfit;
 use crate::ui::bytes::printable;
 use crate::ui::paint::{Hue, Paint};
 use crate::ui::shell::quote;
@@ -22,6 +24,9 @@ const GAPS: usize = 4;
 /// Said of logs that count from 1 again.
 const FALLS_BACK: &str = "Numbers start again in this log and are left as they are, and an engine may stop there: \
                           --renumber gives those records new ones.";
+
+/// Said where that is all there is to do.
+const DROP: &str = "--prepared drop leaves them out.";
 
 /// Prints plans.
 pub struct View<'a> {
@@ -50,8 +55,11 @@ impl View<'_> {
         writeln!(out, "{} {} {path}", self.paint.strong(head), self.again.0)?;
         if !plan.acts() {
             writeln!(out, "  The log is as this would leave it.")?;
-            if plan.falls_back {
-                for line in wrap(FALLS_BACK, 78) {
+            let falls_back = plan.falls_back.then(|| FALLS_BACK.to_owned());
+            let kept = plan.prepared.iter().any(|prepared| prepared.kept);
+            let choice = (kept && self.again.0 == "repair").then(|| DROP.to_owned());
+            for sentence in falls_back.into_iter().chain(prepared(&plan.prepared)).chain(choice) {
+                for line in wrap(&sentence, 78) {
                     writeln!(out, "  {line}")?;
                 }
             }
@@ -143,7 +151,8 @@ impl View<'_> {
             }
         }
         // In place no file is added.
-        if stdin || plan.files.len() > report.files.len() {
+        let copied = plan.unfit.as_ref().is_some_and(|unfit| unfit.forgotten);
+        if stdin || copied || plan.files.len() > report.files.len() {
             return Ok(());
         }
         writeln!(out, "    {typed} --in-place")?;
@@ -164,6 +173,43 @@ pub fn not_copied(strangers: &[String]) -> Option<String> {
             names.join(", ")
         )
     })
+}
+
+/// What becomes of transactions that are prepared and not ended.
+fn prepared(all: &[Prepared]) -> Vec<String> {
+    const SHOWN: usize = 8;
+    let of = |kept: bool| all.iter().filter(move |prepared| prepared.kept == kept);
+    let said = [(true, "Keeps"), (false, "Leaves out")].map(|(kept, what)| {
+        let count = of(kept).count();
+        let names: Vec<String> = of(kept).take(SHOWN).map(|p| middle(&printable(&p.name), 30)).collect();
+        let dots = if count > SHOWN { ", …" } else { "" };
+        let transactions = plural(count as u64, "prepared transaction");
+        (count > 0).then(|| {
+            let names = names.join(", ");
+            format!("{what} {transactions}, neither committed nor rolled back: {names}{dots}.")
+        })
+    });
+    said.into_iter().flatten().collect()
+}
+
+/// Logs that the engine's catalogue will not fit.
+fn unfit(unfit: &Unfit) -> String {
+    const SHOWN: usize = 4;
+    let files: Vec<String> = unfit
+        .files
+        .iter()
+        .take(SHOWN)
+        .map(|(name, tracked, bytes)| match bytes {
+            Some(bytes) => format!("{name} will have {bytes} bytes and was synced at {tracked}"),
+            None => format!("{name} was synced at {tracked} bytes and will not be there"),
+        })
+        .collect();
+    let dots = if unfit.files.len() > SHOWN { ", …" } else { "" };
+    let (files, how) = (files.join(", "), unfit.how);
+    if unfit.forgotten {
+        return format!("The copy's MANIFEST forgets the sizes of logs: {files}{dots}.");
+    }
+    format!("The MANIFEST tracks the sizes of logs, and {files}{dots}: {how}.")
 }
 
 fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
@@ -227,6 +273,8 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     if plan.falls_back {
         said.push(FALLS_BACK.into());
     }
+    said.extend(prepared(&plan.prepared));
+    said.extend(plan.unfit.as_ref().map(unfit));
     if report.alone() {
         said.push("The database was not given, so nothing is said of what the two lead to.".into());
     }

@@ -1,13 +1,22 @@
 """Writes and opens databases by LevelDB and RocksDB, for the tests that compare walmedic with them.
 
-write ENGINE DIR SEED     a database with a log that was never closed
+write ENGINE DIR SEED [FEATURE...]
+                          a database with a log that was never closed; features: families, logs (several), tables
+                          (LevelDB), zstd, recycled, tracked (sizes of logs in the MANIFEST)
 open DIR MODE ENGINE      what the engine makes of a copy of it, as JSON: {"opens", "error", "state": {"key": "value"}}
-                          (column families in front of the keys, as "1:"), or {"hangs": true}
+                          (column families in front of the keys, as "other:"), or {"hangs": true}
 """
 import json, os, random, shutil, signal, subprocess, sys, tempfile
 
 MODES = ["tolerate-corrupted-tail", "absolute-consistency", "point-in-time", "skip-any"]
 NAMES = ["kTolerateCorruptedTailRecords", "kAbsoluteConsistency", "kPointInTimeRecovery", "kSkipAnyCorruptedRecords"]
+
+
+FAMILIES = ["other", "third"]
+
+
+def family(name):
+    return "" if name == "default" else name + ":"
 
 
 def value(rng):
@@ -16,28 +25,58 @@ def value(rng):
     return rng.randbytes(size)
 
 
-def write(engine, path, seed):
+def write(engine, path, seed, features):
     rng = random.Random(seed)
     key = lambda: b"k%03d" % rng.randrange(300)
-    batches = rng.randrange(40, 220)
-    if engine == "leveldb":
-        import plyvel
-        db = plyvel.DB(path, create_if_missing=True, write_buffer_size=64 << 20)
-        for _ in range(batches):
-            with db.write_batch() as batch:
-                for _ in range(rng.choice([1, 1, 1, 4])):
-                    batch.delete(key()) if rng.randrange(6) == 0 else batch.put(key(), value(rng))
+    # As after a crash: nothing is closed.
+    (write_leveldb if engine == "leveldb" else write_rocksdb)(path, seed, rng, key, features)
+    os._exit(0)
+
+
+def write_leveldb(path, seed, rng, key, features):
+    import plyvel
+    buffer = 100 << 10 if "tables" in features else 64 << 20
+    db = plyvel.DB(path, create_if_missing=True, write_buffer_size=buffer)
+    for _ in range(rng.randrange(40, 220)):
+        with db.write_batch() as batch:
+            for _ in range(rng.choice([1, 1, 1, 4])):
+                batch.delete(key()) if rng.randrange(6) == 0 else batch.put(key(), value(rng))
+
+
+def patched(path, changes):
+    """The options of a new database, some of which no binding sets."""
+    from rocksdict import Rdict, Options
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    Rdict(path, options).close()
+    name = os.path.join(path, max(name for name in os.listdir(path) if name.startswith("OPTIONS-")))
+    text = open(name).read()
+    for old, new in changes:
+        text = text.replace(old, new)
+    open(name, "w").write(text)
+    return Options.load_latest(path)
+
+
+def write_rocksdb(path, seed, rng, key, features):
+    from rocksdict import Rdict, Options, WriteBatch
+    known = {"zstd": ("wal_compression=kNoCompression", "wal_compression=kZSTD"),
+             "tracked": ("track_and_verify_wals_in_manifest=false", "track_and_verify_wals_in_manifest=true")}
+    changes = [known[feature] for feature in features if feature in known]
+    if changes:
+        options, families = patched(path, changes)
     else:
-        from rocksdict import Rdict, Options, WriteBatch
-        options = Options(raw_mode=True)
+        options, families = Options(raw_mode=True), None
         options.create_if_missing(True)
-        options.set_recycle_log_file_num(0)
-        db = Rdict(path, options)
-        other = db.create_column_family("other", Options(raw_mode=True)) if seed % 3 == 0 else None
-        handles = [None] + ([db.get_column_family_handle("other")] if other else [])
-        for nth in range(batches):
+    options.set_recycle_log_file_num(3 if "recycled" in features else 0)
+    db = Rdict(path, options, column_families=families)
+    names = FAMILIES if "families" in features else FAMILIES[:1] if not features and seed % 3 == 0 else []
+    tables = [db] + [db.create_column_family(name, Options(raw_mode=True)) for name in names]
+    handles = [None] + [db.get_column_family_handle(name) for name in names]
+
+    def work(batches):
+        for _ in range(batches):
             if rng.randrange(4):
-                to = other if other and rng.randrange(3) == 0 else db
+                to = rng.choice(tables)
                 to.delete(key()) if rng.randrange(6) == 0 else to.put(key(), value(rng))
             else:
                 batch = WriteBatch(raw_mode=True)
@@ -45,9 +84,22 @@ def write(engine, path, seed):
                     handle = rng.choice(handles)
                     batch.delete(key(), handle) if rng.randrange(6) == 0 else batch.put(key(), value(rng), handle)
                 db.write(batch)
-        db.flush_wal(True)
-    # As after a crash: nothing is closed.
-    os._exit(0)
+
+    if "recycled" in features:
+        # A log is begun in the file of an older one, whose end is left.
+        for _ in range(5):
+            work(40)
+            db.flush()
+        work(rng.randrange(5, 25))
+    elif "logs" in features:
+        # A family that is flushed begins a log; the others keep those before.
+        for _ in range(3):
+            work(rng.randrange(10, 50))
+            tables[-1].flush()
+        work(40)
+    else:
+        work(rng.randrange(40, 220))
+    db.flush_wal(True)
 
 
 def open_leveldb(path, mode):
@@ -68,7 +120,7 @@ def open_rocksdb(path, mode):
     state = {}
     for name in families:
         table = db if name == "default" else db.get_column_family(name)
-        state.update({("" if name == "default" else "1:") + key.hex(): value.hex() for key, value in table.items()})
+        state.update({family(name) + key.hex(): value.hex() for key, value in table.items()})
     return state
 
 
@@ -82,7 +134,7 @@ def open_ldb(path, mode):
             open(os.path.join(path, name), "w").write("\n".join(lines))
     state = {}
     families = subprocess.run(["ldb", "--db=" + path, "list_column_families"], capture_output=True, text=True).stdout
-    for name in ["default"] + (["other"] if "other" in families else []):
+    for name in ["default"] + [name for name in FAMILIES if name in families]:
         done = subprocess.run(["ldb", "--db=" + path, "--try_load_options", "--ignore_unknown_options", "--column_family=" + name, "--hex", "scan"],
                               capture_output=True, text=True, timeout=6)
         if "Failed" in done.stderr or done.returncode or "Corruption" in done.stderr:
@@ -90,7 +142,7 @@ def open_ldb(path, mode):
         for line in done.stdout.splitlines():
             if line.startswith("0x") and " : " in line or line.startswith("0x") and " ==> " in line:
                 key, held = line.replace(" ==> ", " : ").split(" : ", 1)
-                state[("" if name == "default" else "1:") + key[2:].lower()] = held[2:].lower()
+                state[family(name) + key[2:].lower()] = held[2:].lower()
     return state
 
 
@@ -126,7 +178,7 @@ def look(path, mode, engine):
 
 
 if sys.argv[1] == "write":
-    write(sys.argv[2], sys.argv[3], int(sys.argv[4]))
+    write(sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5:])
 elif sys.argv[1] == "has":
     sys.exit(0 if {"leveldb": "plyvel", "9.8.4": "rocksdict"}[sys.argv[2]] and __import__(
         {"leveldb": "plyvel", "9.8.4": "rocksdict"}[sys.argv[2]]) else 1)

@@ -11,6 +11,7 @@ pub mod damage;
 pub mod database;
 pub mod image;
 pub mod journal;
+pub mod judge;
 pub mod liar;
 pub mod log;
 pub mod lsm;

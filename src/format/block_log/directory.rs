@@ -62,8 +62,7 @@ impl Directory {
 
     /// Applies every edit of the MANIFEST, also those behind one that cannot be read.
     fn read(&mut self, file: &LogFile<'_>) {
-        let facts = Facts { flavour: self.flavour, content: Content::Edits, number: None, recycled: false };
-        let mut edits = Records::new(facts, file.src);
+        let mut edits = Records::new(Facts::edits(self.flavour), file.src);
         while let Some(next) = edits.next() {
             let fault = match next {
                 Ok((at, edit)) => self.catalogue.apply(edit).err().map(|fault| (at, fault.what)),
@@ -148,11 +147,11 @@ fn text(src: &dyn ReadAt) -> Option<String> {
 }
 
 /// An edit and its offset, or where there is none and why.
-type Edit<'e> = Result<(u64, &'e [u8]), (u64, &'static str)>;
+pub type Edit<'e> = Result<(u64, &'e [u8]), (u64, &'static str)>;
 
 /// The records of a file that can be put together, in order, as long as whole fragments follow each other or blocks begin with
 /// one.
-struct Records<'a> {
+pub struct Records<'a> {
     facts: Facts,
     reader: Reader<'a>,
     assembler: Assembler,
@@ -161,7 +160,8 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn new(facts: Facts, src: &'a dyn ReadAt) -> Self {
+    /// Those of a file.
+    pub fn new(facts: Facts, src: &'a dyn ReadAt) -> Self {
         /// A catalogue is longer than that only after years.
         const CHUNK: usize = 64 << 10;
         let reader = Reader::with_chunk(src, CHUNK);
@@ -169,7 +169,7 @@ impl<'a> Records<'a> {
     }
 
     /// The next one, or where there is none and why.
-    fn next(&mut self) -> Option<Edit<'_>> {
+    pub fn next(&mut self) -> Option<Edit<'_>> {
         /// An edit is longer only where somebody has made it so.
         const EDIT: u64 = 64 << 20;
         loop {

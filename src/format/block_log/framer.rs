@@ -43,30 +43,8 @@ impl<'a> Frames<'a> {
         self.facts.number.filter(|_| self.facts.recycled)
     }
 
-    /// Appends a payload in fragments; the new file is `at` bytes long before.
     fn fragments(&self, payload: &[u8], at: u64, out: &mut Vec<u8>) {
-        let (header, log) = (self.header(), self.log());
-        let base = if log.is_some() { 4 } else { 0 };
-        let (mut rest, mut begun, start) = (payload, false, out.len() as u64);
-        loop {
-            let left = Grid::at(0).left(at + out.len() as u64 - start);
-            if left < header {
-                out.resize(out.len() + left as usize, 0);
-                continue;
-            }
-            let (now, later) = rest.split_at(rest.len().min((left - header) as usize));
-            let kind = match (begun, later.is_empty()) {
-                (false, true) => 1,
-                (false, false) => 2,
-                (true, false) => 3,
-                (true, true) => 4,
-            };
-            put(base + kind, log, now, out);
-            (rest, begun) = (later, true);
-            if rest.is_empty() {
-                return;
-            }
-        }
+        put_record(payload, self.log(), at, out);
     }
 
     /// Appends the fragment that says that records are compressed, if it has to be said.
@@ -74,6 +52,32 @@ impl<'a> Frames<'a> {
         if at == 0 && !self.packed {
             put(COMPRESSION, None, &ZSTD, out);
             self.packed = true;
+        }
+    }
+}
+
+/// Appends a record in fragments to a file that is `at` bytes long before. `log`: the number in their headers, if they are to be
+/// recyclable.
+pub fn put_record(payload: &[u8], log: Option<u32>, at: u64, out: &mut Vec<u8>) {
+    let (header, base) = if log.is_some() { (RECYCLABLE, 4) } else { (HEADER, 0) };
+    let (mut rest, mut begun, start) = (payload, false, out.len() as u64);
+    loop {
+        let left = Grid::at(0).left(at + out.len() as u64 - start);
+        if left < header {
+            out.resize(out.len() + left as usize, 0);
+            continue;
+        }
+        let (now, later) = rest.split_at(rest.len().min((left - header) as usize));
+        let kind = match (begun, later.is_empty()) {
+            (false, true) => 1,
+            (false, false) => 2,
+            (true, false) => 3,
+            (true, true) => 4,
+        };
+        put(base + kind, log, now, out);
+        (rest, begun) = (later, true);
+        if rest.is_empty() {
+            return;
         }
     }
 }

@@ -102,6 +102,13 @@ pub fn fields(record: &[u8]) -> Fields<'_> {
     Fields { cursor: Cursor::new(record), failed: false }
 }
 
+impl Fields<'_> {
+    /// Offset of the next field in the record.
+    pub fn at(&self) -> usize {
+        self.cursor.at()
+    }
+}
+
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, EditFault>;
 

@@ -12,7 +12,7 @@ use self::directory::Directory;
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT};
 use crate::format::{
     Base, Claim, Context, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened, Outcome,
-    Profile, Remark, Revision, Role, Take, Unpack,
+    Profile, Remark, Revision, Role, Take, Tracked, Unpack,
 };
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::finding::Code;
@@ -32,6 +32,7 @@ mod engine;
 pub mod entity;
 pub mod fragment;
 mod framer;
+pub mod fresh;
 mod inflate;
 mod inspect;
 mod layout;
@@ -40,6 +41,7 @@ mod memtable;
 pub mod merge;
 mod older;
 mod search;
+mod tracked;
 mod unpack;
 
 /// Which of the two systems wrote a log.
@@ -76,6 +78,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Of a catalogue.
+    fn edits(flavour: Flavour) -> Facts {
+        Facts { flavour, content: Content::Edits, number: None, recycled: false }
+    }
+
     /// What the name and the first records tell.
     fn of(flavour: Flavour, file: &LogFile<'_>) -> Facts {
         let content = match kind_of(file.name) {
@@ -333,6 +340,14 @@ impl Format for BlockLog {
     fn belongs(&self, name: &str) -> bool {
         let ends = |ending: &&str| name.ends_with(*ending);
         name == "IDENTITY" || [".sst", ".ldb", ".blob"].iter().any(ends)
+    }
+
+    fn tracked(&self, files: &[LogFile<'_>]) -> Option<Tracked> {
+        tracked::sizes(&Directory::of(self.flavour, files))
+    }
+
+    fn untracked(&self, files: &[LogFile<'_>]) -> Result<(usize, Vec<u8>), &'static str> {
+        tracked::forgotten(self.flavour, files)
     }
 
     fn settled(&self, files: &[LogFile<'_>], surveys: &[&Survey]) -> u64 {

@@ -91,7 +91,11 @@ fn plain<'b>(record: &Record, bytes: &'b [u8]) -> Option<&'b [u8]> {
         _ => return None,
     };
     let len = header + u64::from(u16::from_le_bytes([low, high]));
-    // Behind it only the zeros that fill a block.
-    let whole = len <= record.len && record.len - len < RECYCLABLE && record.kind != KIND_PACKED;
-    bytes.get(header as usize..len as usize).filter(|_| whole)
+    // Behind it only the zeros that fill a block; else its length is wrong.
+    let fill = bytes.get(len as usize..usize::try_from(record.len).ok()?)?;
+    let filled = fill.is_empty()
+        || (fill.len() as u64) < RECYCLABLE
+            && record.end() % BLOCK == 0
+            && fill.iter().all(|&byte| byte == 0);
+    bytes.get(header as usize..len as usize).filter(|_| filled && record.kind != KIND_PACKED)
 }

@@ -1,0 +1,59 @@
+//! The sizes of logs that RocksDB writes down in its MANIFEST (`track_and_verify_wals_in_manifest`), and a MANIFEST without them.
+
+use super::directory::{Directory, Records};
+use super::framer::put_record;
+use super::manifest::{Field, fields};
+use super::{Facts, Flavour};
+use crate::format::{LogFile, Tracked};
+
+/// A longer catalogue is not written anew: it would have to be held.
+const LIMIT: u64 = 1 << 30;
+const HOW: &str = "with track_and_verify_wals_in_manifest RocksDB opens no store with such a log. Open it once with that option \
+                   set to false, or let --drop-wal-tracking leave the sizes out of a copy's MANIFEST";
+
+/// What a store tracks, unless it was last opened without that.
+pub fn sizes(directory: &Directory) -> Option<Tracked> {
+    if directory.option("track_and_verify_wals_in_manifest") == Some("false") {
+        return None;
+    }
+    let synced = directory.catalogue.logs.iter().filter_map(|(log, size)| Some((*log, (*size)?)));
+    let sizes: Vec<_> = synced.map(|(log, size)| (format!("{log:06}.log"), size)).collect();
+    (!sizes.is_empty()).then_some(Tracked { sizes, how: HOW })
+}
+
+/// The MANIFEST by its index, and its contents without the sizes of logs.
+///
+/// # Errors
+/// Why it cannot be written anew.
+pub fn forgotten(flavour: Flavour, files: &[LogFile<'_>]) -> Result<(usize, Vec<u8>), &'static str> {
+    let manifest = Directory::of(flavour, files).manifest.ok_or("there is none")?;
+    let file = files.get(manifest).filter(|file| file.src.size() <= LIMIT).ok_or("it is too long")?;
+    let (mut edits, mut out) = (Records::new(Facts::edits(flavour), file.src), Vec::new());
+    while let Some(next) = edits.next() {
+        let (_, edit) = next.map_err(|_| "it is damaged")?;
+        let kept = without_sizes(edit)?;
+        if !kept.is_empty() {
+            let at = out.len() as u64;
+            put_record(&kept, None, at, &mut out);
+        }
+    }
+    Ok((manifest, out))
+}
+
+/// An edit without the fields that speak of logs' sizes.
+fn without_sizes(edit: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let (mut kept, mut all) = (Vec::new(), fields(edit));
+    let mut from = 0;
+    while let Some(field) = all.next() {
+        let told = matches!(
+            field.map_err(|_| "one of its edits cannot be read")?,
+            Field::LogAdded { .. } | Field::LogsDeletedBefore(_)
+        );
+        let to = all.at();
+        if !told {
+            kept.extend_from_slice(edit.get(from..to).unwrap_or_default());
+        }
+        from = to;
+    }
+    Ok(kept)
+}

@@ -1,0 +1,227 @@
+//! Repair, truncate and replay over logs of LevelDB and RocksDB that the engines wrote and that are damaged at random. What
+//! comes of it they judge themselves: it opens in every recovery mode, with the state that was told before. An engine that is
+//! not installed is named, and not asked.
+mod common;
+
+use std::path::Path;
+
+use common::judge::{Judge, State, copy_of, damage_to, family, has, logs, workloads, write};
+use common::random::{Random, Watch};
+use common::run::{contents, run_on};
+use serde_json::Value;
+use walmedic::format::block_log::{LEVELDB_MODES, ROCKSDB_MODES};
+
+/// A kind of database: the format, what it is made of, and the versions that open such.
+struct Kind {
+    format: &'static str,
+    features: &'static [&'static str],
+    engines: &'static [&'static str],
+}
+
+const LEVEL: &[&str] = &["leveldb"];
+const NEW: &[&str] = &["9.8.4"];
+/// Tables of the newer version are beyond the older one.
+const BOTH: &[&str] = &["9.8.4", "7.8.3"];
+
+const KINDS: &[Kind] = &[
+    Kind { format: "leveldb", features: &["log"], engines: LEVEL },
+    Kind { format: "rocksdb", features: &["families"], engines: BOTH },
+    Kind { format: "rocksdb", features: &["zstd"], engines: BOTH },
+    Kind { format: "leveldb", features: &["tables"], engines: LEVEL },
+    Kind { format: "rocksdb", features: &["recycled"], engines: NEW },
+    Kind { format: "rocksdb", features: &["zstd", "families", "logs"], engines: NEW },
+    Kind { format: "rocksdb", features: &["families", "logs"], engines: NEW },
+];
+
+impl Kind {
+    fn modes(&self) -> &'static [&'static str] {
+        if self.format == "leveldb" { LEVELDB_MODES } else { ROCKSDB_MODES }
+    }
+
+    fn installed(&self) -> Vec<&'static str> {
+        self.engines.iter().copied().filter(|engine| has(engine)).collect()
+    }
+
+    /// Arguments that every command gets.
+    fn run(&self, command: &str, log: &Path, more: &str) -> common::run::Answer {
+        run_on(command, log, &format!("--as {} {more}", self.format))
+    }
+
+    /// What replay tells of a log.
+    fn state(&self, log: &Path, more: &str) -> State {
+        let answer = self.run("replay", log, &format!("--format ndjson --bytes hex {more}"));
+        assert!(answer.code <= 1, "{answer:?}");
+        let lines = answer.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let live = lines.filter(|line| line["key"].is_string());
+        live.map(|line| {
+            let family = line["family"].as_str().map_or(0, family);
+            ((family, bytes(&line["key"])), bytes(&line["value"]))
+        })
+        .collect()
+    }
+
+    /// The operations of all batches that are believed, in order; what states gaps is none.
+    fn operations(&self, log: &Path) -> Vec<String> {
+        let answer = self.run("dump", log, "--format ndjson --bytes hex");
+        let lines = answer.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let believed = |line: &Value| {
+            matches!(line["status"].as_str(), Some("intact" | "recovered")) && line["kind"] != "EMPTY"
+        };
+        let told = |line: Value| {
+            let [seq, kind, family, key, value] =
+                ["seq", "kind", "family", "key", "value"].map(|field| line[field].to_string());
+            format!("{seq} {kind} {family} {key} {value}")
+        };
+        lines.filter(believed).map(told).collect()
+    }
+}
+
+fn bytes(hex: &Value) -> Vec<u8> {
+    let digits = hex.as_str().expect("a string").as_bytes();
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).expect("digits"), 16);
+    digits.chunks(2).map(|two| pair(two).expect("digits")).collect()
+}
+
+/// Does nothing to a store, or damages its logs; tells how.
+fn harm(dir: &Path, random: &mut Random) -> Vec<String> {
+    (0..random.below(3))
+        .map(|_| {
+            let all = logs(dir);
+            let log = &all[random.below(all.len())];
+            let told = match random.below(8) {
+                0 if all.len() > 1 => {
+                    std::fs::remove_file(log).expect("removed");
+                    "removed".into()
+                }
+                1 => {
+                    // What says how the log is compressed stands there, if it is.
+                    let mut bytes = std::fs::read(log).expect("a log");
+                    let at = random.below(bytes.len().min(11));
+                    bytes.get_mut(at).into_iter().for_each(|byte| *byte ^= 0x10);
+                    std::fs::write(log, bytes).expect("damaged");
+                    format!("bit 4 of byte {at}")
+                }
+                _ => damage_to(log, random),
+            };
+            format!("{}: {told}", log.file_name().expect("a name").display())
+        })
+        .collect()
+}
+
+/// Calls `each` with damaged copies of databases that engines wrote: the kind, the directory, and what was done to it.
+fn stores(
+    test: &'static str,
+    rounds: usize,
+    harms: bool,
+    each: &mut dyn FnMut(&Kind, &Path, &[String], &mut Random),
+) {
+    let watch = Watch::new(test, 900);
+    for workload in 0..workloads().max(KINDS.len()) {
+        let kind = &KINDS[workload % KINDS.len()];
+        let writer = if kind.format == "leveldb" { "leveldb" } else { "9.8.4" };
+        if !has(writer) {
+            continue;
+        }
+        let dir = tempfile::tempdir().expect("a folder");
+        let sound = dir.path().join("sound");
+        write(kind.format, &sound, workload, kind.features);
+        let mut random = watch.random(workload);
+        for round in 0..rounds {
+            let copy = dir.path().join(format!("{round}"));
+            copy_of(&sound, &copy);
+            let told = if harms { harm(&copy, &mut random) } else { Vec::new() };
+            each(kind, &copy, &told, &mut random);
+        }
+    }
+}
+
+/// Whether a store opens in every mode of every engine with this state; says where not.
+fn opens_everywhere(judge: &mut Judge, kind: &Kind, dir: &Path, wanted: &State) -> Result<(), String> {
+    for engine in kind.installed() {
+        for mode in kind.modes() {
+            let got = judge.opens(dir, mode, engine);
+            if got.as_ref() != Ok(wanted) {
+                let told = got.map(|state| format!("{} keys, not {}", state.len(), wanted.len()));
+                return Err(format!("{engine} {mode}: {told:?} {}", judge.said));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_repaired_store_opens_in_every_mode() {
+    let mut judge = Judge::new();
+    let (mut damaged, mut lost) = (0, 0);
+    stores("block-log-repair", 4, true, &mut |kind, store, told, _| {
+        let what = format!("{} {:?} {told:?}", kind.format, kind.features);
+        let (wanted, operations) = (kind.state(store, ""), kind.operations(store));
+        let out = store.with_extension("out");
+        let answer = kind.run("repair", store, &format!("--apply --output {}", out.display()));
+        assert!(answer.code <= 1, "{what}: {answer:?}");
+        damaged += usize::from(!told.is_empty());
+        lost += usize::from(answer.code == 1);
+        let verified = kind.run("verify", &out, "");
+        assert_eq!(verified.code, 0, "{what}: {verified:?}");
+        assert!(kind.state(&out, "") == wanted, "{what}: another state");
+        assert!(kind.operations(&out) == operations, "{what}: other batches");
+        if let Err(why) = opens_everywhere(&mut judge, kind, &out, &wanted) {
+            panic!("{what}: {why}");
+        }
+        in_place(kind, store, &out, &what);
+    });
+    println!("{damaged} stores damaged, {lost} of them for good");
+}
+
+/// The same where the store lies, and back.
+fn in_place(kind: &Kind, store: &Path, out: &Path, what: &str) {
+    let (before, backup) = (contents(store), store.with_extension("backup"));
+    let answer = kind.run("repair", store, &format!("--apply --in-place --backup {}", backup.display()));
+    assert!(answer.code <= 1, "{what}: {answer:?}");
+    let made = contents(out);
+    for (name, bytes) in contents(store) {
+        assert!(made.get(&name).is_none_or(|copy| *copy == bytes), "{what}: {}", name.display());
+    }
+    let record = backup.join("undo.json");
+    if record.exists() {
+        run_on("undo", &record, "").exits(0);
+    }
+    assert!(contents(store) == before, "{what}: undo leaves other bytes");
+}
+
+/// Cut anywhere, a store holds what it held then.
+#[test]
+fn a_cut_store_opens_in_every_mode() {
+    let mut judge = Judge::new();
+    stores("block-log-truncate", 3, false, &mut |kind, store, _, random| {
+        let seqs: Vec<u64> = kind.operations(store).iter().filter_map(|o| seq_of(o)).collect();
+        let at = seqs[random.below(seqs.len())];
+        let what = format!("{} {:?} at {at}", kind.format, kind.features);
+        let out = store.with_extension("out");
+        let answer =
+            kind.run("truncate", store, &format!("--after-seq {at} --apply --output {}", out.display()));
+        assert!(answer.code <= 1, "{what}: {answer:?}");
+        let wanted = kind.state(store, &format!("--until {at}"));
+        assert!(kind.state(&out, "") == wanted, "{what}: another state");
+        if let Err(why) = opens_everywhere(&mut judge, kind, &out, &wanted) {
+            panic!("{what}: {why}");
+        }
+        let end = store.with_extension("end");
+        let answer =
+            kind.run("truncate", store, &format!("--before-seq {at} --apply --output {}", end.display()));
+        assert!(answer.code <= 1, "{what}: {answer:?}");
+        assert_eq!(kind.run("verify", &end, "").code, 0, "{what}");
+        // The batch that holds the number is whole.
+        let (all, rest) = (kind.operations(store), kind.operations(&end));
+        let first = seq_of(&rest[0]).expect("a number");
+        assert!(first <= at && at < first + 5 && all.ends_with(&rest), "{what}: from {first} on");
+        let wanted = kind.state(&end, "");
+        if let Err(why) = opens_everywhere(&mut judge, kind, &end, &wanted) {
+            panic!("{what}, its end: {why}");
+        }
+    });
+}
+
+fn seq_of(operation: &str) -> Option<u64> {
+    operation.split(' ').next()?.trim_matches('"').parse().ok()
+}
