@@ -132,7 +132,11 @@ pub struct LeftOut([u64; Standing::ALL.len()]);
 
 impl LeftOut {
     fn add(&mut self, standing: Standing) {
-        self.0[standing as usize] += 1;
+        self.add_all(standing, 1);
+    }
+
+    fn add_all(&mut self, standing: Standing, records: u64) {
+        self.0[standing as usize] += records;
     }
 
     /// How many have this standing.
@@ -398,7 +402,9 @@ fn by_records<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repl
     match (&mut memtable, wish.policy) {
         (Some(memtable), Policy::Salvage) => applied += memtable.finish(&mut |taken| applier.take(&taken)),
         // The record that commits them is none of this log's.
-        (Some(memtable), Policy::Committed) => left_out.add_all(Standing::Uncommitted, memtable.finish(&mut |_| ())),
+        (Some(memtable), Policy::Committed) => {
+            left_out.add_all(Standing::Uncommitted, memtable.finish(&mut |_| ()))
+        }
         _ => {}
     }
     applier.failure.map_or(Ok(()), Err)?;
