@@ -100,6 +100,8 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l state -d 'Onl
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l seq -d 'Only these sequence numbers: A..B, A.. or ..B, ends included, or one number' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l op -d 'Only this operation, such as PUT or COMMIT' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key -d 'Only this key, as `dump` prints it; a trailing * means any ending' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key-range -d 'Only keys from A on and in front of B, A.. or ..B, as `dump` prints them; what deletes a range counts if it touches it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l family -d 'Only keys of this column family, by name or number' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l tx -d 'Only this transaction, or page number in logs of pages' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l page -d 'Only images of this page, in logs of pages: its history, older generations behind the live end included' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l at -d 'Only the record or damaged range that holds this offset (decimal or 0x…)' -r
@@ -186,6 +188,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l undecided -
 drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l family -d 'Only the keys of this column family' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l base -d 'The tables that the log goes on from: beside (in its own directory, where there are any), none (the state is the log\'s alone), or their directory' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l mode -d 'How the engine recovers with the policy engine, where it has several ways: for rocksdb tolerate-corrupted-tail, absolute-consistency, point-in-time or skip-any, for leveldb lenient or paranoid; without it, as the store\'s OPTIONS file says' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages the database file' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l grade-with -d 'Let this program check the files that can be made of a damaged log, too: it is run as PROGRAM FILE "PRAGMA integrity_check;" on copies' -r -F
