@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use common::damage::Damage;
@@ -13,6 +14,7 @@ use common::random::{Random, Watch};
 use rusqlite::Connection;
 use walmedic::analysis::OpenLog;
 use walmedic::io::listing::{self, Wanted};
+use walmedic::log::finding::Code;
 use walmedic::replay::Policy;
 
 const NAMES: [&str; 3] = ["app.db", "app.db-wal", "app.db-journal"];
@@ -394,6 +396,40 @@ fn a_hot_journal_beside_a_wal_is_rolled_back_first() {
             std::fs::write(hurt, sound).expect("a log");
         }
     }
+}
+
+/// Two old pages under each other's numbers: the checksums of a journal do not tell, the database does. Where the WAL holds
+/// both pages nothing comes of it.
+#[test]
+fn what_a_wal_is_applied_to_need_not_be_sound() {
+    let watch = Watch::new("sqlite unsound base", 300);
+    let mut told = 0;
+    for (i, shape) in shapes().into_iter().enumerate() {
+        let dir = both(&mut watch.random(100 + i), shape);
+        let [_, wal, journal] = NAMES.map(|name| dir.path().join(name));
+        let (mut bytes, page_bytes) =
+            (std::fs::read(&journal).expect("a journal"), shape.page_bytes as usize);
+        let number = |bytes: &[u8]| bytes.first_chunk().copied().map_or(0, u32::from_be_bytes);
+        let frames = std::fs::read(&wal).expect("a log");
+        let applied: BTreeSet<u32> = frames[32..].chunks_exact(24 + page_bytes).map(number).collect();
+        let places = (0..number(&bytes[8..]) as usize).map(|n| 512 + n * (page_bytes + 8));
+        let mut places =
+            places.filter(|&at| number(&bytes[at..]) > 1 && applied.contains(&number(&bytes[at..])));
+        let (Some(a), Some(b)) = (places.next(), places.next()) else { continue };
+        let [first, second] = [a, b].map(|at| number(&bytes[at..]).to_be_bytes());
+        bytes[a..a + 4].copy_from_slice(&second);
+        bytes[b..b + 4].copy_from_slice(&first);
+        std::fs::write(&journal, bytes).expect("a damaged journal");
+        let unsound = || {
+            let report = log(dir.path(), "app.db-journal").analyse(1);
+            report.findings().any(|finding| finding.code == Code::TreeInconsistent)
+        };
+        assert_eq!(integrity(&engine(dir.path()).bytes), "ok", "{shape:?}");
+        assert!(!unsound(), "{shape:?}: beside the WAL");
+        std::fs::remove_file(&wal).expect("the log goes");
+        told += usize::from(unsound());
+    }
+    assert!(told > 2, "only {told} rollbacks were found to be wrong");
 }
 
 /// The commit before last is in the journal, the last one in the WAL.

@@ -125,15 +125,28 @@ impl Trust {
     }
 }
 
-impl std::fmt::Display for Trust {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Trust {
+    /// Its words, piece by piece: quicker than formatting, where every record is printed with them.
+    pub fn words(self, each: &mut dyn FnMut(&'static str)) {
         let mut first = true;
         for (ground, word) in Trust::WORDS {
             if self.has(ground) {
-                write!(f, "{}{word}", if first { "" } else { "+" })?;
-                first = false;
+                if !std::mem::take(&mut first) {
+                    each("+");
+                }
+                each(word);
             }
         }
-        if first { f.write_str("none") } else { Ok(()) }
+        if first {
+            each("none");
+        }
+    }
+}
+
+impl std::fmt::Display for Trust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut told = Ok(());
+        self.words(&mut |piece| told = told.and_then(|()| f.write_str(piece)));
+        told
     }
 }

@@ -1,30 +1,64 @@
-//! What an engine would make of a log in each of its recovery modes: a line a mode.
+//! What an engine would make of a log in each of its recovery modes: a line for those that agree.
 
 use crate::analysis::{Forecast, ModeForecast};
 use crate::findings::plural;
 
-/// One line for each mode; versions that agree are told together.
+/// A verdict, and the modes and versions of which it is.
+struct Verdict {
+    told: String,
+    /// Versions by mode.
+    of: Vec<(&'static str, Vec<&'static str>)>,
+}
+
+/// The verdicts; modes and versions that agree are told together.
 pub fn lines(forecast: &Forecast) -> Vec<String> {
-    let mut lines = Vec::new();
-    for rows in forecast.modes.chunk_by(|a, b| a.mode == b.mode) {
-        let mut verdicts: Vec<(String, Vec<&str>)> = Vec::new();
-        for row in rows {
-            let told = verdict(forecast, row);
-            match verdicts.iter_mut().find(|(verdict, _)| *verdict == told) {
-                Some((_, engines)) => engines.extend(row.engine),
-                None => verdicts.push((told, row.engine.into_iter().collect())),
-            }
-        }
-        let one = verdicts.len() == 1;
-        let told = verdicts.iter().map(|(verdict, engines)| match one {
-            true => verdict.clone(),
-            false => format!("{} {verdict}", engines.join(" and ")),
+    let all = groups(&forecast.modes);
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    for row in &forecast.modes {
+        let told = verdict(forecast, row);
+        let nth = verdicts.iter().position(|v| v.told == told).unwrap_or_else(|| {
+            verdicts.push(Verdict { told, of: Vec::new() });
+            verdicts.len() - 1
         });
-        let told = told.collect::<Vec<_>>().join("; ");
-        let usual = if rows.iter().any(|row| row.usual) { ", as it is set up" } else { "" };
-        lines.push(format!("In mode {}{usual}: {told}.", rows.first().map_or("", |row| row.mode)));
+        let of = &mut verdicts[nth].of;
+        match of.iter_mut().find(|(mode, _)| *mode == row.mode) {
+            Some((_, engines)) => engines.extend(row.engine),
+            None => of.push((row.mode, row.engine.into_iter().collect())),
+        }
     }
-    lines
+    verdicts.iter().map(|verdict| format!("{}: {}.", whose(verdict, &all), verdict.told)).collect()
+}
+
+/// Modes with their versions, in order.
+fn groups(modes: &[ModeForecast]) -> Vec<(&'static str, Vec<&'static str>)> {
+    let group = |rows: &[ModeForecast]| rows.iter().filter_map(|row| row.engine).collect();
+    modes.chunk_by(|a, b| a.mode == b.mode).map(|rows| (rows[0].mode, group(rows))).collect()
+}
+
+/// Of which modes, in words; versions only where another one of the same mode says something else.
+fn whose(verdict: &Verdict, all: &[(&'static str, Vec<&'static str>)]) -> String {
+    if verdict.of == all {
+        return "In every recovery mode".into();
+    }
+    let same = verdict.of.iter().all(|(_, engines)| *engines == verdict.of[0].1);
+    let versions = |engines: &[&str]| engines.join(" and ");
+    let whole = |(mode, engines): &(&'static str, Vec<&'static str>)| all.contains(&(*mode, engines.clone()));
+    let every = verdict.of.len() == all.len();
+    let modes = |of: &[(&'static str, Vec<&'static str>)]| {
+        of.iter().map(|(mode, _)| *mode).collect::<Vec<_>>().join(", ")
+    };
+    match (same, verdict.of.iter().all(whole)) {
+        (_, true) => format!("In mode {}", modes(&verdict.of)),
+        (true, false) if every => format!("In every mode, version {}", versions(&verdict.of[0].1)),
+        (true, false) => format!("In mode {}, version {}", modes(&verdict.of), versions(&verdict.of[0].1)),
+        (false, false) => {
+            let each = verdict.of.iter().map(|of| match whole(of) {
+                true => of.0.to_owned(),
+                false => format!("{} ({})", of.0, versions(&of.1)),
+            });
+            format!("In mode {}", each.collect::<Vec<_>>().join(", "))
+        }
+    }
 }
 
 fn verdict(forecast: &Forecast, row: &ModeForecast) -> String {
@@ -32,11 +66,13 @@ fn verdict(forecast: &Forecast, row: &ModeForecast) -> String {
     let kept = outcome.records;
     match &outcome.error {
         Some(error) if outcome.hangs => error.clone(),
-        Some(error) if !outcome.opens => format!("refuses to open ({error})"),
+        Some(error) if !outcome.opens => {
+            format!("it refuses to open ({})", error.trim_end_matches('.'))
+        }
         _ if kept < forecast.intact => {
             let lost = forecast.intact - kept;
-            format!("keeps {kept} of {}, loses {lost}", plural(forecast.intact, "committed write"))
+            format!("it keeps {kept} of {} and loses {lost}", plural(forecast.intact, "committed write"))
         }
-        _ => format!("keeps {}", plural(kept, "write")),
+        _ => format!("it keeps {}", plural(kept, "write")),
     }
 }

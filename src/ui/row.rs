@@ -56,20 +56,22 @@ impl<'a> Row<'a> {
 pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
     out.extend_from_slice(b"{\"type\":\"record\",\"file\":");
     string(out, row.file.as_bytes(), Notation::Escape);
-    put(out, format_args!(",\"offset\":{},\"len\":{}", row.at, row.len));
-    match row.seq {
-        Some(seq) => put(out, format_args!(",\"seq\":\"{seq}\"")),
-        None => out.extend_from_slice(b",\"seq\":null"),
-    }
+    out.extend_from_slice(b",\"offset\":");
+    digits(out, row.at);
+    out.extend_from_slice(b",\"len\":");
+    digits(out, row.len);
+    let mut name = itoa::Buffer::new();
+    word(out, "seq", row.seq.map(|seq| name.format(seq)));
     word(out, "kind", row.entry.map(|e| e.op));
-    match row.tx {
-        Some(tx) => put(out, format_args!(",\"tx\":\"{tx}\"")),
-        None => out.extend_from_slice(b",\"tx\":null"),
-    }
+    word(out, "tx", row.tx.map(|tx| name.format(tx)));
     word(out, "status", Some(row.status));
     word(out, "fate", Some(row.fate));
     match row.trust {
-        Some(trust) => put(out, format_args!(",\"trust\":\"{trust}\"")),
+        Some(trust) => {
+            out.extend_from_slice(b",\"trust\":\"");
+            trust.words(&mut |piece| out.extend_from_slice(piece.as_bytes()));
+            out.push(b'"');
+        }
         None => out.extend_from_slice(b",\"trust\":null"),
     }
     let entry = row.entry.unwrap_or_default();
@@ -82,7 +84,10 @@ pub fn ndjson(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation) {
         bytes(out, "family", Some(family.as_bytes()), Notation::Escape);
     }
     if let Some((nth, all)) = row.operation {
-        put(out, format_args!(",\"operation\":{nth},\"operations\":{all}"));
+        out.extend_from_slice(b",\"operation\":");
+        digits(out, nth);
+        out.extend_from_slice(b",\"operations\":");
+        digits(out, all);
     }
     if let Some(page) = entry.page {
         put(out, format_args!(",\"page\":{page}"));
@@ -142,11 +147,28 @@ pub(super) fn put(out: &mut Vec<u8>, args: std::fmt::Arguments<'_>) {
     out.write_fmt(args).ok();
 }
 
+/// A number that a row has every time: by the shortest way.
+fn digits(out: &mut Vec<u8>, n: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes());
+}
+
 pub(super) fn word(out: &mut Vec<u8>, key: &str, value: Option<&str>) {
+    named(out, key);
     match value {
-        Some(value) => put(out, format_args!(",\"{key}\":\"{value}\"")),
-        None => put(out, format_args!(",\"{key}\":null")),
+        Some(value) => {
+            out.push(b'"');
+            out.extend_from_slice(value.as_bytes());
+            out.push(b'"');
+        }
+        None => out.extend_from_slice(b"null"),
     }
+}
+
+/// The name of the next field.
+fn named(out: &mut Vec<u8>, key: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
 }
 
 pub(super) fn string(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
@@ -156,7 +178,7 @@ pub(super) fn string(out: &mut Vec<u8>, value: &[u8], notation: Notation) {
 }
 
 fn bytes(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>, notation: Notation) {
-    put(out, format_args!(",\"{key}\":"));
+    named(out, key);
     match value {
         Some(value) => string(out, value, notation),
         None => out.extend_from_slice(b"null"),

@@ -1,6 +1,8 @@
 //! The files that a log of pages goes with: what they are called, and the database that lies beside the log. Both kinds of
 //! log say of those what is said here.
 
+use std::any::Any;
+
 use super::header::{self, MAGIC};
 use crate::format::{Claim, Image, LogFile, Opened, Role};
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
@@ -52,8 +54,13 @@ pub fn log(files: &[LogFile<'_>]) -> Option<usize> {
 /// Index of the database; `None`: there is none, or the engine takes it for empty.
 pub fn database(files: &[LogFile<'_>]) -> Option<usize> {
     let file = files.iter().position(|f| f.claim.role == Role::Pages)?;
-    // A single byte is one that the engine may have written itself into an empty file (`unixFileSize`).
-    (files[file].src.size() > 1).then_some(file)
+    (!empty(files[file].src.size())).then_some(file)
+}
+
+/// Whether the engine takes a database of so many bytes for empty.
+pub fn empty(bytes: u64) -> bool {
+    // A single one it may have written itself into an empty file (`unixFileSize`).
+    bytes <= 1
 }
 
 /// Length of the database in bytes as the engine sees it; 0: there is none.
@@ -78,6 +85,13 @@ pub fn as_it_is(files: &[LogFile<'_>]) -> Image {
     let base =
         files.iter().position(|f| f.claim.role == Role::Pages).filter(|&file| files[file].src.size() > 0);
     Image { base, len: base.map_or(0, |file| files[file].src.size()), page_bytes: 0, patches: Vec::new() }
+}
+
+/// What is known of the log with this index: found once, unless it is one of several or lies beside the log.
+pub fn facts<T: Any + Send + Sync + Copy>(files: &[LogFile<'_>], log: usize, find: impl Fn() -> T) -> T {
+    let alone = files.iter().filter(|f| f.claim.role == Role::Log).count() == 1;
+    let own = files[log].claim.role == Role::Log;
+    files[log].memo.filter(|_| alone && own).map_or_else(&find, |memo| memo.get(&find))
 }
 
 /// How a file is read that holds no records of the log.

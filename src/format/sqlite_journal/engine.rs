@@ -111,7 +111,7 @@ fn shape(header: &Header, files: &[LogFile<'_>]) -> Option<Shape> {
 pub fn play(files: &[LogFile<'_>], log: usize) -> Played {
     let mut played = Played::default();
     let mut reader = Reader::new(files[log].src);
-    let first = Header::at(&mut reader, 0).filter(|_| hot(files, log) == Hot::Yes);
+    let first = Header::at(&mut reader, 0).filter(|_| is_hot(files, log));
     let Some((first, shape)) = first.and_then(|header| Some((header, shape(&header, files)?))) else {
         return played;
     };

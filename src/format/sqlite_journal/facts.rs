@@ -3,8 +3,8 @@
 //! agree on a nonce are no chance.
 
 use super::header::{HEAD, Header, Shape, Sort, Trailer};
+use crate::format::LogFile;
 use crate::format::sqlite::{files as beside, header::MAGIC};
-use crate::format::{LogFile, Role};
 use crate::log::bytes::{Bytes, Reader};
 
 /// So far into a file another header is looked for.
@@ -36,10 +36,7 @@ pub struct Facts {
 impl Facts {
     /// The facts of one journal of a log.
     pub fn of(files: &[LogFile<'_>], file: usize) -> Facts {
-        let find = || Facts::read(&mut Reader::new(files[file].src), files);
-        let alone = files.iter().filter(|f| f.claim.role == Role::Log).count() == 1;
-        let own = files[file].claim.role == Role::Log;
-        files[file].memo.filter(|_| alone && own).map_or_else(find, |memo| memo.get(find))
+        beside::facts(files, file, || Facts::read(&mut Reader::new(files[file].src), files))
     }
 
     /// What the first header is; `None`: there is none.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::decoder::JournalDecoder;
-use super::engine::{Hot, hot};
+use super::engine::{Hot, hot, is_hot};
 use super::facts::Facts;
 use super::pages::{Rollback, undo_last_commit};
 use crate::format::LogFile;
@@ -104,7 +104,7 @@ impl History for JournalHistory<'_> {
     }
 
     fn undoes(&self) -> bool {
-        hot(self.sources.files, self.sources.log) == Hot::Yes
+        is_hot(self.sources.files, self.sources.log)
     }
 }
 

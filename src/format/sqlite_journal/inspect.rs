@@ -1,7 +1,7 @@
 //! Whether a journal is hot, and what comes of it; what its headers and records say against each other; left-overs, counted.
 
 use super::decoder::JournalDecoder;
-use super::engine::{Hot, Played, hot, play, super_journal};
+use super::engine::{Hot, Played, hot, is_hot, play, super_journal};
 use super::facts::Facts;
 use super::header::{Header, Shape, Sort, TO_THE_END, file_name};
 use super::history::JournalHistory;
@@ -10,6 +10,7 @@ use crate::format::sqlite::check::{Checked, check};
 use crate::format::sqlite::header::Header as DatabaseHeader;
 use crate::format::sqlite::history::Snapshot;
 use crate::format::sqlite::{Pages, files as beside};
+use crate::format::sqlite_wal::companion;
 use crate::format::{Fill, LogFile, Remark};
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::decoder::Recovery;
@@ -49,6 +50,7 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     } else if facts.sort() == Some(Sort::Finished) {
         judge.wiped();
     }
+    judge.remarks.extend(companion::remark(files, log));
     judge.remarks
 }
 
@@ -183,7 +185,9 @@ impl Judge<'_> {
     /// is missing that is said already, and what is no database of SQLite's, nobody here can judge.
     fn result(&mut self, rollback: &Rollback) {
         let whole = !rollback.lost && rollback.twice.is_empty();
-        let graded = whole && hot(self.files, self.log) == Hot::Yes && rollback.bytes() <= GRADED;
+        let small = rollback.bytes() <= GRADED;
+        // What a WAL is applied to need not be sound by itself.
+        let graded = whole && small && is_hot(self.files, self.log) && !companion::follows(self.files);
         let history = JournalHistory::of(self.files, self.log).filter(|_| graded);
         let Some((history, database)) = history.as_ref().zip(self.database()) else { return };
         let mut made = Snapshot::newest(history);

@@ -123,10 +123,6 @@ impl Format for SqliteJournal {
     }
 
     fn beside(&self, log: &str, name: &str) -> Option<Claim> {
-        let list = Claim { role: Role::List, order: 2, exact: false, read: true };
-        if is_super_journal(name.as_bytes()) {
-            return Some(list);
-        }
         companion::claim(log, name)
     }
 
@@ -220,10 +216,7 @@ impl Format for SqliteJournal {
     }
 
     fn inspect(&self, files: &[LogFile<'_>], surveys: &mut [Survey], _: Option<&str>) -> Vec<Remark> {
-        let mut remarks = inspect::inspect(files, surveys);
-        let log = files.iter().position(|f| f.claim.role == Role::Log);
-        remarks.extend(log.and_then(|log| companion::remark(files, log)));
-        remarks
+        inspect::inspect(files, surveys)
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {

@@ -193,40 +193,43 @@ pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
     let mut recovered = Recovered::default();
     let Some(log) = beside::log(job.files) else { return recovered };
     let to = job.until.filter(|until| until.file == log).map_or(u64::MAX, |until| until.at);
-    let rollback = Rollback::of(job.files, log, to);
-    let live = rollback.filter(|rollback| rollback.records > 0 || holds_a_transaction(job.files, log));
-    let Some(rollback) = live else {
-        recovered.image = Some(after(job.files, Rules::Intact { salvage }, beside::as_it_is(job.files)));
-        return recovered;
-    };
-    let lost = rollback.lost || rollback.nowhere(beside::database_bytes(job.files)) > 0;
-    (recovered.page_bytes, recovered.lost) = (rollback.shape.page_bytes as u32, lost);
-    let rules = Rules::Intact { salvage };
-    if hot(job.files, log) == Hot::Committed && !salvage {
-        recovered.uncommitted = rollback.records;
-        recovered.image = Some(after(job.files, rules, beside::as_it_is(job.files)));
-        return recovered;
+    let mut before = beside::as_it_is(job.files);
+    if let Some(rollback) = live(job.files, log, to) {
+        let lost = rollback.lost || rollback.nowhere(beside::database_bytes(job.files)) > 0;
+        (recovered.page_bytes, recovered.lost) = (rollback.shape.page_bytes as u32, lost);
+        if counts(job.files, log, salvage) {
+            give(&rollback.images, log, rollback.shape, take);
+            recovered.records = rollback.records;
+            before = rollback.image(log, beside::database(job.files));
+        } else {
+            recovered.uncommitted = rollback.records;
+        }
     }
-    give(&rollback.images, log, rollback.shape, take);
-    recovered.records = rollback.records;
-    recovered.image = Some(after(job.files, rules, rollback.image(log, beside::database(job.files))));
+    recovered.image = Some(after(job.files, Rules::Intact { salvage }, before));
     recovered
 }
 
 /// The database once the journal with this index has been rolled back; `None`: there is nothing to roll back.
 pub fn rolled_back(files: &[LogFile<'_>], log: usize, rules: Rules) -> Option<Image> {
-    let Rules::Intact { salvage } = rules else {
-        return is_hot(files, log).then(|| play(files, log).image(files, log));
-    };
-    let rollback = Rollback::of(files, log, u64::MAX)?;
-    let live = rollback.records > 0 || holds_a_transaction(files, log);
-    let counts = live && (salvage || hot(files, log) != Hot::Committed);
-    counts.then(|| rollback.image(log, beside::database(files)))
+    match rules {
+        Rules::Engine => is_hot(files, log).then(|| play(files, log).image(files, log)),
+        Rules::Intact { salvage } => {
+            let rollback = live(files, log, u64::MAX).filter(|_| counts(files, log, salvage))?;
+            Some(rollback.image(log, beside::database(files)))
+        }
+    }
 }
 
-/// Whether the journal is one of a transaction that is not over, even if it has changed no page that was there before.
-fn holds_a_transaction(files: &[LogFile<'_>], log: usize) -> bool {
-    Facts::of(files, log).header.is_some_and(|header| header.sort() == Sort::Live && header.shape().is_some())
+/// What a journal holds up to `to` of a transaction that is not over, even if that has changed no page that was there before.
+fn live(files: &[LogFile<'_>], log: usize, to: u64) -> Option<Rollback> {
+    let begun = |header: Header| header.sort() == Sort::Live && header.shape().is_some();
+    let header = Facts::of(files, log).header;
+    Rollback::of(files, log, to).filter(|rollback| rollback.records > 0 || header.is_some_and(begun))
+}
+
+/// Whether it is rolled back: a transaction whose super-journal is missing is over, but not to `salvage`.
+fn counts(files: &[LogFile<'_>], log: usize, salvage: bool) -> bool {
+    salvage || hot(files, log) != Hot::Committed
 }
 
 /// The database before its last commit.

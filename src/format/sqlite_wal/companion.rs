@@ -3,7 +3,7 @@
 //! whichever of the two logs is asked about.
 
 use super::{SUFFIX, engine, pages};
-use crate::format::sqlite::files::as_it_is;
+use crate::format::sqlite::files::{as_it_is, database_of};
 use crate::format::sqlite_journal::{self, SUFFIX as JOURNAL};
 use crate::format::{Claim, Image, LogFile, Remark, Role};
 use crate::log::finding::Code;
@@ -20,13 +20,16 @@ pub enum Rules {
     },
 }
 
-/// The part that one of the two plays beside the other: by their names, `log` is one and `name` the other.
+/// The part that a file of this name plays beside a log: by their names, they are the two about one database, or it is a
+/// super-journal, on which it depends whether a journal is hot.
 pub fn claim(log: &str, name: &str) -> Option<Claim> {
-    let about = |name: &'_ str, suffix| name.strip_suffix(suffix).map(str::to_owned);
-    let pair = |wal, journal| about(wal, SUFFIX).filter(|about| !about.is_empty()) == about(journal, JOURNAL);
-    let both =
-        about(log, SUFFIX).is_some() && pair(log, name) || about(name, SUFFIX).is_some() && pair(name, log);
-    both.then_some(Claim { role: Role::Companion, order: 3, exact: false, read: true })
+    let about = |wal, journal| database_of(wal, SUFFIX).filter(|&x| database_of(journal, JOURNAL) == Some(x));
+    let (role, order) = match about(log, name).or(about(name, log)) {
+        Some(_) => (Role::Companion, 3),
+        None if sqlite_journal::is_super_journal(name.as_bytes()) => (Role::List, 2),
+        None => return None,
+    };
+    Some(Claim { role, order, exact: false, read: true })
 }
 
 /// The database to which the WAL is applied: as it is, or with a hot journal beside it rolled back.

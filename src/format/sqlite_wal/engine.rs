@@ -8,7 +8,7 @@
 use super::companion::{Rules, before};
 use super::facts::{Facts, Frames};
 use super::frame::{HEADER, Head, Sum};
-use super::pages::{Newest, is_there, size_of};
+use super::pages::{Newest, page_bytes, size_of};
 use crate::format::sqlite::files as beside;
 use crate::format::{Halt, Image, Job, LogFile, Outcome, Take};
 use crate::log::bytes::{Bytes, Reader};
@@ -23,10 +23,8 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let mut outcome = Outcome { opens: true, error: None, records, transactions, ..Outcome::default() };
     let Some(log) = beside::log(job.files) else { return outcome };
     let before = before(job.files, Rules::Engine);
-    // Of a stream it is told what comes of it beside its database.
-    let there = is_there(&before) || job.files[log].stream;
-    let facts = Facts::of(job.files, log);
-    let header = facts.header.filter(|header| header.fault.is_none() && there);
+    let there = is_there(job.files, log, &before);
+    let header = Facts::of(job.files, log).header.filter(|header| header.fault.is_none() && there);
     if header.is_some_and(|header| !header.known()) {
         outcome.opens = false;
         outcome.error = Some("unable to open database file".into());
@@ -36,16 +34,19 @@ pub fn outcome(job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     (outcome.records, outcome.transactions) = (kept.records, kept.commits);
     outcome.halts.push(Halt { file: log, at: kept.end.max(HEADER), for_good: true, to: u64::MAX });
     let Some(take) = take else { return outcome };
-    let page_bytes = facts.frames.map_or(0, |frames| frames.shape.page_bytes);
-    kept.newest.give(log, page_bytes, take);
-    outcome.image = Some(kept.image(&job.files[log], log, before, page_bytes));
+    kept.newest.give(log, page_bytes(job.files, log), take);
+    outcome.image = Some(kept.image(job.files, log, before));
     outcome
 }
 
 /// The database `before` once the WAL with this index has been applied to it.
 pub fn applied(files: &[LogFile<'_>], log: usize, before: Image) -> Image {
-    let page_bytes = Facts::of(files, log).frames.map_or(0, |frames| frames.shape.page_bytes);
-    Kept::of(files, log, is_there(&before), true).image(&files[log], log, before, page_bytes)
+    Kept::of(files, log, is_there(files, log, &before), true).image(files, log, before)
+}
+
+/// Whether there is a database to the engine. Of a stream it is told what comes of it beside its database.
+fn is_there(files: &[LogFile<'_>], log: usize, before: &Image) -> bool {
+    files[log].stream || !beside::empty(before.len)
 }
 
 /// Whether SQLite takes anything over from a WAL.
@@ -86,10 +87,11 @@ impl Kept {
     }
 
     /// The file that they make of the database.
-    fn image(&self, file: &LogFile<'_>, log: usize, before: Image, page_bytes: u64) -> Image {
+    fn image(&self, files: &[LogFile<'_>], log: usize, before: Image) -> Image {
+        let page_bytes = page_bytes(files, log);
         let wanted = u64::from(self.newest.pages).saturating_mul(page_bytes);
         let room = before.len.saturating_add(SLACK).saturating_add(self.records.saturating_mul(page_bytes));
-        if self.records == 0 || wanted > room && !file.stream {
+        if self.records == 0 || wanted > room && !files[log].stream {
             return Image { page_bytes: size_of(page_bytes), ..before };
         }
         self.newest.image(log, before, page_bytes)

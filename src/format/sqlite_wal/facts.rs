@@ -2,8 +2,8 @@
 //! damaged, by the first two frames of which one follows on the other.
 
 use super::frame::{HEAD, HEADER, Head, Header, Shape, Sum};
+use crate::format::LogFile;
 use crate::format::sqlite::files as beside;
-use crate::format::{LogFile, Role};
 use crate::log::bytes::{Bytes, Reader, Window};
 
 /// So far into a file without a header a pair of frames is looked for.
@@ -35,9 +35,7 @@ impl Facts {
     /// The facts of one WAL of a log.
     pub fn of(files: &[LogFile<'_>], file: usize) -> Facts {
         let find = || Facts::read(&mut Reader::new(files[file].src), beside::page_bytes(files));
-        let alone = files.iter().filter(|f| f.claim.role == Role::Log).count() == 1;
-        let own = files[file].claim.role == Role::Log;
-        files[file].memo.filter(|_| alone && own).map_or_else(find, |memo| memo.get(find))
+        beside::facts(files, file, find)
     }
 
     fn read(reader: &mut Reader<'_>, page_bytes: Option<u64>) -> Facts {

@@ -6,14 +6,15 @@ use std::collections::BTreeSet;
 use super::decoder::is_older;
 use super::facts::{Facts, Frames};
 use super::frame::Head;
-use crate::format::{Generation, Left, LogFile, Role};
+use crate::format::sqlite::files as beside;
+use crate::format::{Generation, Left, LogFile};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::region::Kind;
 use crate::log::survey::Survey;
 
 /// See the top of this file; the newest first.
 pub fn find(files: &[LogFile<'_>], surveys: &[&Survey]) -> Vec<Generation> {
-    let Some(file) = files.iter().position(|f| f.claim.role == Role::Log) else { return Vec::new() };
+    let Some(file) = beside::log(files) else { return Vec::new() };
     let facts = Facts::of(files, file);
     let (Some(frames), Some(survey)) = (facts.frames, surveys.get(file)) else { return Vec::new() };
     let mut reader = Reader::new(files[file].src);

@@ -59,9 +59,10 @@ pub fn inspect(files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
                 let message =
                     format!("pages of {own} bytes, in the database {other}: not this database's WAL");
                 say(Code::ForeignRecords, 0, message);
-            } else if companion::rolls_back_first(files) {
-                // The pages are those of the transaction that is rolled back.
-            } else if let (Some(frames), Some(survey)) = (facts.frames, surveys.get(log)) {
+            } else if let (Some(frames), Some(survey)) = (facts.frames, surveys.get(log))
+                // Otherwise the pages are those of a transaction that is rolled back first.
+                && !companion::rolls_back_first(files)
+            {
                 remarks.extend(belongs::compare(files, log, database, &frames, survey));
             }
         }

@@ -19,7 +19,6 @@ use self::history::WalHistory;
 use crate::format::rows::{TableRow, Wanted};
 use crate::format::sqlite::kinds::PageContext;
 use crate::format::sqlite::{files as beside, layout, rows};
-use crate::format::sqlite_journal::is_super_journal;
 use crate::format::{
     About, Claim, Context, Entry, Format, Generation, Grade, Job, Link, LogFile, Opened, Outcome, Profile,
     Recovered, Remark, Revision, Role, Take, Word,
@@ -120,9 +119,7 @@ impl Format for SqliteWal {
     }
 
     fn beside(&self, log: &str, name: &str) -> Option<Claim> {
-        // Whether the journal is hot depends on the super-journal that it names.
-        let list = Claim { role: Role::List, order: 2, exact: false, read: true };
-        companion::claim(log, name).or(is_super_journal(name.as_bytes()).then_some(list))
+        companion::claim(log, name)
     }
 
     fn recognise(&self, head: &[u8]) -> u64 {

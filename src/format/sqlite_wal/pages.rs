@@ -56,8 +56,8 @@ impl Newest {
 
     /// The file that they make of the one `before`.
     pub fn image(&self, log: usize, before: Image, page_bytes: u64) -> Image {
-        let empty = Image { base: None, len: 0, page_bytes: 0, patches: Vec::new() };
-        let before = if is_there(&before) { before } else { empty };
+        let nothing = Image { base: None, len: 0, page_bytes: 0, patches: Vec::new() };
+        let before = if beside::empty(before.len) { nothing } else { before };
         let patch = |(&page, &at): (&u32, &u64)| Patch {
             at: u64::from(page.saturating_sub(1)).saturating_mul(page_bytes),
             len: page_bytes,
@@ -100,11 +100,6 @@ pub fn newest_before(
     (image < files[database].src.size()).then_some((database, image))
 }
 
-/// Whether the engine takes a file for a database; see [`beside::database`].
-pub fn is_there(file: &Image) -> bool {
-    file.len > 1
-}
-
 /// No page is longer than 64 KiB.
 pub fn size_of(page_bytes: u64) -> u32 {
     u32::try_from(page_bytes).unwrap_or(0)
@@ -136,7 +131,8 @@ pub fn recover(job: &Job<'_>, salvage: bool, take: Take<'_>) -> Recovered {
     recovered
 }
 
-fn page_bytes(files: &[LogFile<'_>], log: usize) -> u64 {
+/// Bytes of a page of the WAL with this index; 0: nothing tells.
+pub fn page_bytes(files: &[LogFile<'_>], log: usize) -> u64 {
     Facts::of(files, log).frames.map_or(0, |frames| frames.shape.page_bytes)
 }
 

@@ -415,6 +415,10 @@ impl<'a> Recovery<'a> {
                     let counts = self.counts(&operation, log, *seq)?;
                     *seq += u64::from(!is_empty_range(&operation));
                     if !counts {
+                        // Nor can an older value be seen: tables are written with the newest alone.
+                        if self.rocks() && *seq > self.visible.saturating_add(1) {
+                            delete(&operation, &mut self.kept);
+                        }
                         continue;
                     }
                 }
@@ -439,16 +443,18 @@ impl<'a> Recovery<'a> {
     /// When the engine does not take it.
     fn counts(&mut self, operation: &Operation<'_>, log: Option<u64>, seq: u64) -> Result<bool, Refusal> {
         let taken = log.is_none_or(|log| self.directory.takes(operation.family, log));
-        (self.applies, self.changes) = (self.applies || taken, true);
+        self.changes = true;
         let range = (operation.word == "DELETE_RANGE").then_some(operation.second).flatten();
         if taken && range.is_some_and(|end| operation.first > end) {
             return Err(Refusal::InvalidArgument("end key comes before start key"));
         }
-        let Some(order) = self.order.as_mut().filter(|_| taken) else { return Ok(seq <= self.visible) };
-        if order.repeats(operation, seq) && self.settings.version > Version::LevelDb {
+        let twice = taken && self.order.as_mut().is_some_and(|order| order.repeats(operation, seq));
+        if twice && self.settings.version > Version::LevelDb {
             return Err(Refusal::Corruption(TWICE.into()));
         }
-        Ok(seq <= self.visible && !order.is_outdated(operation, seq))
+        self.applies |= taken;
+        let outdated = taken && self.order.as_mut().is_some_and(|order| order.is_outdated(operation, seq));
+        Ok(seq <= self.visible && !outdated)
     }
 
     /// The newest version does not open where numbers fall back.
@@ -492,4 +498,14 @@ fn flavour(settings: &Settings) -> Flavour {
 /// RocksDB gives such an operation no number.
 fn is_empty_range(operation: &Operation<'_>) -> bool {
     operation.word == "DELETE_RANGE" && operation.second == Some(operation.first)
+}
+
+/// Appends the operation that deletes the key of this one.
+fn delete(operation: &Operation<'_>, out: &mut Vec<u8>) {
+    /// Tag of a deletion that names its family.
+    const DELETE: u8 = 4;
+    out.push(DELETE);
+    batch::put_varint(operation.family, out);
+    batch::put_varint(operation.first.len() as u32, out);
+    out.extend_from_slice(operation.first);
 }
