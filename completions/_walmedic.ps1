@@ -76,6 +76,8 @@ Register-ArgumentCompleter -Native -CommandName 'walmedic' -ScriptBlock {
             [CompletionResult]::new('--seq', '--seq', [CompletionResultType]::ParameterName, 'Only these sequence numbers: A..B, A.. or ..B, ends included, or one number')
             [CompletionResult]::new('--op', '--op', [CompletionResultType]::ParameterName, 'Only this operation, such as PUT or COMMIT')
             [CompletionResult]::new('--key', '--key', [CompletionResultType]::ParameterName, 'Only this key, as `dump` prints it; a trailing * means any ending')
+            [CompletionResult]::new('--key-range', '--key-range', [CompletionResultType]::ParameterName, 'Only keys from A on and in front of B, A.. or ..B, as `dump` prints them; what deletes a range counts if it touches it')
+            [CompletionResult]::new('--family', '--family', [CompletionResultType]::ParameterName, 'Only keys of this column family, by name or number')
             [CompletionResult]::new('--tx', '--tx', [CompletionResultType]::ParameterName, 'Only this transaction, or page number in logs of pages')
             [CompletionResult]::new('--page', '--page', [CompletionResultType]::ParameterName, 'Only images of this page, in logs of pages: its history, older generations behind the live end included')
             [CompletionResult]::new('--at', '--at', [CompletionResultType]::ParameterName, 'Only the record or damaged range that holds this offset (decimal or 0x…)')

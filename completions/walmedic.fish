@@ -100,6 +100,8 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l state -d 'Onl
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l seq -d 'Only these sequence numbers: A..B, A.. or ..B, ends included, or one number' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l op -d 'Only this operation, such as PUT or COMMIT' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key -d 'Only this key, as `dump` prints it; a trailing * means any ending' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key-range -d 'Only keys from A on and in front of B, A.. or ..B, as `dump` prints them; what deletes a range counts if it touches it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l family -d 'Only keys of this column family, by name or number' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l tx -d 'Only this transaction, or page number in logs of pages' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l page -d 'Only images of this page, in logs of pages: its history, older generations behind the live end included' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l at -d 'Only the record or damaged range that holds this offset (decimal or 0x…)' -r
