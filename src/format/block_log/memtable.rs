@@ -54,8 +54,9 @@ impl<'a> Batches<'a> {
         true
     }
 
-    /// Takes the prepared parts of a transaction; how many records of them changed anything.
-    fn commit(&mut self, xid: &[u8], take: Take<'_>) -> u64 {
+    /// Takes the prepared parts of a transaction that commits in this log, or in the one that prepares it; how many records of
+    /// them changed anything. The commit's log decides what the tables have already.
+    fn commit(&mut self, xid: &[u8], log: Option<u64>, take: Take<'_>) -> u64 {
         let mut changed = 0;
         for (file, record) in self.prepared.remove(xid).unwrap_or_default() {
             let files = self.files;
@@ -66,7 +67,7 @@ impl<'a> Batches<'a> {
             });
             let contents = unpack.contents(&record, &[]).to_vec();
             self.unpack = Some((file, unpack));
-            let (place, log) = (Place { file, at: record.at }, number_of(&files[file]));
+            let (place, log) = (Place { file, at: record.at }, log.or(number_of(&files[file])));
             let mut any = false;
             for operation in part_of(&contents, self.flavour, xid) {
                 any |= self.change(place, log, &operation, take);
@@ -105,9 +106,14 @@ impl Memtable for Batches<'_> {
                 Phase::End => {
                     begun = false;
                     let xid = operation.xid().unwrap_or_default().to_vec();
-                    self.prepared.entry(xid).or_default().push((file, *record));
+                    // What waits in a log that is not replayed was decided on long ago.
+                    if log.is_none_or(|log| self.directory.replays(log)) {
+                        self.prepared.entry(xid).or_default().push((file, *record));
+                    }
                 }
-                Phase::Commit => changed |= self.commit(operation.xid().unwrap_or_default(), take) > 0,
+                Phase::Commit => {
+                    changed |= self.commit(operation.xid().unwrap_or_default(), log, take) > 0;
+                }
                 Phase::Rollback => {
                     self.prepared.remove(operation.xid().unwrap_or_default());
                 }
@@ -125,6 +131,6 @@ impl Memtable for Batches<'_> {
             .filter_map(|(xid, records)| records.first().map(|(file, r)| (*file, r.at, xid.clone())))
             .collect();
         left.sort_unstable();
-        left.iter().map(|(_, _, xid)| self.commit(xid, take)).sum()
+        left.iter().map(|(_, _, xid)| self.commit(xid, None, take)).sum()
     }
 }
