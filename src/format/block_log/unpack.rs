@@ -95,7 +95,7 @@ fn plain<'b>(record: &Record, bytes: &'b [u8]) -> Option<&'b [u8]> {
     let fill = bytes.get(len as usize..usize::try_from(record.len).ok()?)?;
     let filled = fill.is_empty()
         || (fill.len() as u64) < RECYCLABLE
-            && record.end() % BLOCK == 0
+            && record.end().is_multiple_of(BLOCK)
             && fill.iter().all(|&byte| byte == 0);
     bytes.get(header as usize..len as usize).filter(|_| filled && record.kind != KIND_PACKED)
 }
