@@ -12,7 +12,7 @@ enum Reached {
     #[allow(dead_code, reason = "none at the moment")]
     NotYet(&'static str),
 }
-use Reached::{Fixture, NotYet, Test};
+use Reached::{Fixture, Test};
 
 const REACHED: &[(Code, Reached)] = &[
     (Code::TornTail, Fixture("ddia-wal/torn-in-value")),
