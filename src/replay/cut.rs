@@ -103,7 +103,7 @@ pub fn from_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Resu
     }
     let (mut transactions, mut cut, mut first) = (Transactions::of(report), None, true);
     walk(log, report, None, &mut |item: &Item<'_>| {
-        if cut.is_none() && real(item) && item.seq().is_some_and(|n| n >= seq) {
+        if cut.is_none() && real(item) && item.seq().is_some_and(|n| last(item, n) >= seq) {
             let begin = transactions.begin().filter(|_| !partial && item.record.mark != Mark::Begin);
             cut = Some((!first).then_some(begin.unwrap_or(item.place())));
         }
@@ -123,6 +123,12 @@ pub fn from_seq(log: &OpenLog, report: &Report, seq: u64, partial: bool) -> Resu
                 .into())
         }
     }
+}
+
+/// The last of the numbers of a record, of which `first` is the first.
+fn last(item: &Item<'_>, first: u64) -> u64 {
+    let numbers = item.record.next.saturating_sub(item.record.seq).max(1);
+    first.saturating_add(numbers - 1)
 }
 
 /// Refuses a cut that would give damaged bytes another place, where records depend on it.
