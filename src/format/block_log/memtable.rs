@@ -30,6 +30,12 @@ impl<'a> Batches<'a> {
         Batches { flavour, files, directory, prepared: HashMap::new(), unpack: None }
     }
 
+    /// Whether an operation in this log changes anything that the tables do not hold.
+    fn counts(&self, log: Option<u64>, operation: &batch::Operation<'_>) -> bool {
+        let live = |log| self.directory.replays(log) && self.directory.takes(operation.family, log);
+        operation.changes && log.is_none_or(live)
+    }
+
     fn change(
         &self,
         place: Place,
@@ -37,9 +43,7 @@ impl<'a> Batches<'a> {
         operation: &batch::Operation<'_>,
         take: Take<'_>,
     ) -> bool {
-        let counts =
-            log.is_none_or(|log| self.directory.replays(log) && self.directory.takes(operation.family, log));
-        if !operation.changes || !counts {
+        if !self.counts(log, operation) {
             return false;
         }
         let family = (self.flavour == Flavour::RocksDb).then_some(operation.family);
@@ -122,6 +126,11 @@ impl Memtable for Batches<'_> {
             }
         }
         changed
+    }
+
+    fn concerns(&self, file: usize, contents: &[u8]) -> bool {
+        let log = self.files.get(file).and_then(number_of);
+        batch::operations(contents, self.flavour).any(|operation| self.counts(log, &operation))
     }
 
     fn finish(&mut self, take: Take<'_>) -> u64 {
