@@ -497,7 +497,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__repair)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --strategy --undecided --renumber --survivors --checkpoint --undo-last-commit --force --apply --output --in-place --backup --plan --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --strategy --mode --undecided --renumber --survivors --prepared --drop-wal-tracking --checkpoint --undo-last-commit --force --apply --output --in-place --backup --plan --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -527,11 +527,19 @@ _walmedic() {
                     COMPREPLY=($(compgen -W "salvage engine tail" -- "${cur}"))
                     return 0
                     ;;
+                --mode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --undecided)
                     COMPREPLY=($(compgen -W "keep drop" -- "${cur}"))
                     return 0
                     ;;
                 --survivors)
+                    COMPREPLY=($(compgen -W "keep drop" -- "${cur}"))
+                    return 0
+                    ;;
+                --prepared)
                     COMPREPLY=($(compgen -W "keep drop" -- "${cur}"))
                     return 0
                     ;;
