@@ -65,7 +65,8 @@ impl Kind {
         let answer = self.run("dump", log, "--format ndjson --bytes hex");
         let lines = answer.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         let believed = |line: &Value| {
-            matches!(line["status"].as_str(), Some("intact" | "recovered")) && line["kind"] != "EMPTY"
+            let here = !matches!(line["fate"].as_str(), Some("foreign" | "repeated" | "stale"));
+            here && matches!(line["status"].as_str(), Some("intact" | "recovered")) && line["kind"] != "EMPTY"
         };
         let told = |line: Value| {
             let [seq, kind, family, key, value] =
@@ -213,9 +214,19 @@ fn a_cut_store_opens_in_every_mode() {
         let (all, rest) = (kind.operations(store), kind.operations(&end));
         let first = seq_of(&rest[0]).expect("a number");
         assert!(first <= at && at < first + 5 && all.ends_with(&rest), "{what}: from {first} on");
+        // The older generation behind a recycled log stays, which strict modes take for damage as they did before.
         let wanted = kind.state(&end, "");
-        if let Err(why) = opens_everywhere(&mut judge, kind, &end, &wanted) {
-            panic!("{what}, its end: {why}");
+        for engine in kind.installed() {
+            for mode in kind.modes() {
+                if judge.opens(store, mode, engine).is_err() {
+                    continue;
+                }
+                assert!(
+                    judge.opens(&end, mode, engine).as_ref() == Ok(&wanted),
+                    "{what}, its end: {engine} {mode} {}",
+                    judge.said
+                );
+            }
         }
     });
 }

@@ -155,6 +155,7 @@ pub fn conclude(files: &mut [Member<'_>]) -> Conclusions {
         .flat_map(|(i, f)| f.survey.runs.iter().filter(|r| r.records > 0).map(move |&r| (i, r)))
         .collect();
     demote_wrong_numbers(files, &mut runs);
+    disown_copies(files, &mut runs);
     walk(files, &mut runs, &mut out);
     out.numbers = runs
         .iter()
@@ -173,8 +174,8 @@ fn demote_wrong_numbers(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) 
     for i in 0..runs.len() {
         let (file, run) = runs[i];
         let before = kept.last().copied();
-        let verdict =
-            if run.records == 1 { lone_number(files, before, (file, run), &runs[i + 1..]) } else { None };
+        let alone = run.records == 1 && !files[file].survey.rules.proves_numbers();
+        let verdict = if alone { lone_number(files, before, (file, run), &runs[i + 1..]) } else { None };
         match verdict {
             Some(truth) => {
                 let inferred = truth.unwrap_or(Fix::UNKNOWN);
@@ -329,18 +330,46 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
             push_bounded(&mut out.repeats, twice, limit, &mut out.unlisted);
             expected = Some(run.next);
         } else {
-            let cause = Cause::Number { found: run.first, expected: due };
-            let survey = &mut *files[file].survey;
-            survey.regions.reclass(run.at, run.end, Kind::Foreign, cause, None);
-            survey.data = survey.data.saturating_sub(run.data);
-            survey.batches.retain(|b| b.at < run.at || b.at >= run.end);
-            survey.open = survey.open.filter(|b| b.at < run.at || b.at >= run.end);
+            disown(files[file].survey, &run, due);
             continue;
         }
         ends.insert(run.next, Place { file, at: run.end });
         kept.push((file, run));
     }
     *runs = kept;
+}
+
+/// Sets apart runs whose records come again in their place, in a longer run of the same file: these ones stand where they do not
+/// belong, as in a block that was written twice.
+fn disown_copies(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) {
+    /// Runs looked at behind each one.
+    const AHEAD: usize = 64;
+    let copied = |i: usize| {
+        let (file, run) = runs[i];
+        let proved = run.records > 0 && files[file].survey.rules.proves_numbers();
+        let later = runs[i + 1..].iter().take(AHEAD).take_while(|(at, _)| proved && *at == file);
+        later.into_iter().any(|(_, l)| l.first <= run.first && run.next <= l.next && run.records < l.records)
+    };
+    let copies: Vec<bool> = (0..runs.len()).map(copied).collect();
+    let mut due = 0;
+    for (&(file, run), &copy) in runs.iter().zip(&copies) {
+        if copy {
+            disown(files[file].survey, &run, due);
+        } else {
+            due = run.next;
+        }
+    }
+    let mut copies = copies.into_iter();
+    runs.retain(|_| !copies.next().unwrap_or(false));
+}
+
+/// These records are not this log's, or not here.
+fn disown(survey: &mut Survey, run: &Run, due: u64) {
+    let cause = Cause::Number { found: run.first, expected: due };
+    survey.regions.reclass(run.at, run.end, Kind::Foreign, cause, None);
+    survey.data = survey.data.saturating_sub(run.data);
+    survey.batches.retain(|b| b.at < run.at || b.at >= run.end);
+    survey.open = survey.open.filter(|b| b.at < run.at || b.at >= run.end);
 }
 
 fn push_bounded<T>(list: &mut Vec<T>, item: T, limit: usize, unlisted: &mut u64) {

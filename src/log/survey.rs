@@ -35,6 +35,13 @@ pub struct Rules {
     pub trust: Trust,
 }
 
+impl Rules {
+    /// Whether checksums cover the numbers: one that does not fit is not wrong, its record stands where it does not belong.
+    pub fn proves_numbers(&self) -> bool {
+        self.grouping == Grouping::Named
+    }
+}
+
 /// A batch that is not whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {

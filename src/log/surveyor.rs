@@ -136,6 +136,7 @@ impl Surveyor {
             // Damage behind a held record settles it before the next one comes.
             match judge(expected, held.seq, held.next, r.seq, room(self.broken), 0) {
                 Judgement::Jump => self.jump(held, held.next == r.seq),
+                Judgement::Wrong(_) if self.survey.rules.proves_numbers() => self.jump(held, false),
                 // One of the two is wrong, and the next record will show that it is the other one.
                 Judgement::Wrong(Some(truth)) if self.likelier(expected, held.seq, truth) => {
                     self.jump(held, false)
@@ -178,7 +179,7 @@ impl Surveyor {
 
     /// A hole or a step back in the numbers lies before `r`; `confirmed`: the record behind it takes up where it ends.
     fn jump(&mut self, r: Record, confirmed: bool) {
-        if confirmed && self.lone_were_wrong(&r) {
+        if confirmed && !self.survey.rules.proves_numbers() && self.lone_were_wrong(&r) {
             self.accept(r);
             return;
         }
