@@ -133,7 +133,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__dump)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --rows --table --state --seq --op --key --tx --page --at --file --limit --reverse --hex --bytes --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --rows --table --state --seq --op --key --key-range --family --tx --page --at --file --limit --reverse --hex --bytes --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -176,6 +176,14 @@ _walmedic() {
                     return 0
                     ;;
                 --key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --key-range)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --family)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -489,7 +497,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__repair)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --strategy --undecided --renumber --survivors --checkpoint --undo-last-commit --force --apply --output --in-place --backup --plan --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --strategy --mode --undecided --renumber --survivors --prepared --drop-wal-tracking --checkpoint --undo-last-commit --force --apply --output --in-place --backup --plan --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -519,11 +527,19 @@ _walmedic() {
                     COMPREPLY=($(compgen -W "salvage engine tail" -- "${cur}"))
                     return 0
                     ;;
+                --mode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --undecided)
                     COMPREPLY=($(compgen -W "keep drop" -- "${cur}"))
                     return 0
                     ;;
                 --survivors)
+                    COMPREPLY=($(compgen -W "keep drop" -- "${cur}"))
+                    return 0
+                    ;;
+                --prepared)
                     COMPREPLY=($(compgen -W "keep drop" -- "${cur}"))
                     return 0
                     ;;

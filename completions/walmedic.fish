@@ -100,6 +100,8 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l state -d 'Onl
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l seq -d 'Only these sequence numbers: A..B, A.. or ..B, ends included, or one number' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l op -d 'Only this operation, such as PUT or COMMIT' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key -d 'Only this key, as `dump` prints it; a trailing * means any ending' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key-range -d 'Only keys from A on and in front of B, A.. or ..B, as `dump` prints them; what deletes a range counts if it touches it' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l family -d 'Only keys of this column family, by name or number' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l tx -d 'Only this transaction, or page number in logs of pages' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l page -d 'Only images of this page, in logs of pages: its history, older generations behind the live end included' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l at -d 'Only the record or damaged range that holds this offset (decimal or 0x…)' -r
@@ -181,14 +183,14 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l diff -d 'Tw
 committed\t'Every intact committed record, past damage too; a transaction that lost a member is left out whole'
 salvage\t'Every intact data record, orphans and survivors of broken batches included'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l history -d 'Every version of a key, as `dump` prints it; a trailing * means any ending' -r
-complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l engine -d 'Version of the engine to follow with the policy engine, by its commit; or the engine to build with --into: wal, btree or lsm. May be given twice' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l engine -d 'Version of the engine to follow with the policy engine, by its commit; or the engine to build with --into: wal, btree, lsm or leveldb. May be given twice' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l undecided -d 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch' -r -f -a "keep\t'They count'
 drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l family -d 'Only the keys of this column family' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l base -d 'The tables that the log goes on from: beside (in its own directory, where there are any), none (the state is the log\'s alone), or their directory' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l mode -d 'How the engine recovers with the policy engine, where it has several ways: for rocksdb tolerate-corrupted-tail, absolute-consistency, point-in-time or skip-any, for leveldb lenient or paranoid; without it, as the store\'s OPTIONS file says' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only' -r
-complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, with --engine a new directory, or of a log of pages the database file' -r -F
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, or in .log (a log of RocksDB\'s), with --engine a new directory, or of a log of pages the database file' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l grade-with -d 'Let this program check the files that can be made of a damaged log, too: it is run as PROGRAM FILE "PRAGMA integrity_check;" on copies' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l memory -d 'Memory for a state; what is more goes to a temporary file' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l bytes -d 'How to write keys and values' -r -f -a "escape\t'Text as it is, other bytes as \\xNN, a backslash doubled'
@@ -266,9 +268,12 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -s j -l thread
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l strategy -d 'What to keep' -r -f -a "salvage\t'Every intact committed record, past damage too'
 engine\t'What the engine would keep by itself'
 tail\t'Everything; only a torn end is cut off'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l mode -d 'How the engine recovers with the strategy engine, where it has several ways; see replay --mode' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l undecided -d 'Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch' -r -f -a "keep\t'They count'
 drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l survivors -d 'Intact records of transactions that lost another, in logs of pages, where a later page heals what is missing' -r -f -a "keep\t'They count'
+drop\t'They do not'"
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l prepared -d 'Transactions that are prepared and neither committed nor rolled back' -r -f -a "keep\t'They count'
 drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l output -d 'Write a new copy; it must not exist yet' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l backup -d 'Where --in-place puts the originals and the undo record [default: beside the log]' -r -F
@@ -286,6 +291,7 @@ never\t'Never'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l map -d 'Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l repair-words -d 'Put a single damaged word right where the checksum tells which it is and what it was'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l renumber -d 'Give records new numbers where the numbers fall back'
+complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l drop-wal-tracking -d 'Leave the sizes of logs out of the copy\'s MANIFEST, so that RocksDB does not miss what a shorter log lacks'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l checkpoint -d 'Of a log of pages: write the database that it leads to, and an empty log'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l undo-last-commit -d 'Write the database before its last commit, from a rollback journal that was kept'
 complete -c walmedic -n "__fish_walmedic_using_subcommand repair" -l force -d 'Go on although the log does not seem to be its database\'s, or undoing its last commit makes no sound one'

@@ -109,13 +109,11 @@ fn harm(dir: &Path, random: &mut Random) -> Vec<String> {
         .collect()
 }
 
+/// What is tried on a store of each kind.
+type Each<'e> = &'e mut dyn FnMut(&Kind, &Path, &[String], &mut Random);
+
 /// Calls `each` with damaged copies of databases that engines wrote: the kind, the directory, and what was done to it.
-fn stores(
-    test: &'static str,
-    rounds: usize,
-    harms: bool,
-    each: &mut dyn FnMut(&Kind, &Path, &[String], &mut Random),
-) {
+fn stores(test: &'static str, rounds: usize, harms: bool, each: Each<'_>) {
     let watch = Watch::new(test, 900);
     for workload in 0..workloads().max(KINDS.len()) {
         let kind = &KINDS[workload % KINDS.len()];

@@ -406,7 +406,7 @@ impl Forward<'_, '_, '_> {
             cause: region.filter(|r| !r.kind.sound()).and_then(|r| Some((r.kind, r.cause?))),
         };
         let Fates { context, unpack, families, .. } = &mut *self.fates;
-        let several = unpack.is_some();
+        let (several, reverse) = (unpack.is_some(), self.printer.opts.reverse);
         let contents = unpack.as_mut().map_or(bytes, |unpack| unpack.contents(record, bytes));
         let (printer, error) = (&mut *self.printer, &mut self.error);
         let (mut nth, mut all) = (0, 0);
@@ -416,8 +416,7 @@ impl Forward<'_, '_, '_> {
                 true
             });
         }
-        report.format.operations(role, report.revision, contents, fix, &mut |entry| {
-            nth += 1;
+        let mut told = |entry: &Entry<'_>, nth: u64| {
             let mut row = Row { entry: Some(*entry), seq: entry.seq.or(seq), ..whole };
             if let (Some(entry), Some(context)) = (&mut row.entry, &mut *context) {
                 context.complete(record, bytes, entry);
@@ -435,7 +434,22 @@ impl Forward<'_, '_, '_> {
             *error = printer.print(&row, bytes, &parts).err();
             // The bytes are those of all its operations.
             error.is_none() && !printer.full() && !printer.opts.hex
+        };
+        let mut kept = Vec::new();
+        report.format.operations(role, report.revision, contents, fix, &mut |entry| {
+            nth += 1;
+            if reverse && all > 1 {
+                kept.push(Kept::of(entry));
+                return true;
+            }
+            told(entry, nth)
         });
+        for operation in kept.iter().rev() {
+            if !told(&operation.entry(), nth) {
+                break;
+            }
+            nth -= 1;
+        }
     }
 
     /// What the engine does not read any more: record by record, where the format tells them, and what lies between.
@@ -497,6 +511,26 @@ impl Forward<'_, '_, '_> {
         let layout = heading.unwrap_or_else(|| report.format.layout(file.role, report.revision));
         let result = self.printer.print(&row, bytes, &[(0, layout)]);
         self.error = result.err();
+    }
+}
+
+/// An operation of a batch, to be printed behind those that follow it.
+struct Kept {
+    op: &'static str,
+    parts: [Option<Vec<u8>>; 3],
+    family: Option<u32>,
+    seq: Option<u64>,
+}
+
+impl Kept {
+    fn of(entry: &Entry<'_>) -> Kept {
+        let parts = [entry.key, entry.value, entry.end].map(|part| part.map(<[u8]>::to_vec));
+        Kept { op: entry.op, parts, family: entry.family, seq: entry.seq }
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        let [key, value, end] = self.parts.each_ref().map(Option::as_deref);
+        Entry { op: self.op, key, value, end, family: self.family, seq: self.seq, ..Entry::default() }
     }
 }
 

@@ -245,6 +245,9 @@ pub trait Memtable {
     /// Takes a record in; whether it changes anything by now. `contents`: see [`Unpack`].
     fn insert(&mut self, file: usize, record: &Record, contents: &[u8], take: Take<'_>) -> bool;
 
+    /// Whether a record with these contents could change anything: the tables may hold all of it already.
+    fn concerns(&self, file: usize, contents: &[u8]) -> bool;
+
     /// Takes what still waits for a commit as if it had come; how many records it stood in.
     fn finish(&mut self, take: Take<'_>) -> u64;
 }

@@ -259,7 +259,8 @@ mod tests {
         let record = [&[0x82, 0x00, b'a', b'b', 9][..], &[0; 3]].concat();
         let spans: Vec<_> = layout.spans(&record, None).map(|(f, s, n)| (f.name, s, n)).collect();
         assert_eq!(spans, [("len", 0..2, Some(2)), ("key", 2..4, None), ("end", 4..5, Some(9))]);
-        assert_eq!(layout.spans(&[0xff; 3], None).map(|(_, s, _)| s).collect::<Vec<_>>(), [0..3]);
+        let spans: Vec<_> = layout.spans(&[0xff; 3], None).map(|(_, s, _)| (s.start, s.end)).collect();
+        assert_eq!(spans, [(0, 3)]);
     }
 
     #[test]

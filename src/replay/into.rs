@@ -117,7 +117,7 @@ pub fn build(
     };
     let key = note.into_inner().end()?;
     match built {
-        Err(Error::Refused(why)) => Err(unfit(&key, &why)),
+        Err(Error::Refused(why)) => Err(unfit(&key, why)),
         built => Ok(built?),
     }
 }

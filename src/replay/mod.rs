@@ -397,7 +397,9 @@ fn by_records<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repl
                 None => item.apply(&mut applier.state)?,
             };
             applied += u64::from(changed);
-        } else if item.is_data() {
+        } else if item.is_data()
+            && memtable.as_ref().is_none_or(|memtable| memtable.concerns(item.file, item.contents()))
+        {
             left_out.add(item.standing);
         }
         Ok(())

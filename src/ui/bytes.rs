@@ -42,7 +42,7 @@ pub fn read(text: &str, notation: Notation) -> Option<Vec<u8>> {
     let digits = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok();
     let text = text.as_bytes();
     match notation {
-        Notation::Hex if text.len() % 2 == 0 => text.chunks(2).map(digits).collect(),
+        Notation::Hex if text.len().is_multiple_of(2) => text.chunks(2).map(digits).collect(),
         Notation::Hex => None,
         Notation::Base64 => text.chunks(4).try_fold(Vec::new(), |mut out, four| {
             out.extend(three(four)?);

@@ -65,7 +65,7 @@ fn verdict(forecast: &Forecast, row: &ModeForecast) -> String {
     let outcome = &row.outcome;
     let kept = outcome.records;
     match &outcome.error {
-        Some(error) if outcome.hangs => error.clone(),
+        Some(error) if outcome.hangs => format!("it {error}"),
         Some(error) if !outcome.opens => {
             format!("it refuses to open ({})", error.trim_end_matches('.'))
         }

@@ -309,7 +309,8 @@ fn fill(random: &mut Random, records: usize, variety: Variety, writer: &mut Writ
         let prepares = variety == Variety::Prepared;
         match random.below(10) {
             0..=2 if prepares => {
-                let xid = format!("transaction {i}").into_bytes();
+                // No two of a store that are open have the same name.
+                let xid = format!("{} {i}", writer.file.name).into_bytes();
                 let operations = operations(random, variety);
                 let numbers = writer.prepare(&xid, &operations);
                 open.push((xid, numbers));

@@ -172,7 +172,7 @@ def look(path, mode, engine):
             os._exit(0)
         os.close(writer)
         signal.signal(signal.SIGALRM, lambda *_: os.kill(child, signal.SIGKILL))
-        signal.alarm(12)
+        signal.alarm(14 if engine == "7.8.3" else 7)
         with os.fdopen(reader) as answer:
             text = answer.read()
         signal.alarm(0)

@@ -4,11 +4,10 @@ use super::directory::Directory;
 use super::manifest::{self, LiveTable};
 use crate::format::keys::{Base, Older, Olders};
 use crate::format::sstable::blob::{self, Reference};
-use crate::format::sstable::merged::{Merged, MergedError};
+use crate::format::sstable::merged::{Merged, MergedError, Opener};
 use crate::format::sstable::order::Order;
 use crate::format::sstable::visible::{Content, Keys, Value, Visible};
 use crate::format::{Effect, Open};
-use crate::log::bytes::ReadAt;
 use crate::log::conclude::Place;
 use crate::replay::state_key;
 
@@ -18,7 +17,7 @@ pub struct Tables {
     families: Vec<(u32, manifest::Family)>,
     /// Keys begin with the number of their family.
     prefixed: bool,
-    open: Box<dyn Fn(&LiveTable) -> Result<Box<dyn ReadAt>, String>>,
+    open: Box<Opener<'static>>,
     blobs: Open,
 }
 

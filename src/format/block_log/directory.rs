@@ -146,6 +146,9 @@ fn text(src: &dyn ReadAt) -> Option<String> {
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// An edit and its offset, or where there is none and why.
+pub type Edit<'e> = Result<(u64, &'e [u8]), (u64, &'static str)>;
+
 /// The records of a file that can be put together, in order, as long as whole fragments follow each other or blocks begin with
 /// one.
 pub struct Records<'a> {
@@ -166,7 +169,7 @@ impl<'a> Records<'a> {
     }
 
     /// The next one, or where there is none and why.
-    pub fn next(&mut self) -> Option<Result<(u64, &[u8]), (u64, &'static str)>> {
+    pub fn next(&mut self) -> Option<Edit<'_>> {
         /// An edit is longer only where somebody has made it so.
         const EDIT: u64 = 64 << 20;
         loop {

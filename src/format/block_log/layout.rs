@@ -105,7 +105,7 @@ fn operation(tag: u8) -> &'static Layout {
         0x0f => &OF_RANGE,
         0x0e => &OF_FAMILY_RANGE,
         0x03 => &OF_WORDS,
-        0x0a | 0x0b | 0x0c => &OF_NAME,
+        0x0a..=0x0c => &OF_NAME,
         0x15 => &OF_TIME,
         _ => &BARE,
     }

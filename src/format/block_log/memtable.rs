@@ -30,6 +30,12 @@ impl<'a> Batches<'a> {
         Batches { flavour, files, directory, prepared: HashMap::new(), unpack: None }
     }
 
+    /// Whether an operation in this log changes anything that the tables do not hold.
+    fn counts(&self, log: Option<u64>, operation: &batch::Operation<'_>) -> bool {
+        let live = |log| self.directory.replays(log) && self.directory.takes(operation.family, log);
+        operation.changes && log.is_none_or(live)
+    }
+
     fn change(
         &self,
         place: Place,
@@ -37,9 +43,7 @@ impl<'a> Batches<'a> {
         operation: &batch::Operation<'_>,
         take: Take<'_>,
     ) -> bool {
-        let counts =
-            log.is_none_or(|log| self.directory.replays(log) && self.directory.takes(operation.family, log));
-        if !operation.changes || !counts {
+        if !self.counts(log, operation) {
             return false;
         }
         let family = (self.flavour == Flavour::RocksDb).then_some(operation.family);
@@ -54,8 +58,9 @@ impl<'a> Batches<'a> {
         true
     }
 
-    /// Takes the prepared parts of a transaction; how many records of them changed anything.
-    fn commit(&mut self, xid: &[u8], take: Take<'_>) -> u64 {
+    /// Takes the prepared parts of a transaction that commits in this log, or in the one that prepares it; how many records of
+    /// them changed anything. The commit's log decides what the tables have already.
+    fn commit(&mut self, xid: &[u8], log: Option<u64>, take: Take<'_>) -> u64 {
         let mut changed = 0;
         for (file, record) in self.prepared.remove(xid).unwrap_or_default() {
             let files = self.files;
@@ -66,7 +71,7 @@ impl<'a> Batches<'a> {
             });
             let contents = unpack.contents(&record, &[]).to_vec();
             self.unpack = Some((file, unpack));
-            let (place, log) = (Place { file, at: record.at }, number_of(&files[file]));
+            let (place, log) = (Place { file, at: record.at }, log.or(number_of(&files[file])));
             let mut any = false;
             for operation in part_of(&contents, self.flavour, xid) {
                 any |= self.change(place, log, &operation, take);
@@ -105,9 +110,14 @@ impl Memtable for Batches<'_> {
                 Phase::End => {
                     begun = false;
                     let xid = operation.xid().unwrap_or_default().to_vec();
-                    self.prepared.entry(xid).or_default().push((file, *record));
+                    // What waits in a log that is not replayed was decided on long ago.
+                    if log.is_none_or(|log| self.directory.replays(log)) {
+                        self.prepared.entry(xid).or_default().push((file, *record));
+                    }
                 }
-                Phase::Commit => changed |= self.commit(operation.xid().unwrap_or_default(), take) > 0,
+                Phase::Commit => {
+                    changed |= self.commit(operation.xid().unwrap_or_default(), log, take) > 0;
+                }
                 Phase::Rollback => {
                     self.prepared.remove(operation.xid().unwrap_or_default());
                 }
@@ -118,6 +128,11 @@ impl Memtable for Batches<'_> {
         changed
     }
 
+    fn concerns(&self, file: usize, contents: &[u8]) -> bool {
+        let log = self.files.get(file).and_then(number_of);
+        batch::operations(contents, self.flavour).any(|operation| self.counts(log, &operation))
+    }
+
     fn finish(&mut self, take: Take<'_>) -> u64 {
         let mut left: Vec<(usize, u64, Vec<u8>)> = self
             .prepared
@@ -125,6 +140,6 @@ impl Memtable for Batches<'_> {
             .filter_map(|(xid, records)| records.first().map(|(file, r)| (*file, r.at, xid.clone())))
             .collect();
         left.sort_unstable();
-        left.iter().map(|(_, _, xid)| self.commit(xid, take)).sum()
+        left.iter().map(|(_, _, xid)| self.commit(xid, None, take)).sum()
     }
 }

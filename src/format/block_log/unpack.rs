@@ -32,11 +32,14 @@ impl<'a> Unpacker<'a> {
         reader.forward(record.at, 1);
         let mut place = record.at;
         // Behind damage blocks may begin elsewhere.
-        for grid in [Some(Grid::at(0)), None] {
-            match assembler.at(reader, record.at, grid, facts) {
+        let (own, start) = (*facts, Some(Grid::at(0)));
+        let older = Facts { number: None, ..own };
+        // Behind damage blocks may begin elsewhere; behind the end lies what carries an older number.
+        for (grid, facts) in [(start, own), (None, own), (start, older)] {
+            match assembler.at(reader, record.at, grid, &facts) {
                 Ok(Found::Whole(_)) => return assembler.gather(reader, LIMIT, gathered).is_ok(),
                 Ok(Found::Aside(_)) => return false,
-                Err(broken) if grid.is_some() => place = broken.fault.at,
+                Err(broken) if grid.is_some() && facts == own => place = broken.fault.at,
                 Err(_) => {}
             }
         }
@@ -91,11 +94,29 @@ fn plain<'b>(record: &Record, bytes: &'b [u8]) -> Option<&'b [u8]> {
         _ => return None,
     };
     let len = header + u64::from(u16::from_le_bytes([low, high]));
-    // Behind it only the zeros that fill a block; else its length is wrong.
-    let fill = bytes.get(len as usize..usize::try_from(record.len).ok()?)?;
-    let filled = fill.is_empty()
-        || (fill.len() as u64) < RECYCLABLE
-            && record.end() % BLOCK == 0
-            && fill.iter().all(|&byte| byte == 0);
-    bytes.get(header as usize..len as usize).filter(|_| filled && record.kind != KIND_PACKED)
+    // Zeros that fill a block may follow; but it may as well be the length that is wrong.
+    let whole = len == record.len && record.kind != KIND_PACKED;
+    bytes.get(header as usize..len as usize).filter(|_| whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fragment::put;
+    use super::super::{Content, Flavour};
+    use super::*;
+    use crate::log::record::Mark;
+
+    #[test]
+    fn a_length_put_right_gives_all_of_the_contents() {
+        let batch = [&7u64.to_le_bytes()[..], &1u32.to_le_bytes(), b"\x00\x01k"].concat();
+        let mut bytes = Vec::new();
+        put(1, None, &batch, &mut bytes);
+        bytes[4] -= 1;
+        let (number, recycled) = (None, false);
+        let facts = Facts { flavour: Flavour::LevelDb, content: Content::Batches, number, recycled };
+        let len = bytes.len() as u64;
+        let record = Record { at: 0, len, seq: 7, next: 8, txn: 0, kind: 0, mark: Mark::Data };
+        let src = &bytes[..];
+        assert_eq!(Unpacker::new(facts, &src).contents(&record, &bytes), batch);
+    }
 }
