@@ -5,6 +5,7 @@ mod common;
 
 use std::path::Path;
 
+use common::block_log::{self, Variety};
 use common::judge::{Judge, State, copy_of, damage_to, family, has, logs, workloads, write};
 use common::random::{Random, Watch};
 use common::run::{contents, run_on};
@@ -331,4 +332,39 @@ fn tracked_sizes_are_told_and_forgotten() {
     let (mut judge, wanted) = (Judge::new(), kind.state(&store, ""));
     assert_eq!(judge.opens(&kept, "as-set-up", "9.8.4"), Err("refuses"), "{}", judge.said);
     assert!(judge.opens(&forgotten, "as-set-up", "9.8.4") == Ok(wanted), "{}", judge.said);
+}
+
+/// Transactions that are prepared and not ended are named, and kept or left out as is asked for; nothing else depends on it.
+#[test]
+fn prepared_transactions_are_kept_or_left_out() {
+    let (watch, kind) =
+        (Watch::new("block-log-prepared", 300), Kind { format: "rocksdb", features: &[], engines: &[] });
+    let mut orphans = 0;
+    for n in 0..8 {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = dir.path().join("store");
+        std::fs::create_dir(&store).expect("a folder");
+        for file in block_log::sample(&mut watch.random(n), 60, Variety::Prepared).files {
+            std::fs::write(store.join(file.name), file.bytes).expect("a file");
+        }
+        let state = |log: &Path| kind.run("replay", log, "--format json").json()["column_families"].clone();
+        let wanted = state(&store);
+        let plan = kind.run("repair", &store, "--format json").json();
+        let named: Vec<&str> =
+            plan["prepared"].as_array().into_iter().flatten().filter_map(|p| p["name"].as_str()).collect();
+        let told = kind.run("repair", &store, "").stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        // A long list of them ends in dots.
+        assert!(named.iter().take(8).all(|name| told.contains(name)), "{named:?}: {told}");
+        for (choice, left) in [("keep", named.len()), ("drop", 0)] {
+            let out = dir.path().join(choice);
+            let how = format!("--prepared {choice} --apply --output {}", out.display());
+            assert_eq!(kind.run("repair", &store, &how).code, i32::from(left > 0), "{choice}");
+            kind.run("verify", &out, "--allow orphan").exits(0);
+            let found = kind.run("verify", &out, "--format json").json();
+            assert_eq!(found["logs"][0]["orphans"].as_array().map_or(0, Vec::len), left, "{choice}");
+            assert_eq!(state(&out), wanted, "{choice}");
+        }
+        orphans += named.len();
+    }
+    assert!(orphans > 0);
 }
