@@ -54,7 +54,7 @@ impl Kind {
         let lines = answer.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         let live = lines.filter(|line| line["key"].is_string());
         live.map(|line| {
-            let family = line["family"].as_str().map_or(0, family);
+            let family = line["family"].as_str().map_or(0, number);
             ((family, bytes(&line["key"])), bytes(&line["value"]))
         })
         .collect()
@@ -75,6 +75,11 @@ impl Kind {
         };
         lines.filter(believed).map(told).collect()
     }
+}
+
+/// The number of a family by its name, or by its number where nothing names it.
+fn number(name: &str) -> u32 {
+    name.strip_prefix('#').map_or_else(|| family(name), |number| number.parse().expect("a number"))
 }
 
 fn bytes(hex: &Value) -> Vec<u8> {
@@ -233,4 +238,97 @@ fn a_cut_store_opens_in_every_mode() {
 
 fn seq_of(operation: &str) -> Option<u64> {
     operation.split(' ').next()?.trim_matches('"').parse().ok()
+}
+
+/// What the engine's strategy leaves is what the engine recovered, in whatever mode it was asked for; or nothing is written.
+#[test]
+fn the_engines_choice_stays_what_it_was() {
+    let mut judge = Judge::new();
+    let (mut written, mut refused) = (0, 0);
+    stores("block-log-engine-strategy", 3, true, &mut |kind, store, told, random| {
+        let mode = kind.modes()[random.below(kind.modes().len())];
+        let what = format!("{} {:?} {mode} {told:?}", kind.format, kind.features);
+        let out = store.with_extension("out");
+        let how = format!("--strategy engine --mode {mode} --apply --output {}", out.display());
+        // Without another word the forecast is the older version's.
+        let engine = kind.installed().last().copied().unwrap_or(kind.engines[0]);
+        let before = judge.opens(store, mode, engine);
+        let answer = kind.run("repair", store, &how);
+        match before {
+            Ok(before) if answer.code <= 1 => {
+                assert!(judge.opens(&out, mode, engine).as_ref() == Ok(&before), "{what}: {}", judge.said);
+                assert_eq!(kind.run("verify", &out, "").code, 0, "{what}");
+                written += 1;
+            }
+            _ => {
+                answer.declines(4, "engine");
+                assert!(!out.exists(), "{what}");
+                refused += 1;
+            }
+        }
+    });
+    println!("{written} written, {refused} refused");
+}
+
+/// A state becomes a database of LevelDB, one column family at a time, and a log of RocksDB's with all of them.
+#[test]
+fn a_state_becomes_a_store() {
+    let mut judge = Judge::new();
+    stores("block-log-into", 1, true, &mut |kind, store, told, _| {
+        let what = format!("{} {:?} {told:?}", kind.format, kind.features);
+        let (wanted, dir, log) =
+            (kind.state(store, ""), store.with_extension("db"), store.with_extension("log"));
+        let families = wanted.keys().any(|(family, _)| *family > 0);
+        let into = format!("--into {} --engine leveldb", dir.display());
+        if families {
+            kind.run("replay", store, &into).declines(2, "--family");
+        }
+        let into = format!("{into} {}", if families { "--family default" } else { "" });
+        kind.run("replay", store, &into).exits(0);
+        let own: State = wanted.clone().into_iter().filter(|((family, _), _)| *family == 0).collect();
+        if has("leveldb") {
+            for mode in LEVELDB_MODES {
+                assert!(judge.opens(&dir, mode, "leveldb").as_ref() == Ok(&own), "{what}: {}", judge.said);
+            }
+        }
+        kind.run("replay", store, &format!("--into {}", log.display())).exits(0);
+        let rocks = Kind { format: "rocksdb", ..*kind };
+        rocks.run("verify", &log, "").exits(0);
+        assert!(rocks.state(&log, "") == wanted, "{what}: the log");
+        if has("7.8.3") {
+            let walfile = format!("--walfile={}", log.display());
+            let told = std::process::Command::new("ldb").args(["dump_wal", &walfile]).output().expect("told");
+            let puts = String::from_utf8_lossy(&told.stdout).matches("PUT(").count();
+            assert_eq!(puts, wanted.len(), "{what}: ldb {told:?}");
+        }
+    });
+}
+
+/// Sizes of logs that a MANIFEST tracks are told before a shorter log is written, and forgotten where that is asked for.
+#[test]
+fn tracked_sizes_are_told_and_forgotten() {
+    if !has("9.8.4") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let kind = Kind { format: "rocksdb", features: &["tracked", "families", "logs"], engines: NEW };
+    let store = dir.path().join("store");
+    write("rocksdb", &store, 3, kind.features);
+    let log = &logs(&store)[0];
+    let mut bytes = std::fs::read(log).expect("a log");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(log, bytes).expect("damaged");
+    let plan = kind.run("repair", &store, "").exits(4);
+    assert!(plan.stdout.contains("--drop-wal-tracking"), "{plan:?}");
+    let data = kind.run("repair", &store, "--format json").json();
+    assert_eq!(data["tracked"]["files"].as_array().map(Vec::len), Some(1), "{data}");
+    kind.run("repair", &store, "--drop-wal-tracking --apply --in-place").exits(2);
+    let (kept, forgotten) = (dir.path().join("kept"), dir.path().join("forgotten"));
+    kind.run("repair", &store, &format!("--apply --output {}", kept.display())).exits(1);
+    kind.run("repair", &store, &format!("--drop-wal-tracking --apply --output {}", forgotten.display()))
+        .exits(1);
+    let (mut judge, wanted) = (Judge::new(), kind.state(&store, ""));
+    assert_eq!(judge.opens(&kept, "as-set-up", "9.8.4"), Err("refuses"), "{}", judge.said);
+    assert!(judge.opens(&forgotten, "as-set-up", "9.8.4") == Ok(wanted), "{}", judge.said);
 }

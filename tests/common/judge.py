@@ -3,7 +3,7 @@
 write ENGINE DIR SEED [FEATURE...]
                           a database with a log that was never closed; features: families, logs (several), tables
                           (LevelDB), zstd, recycled, tracked (sizes of logs in the MANIFEST)
-open DIR MODE ENGINE      what the engine makes of a copy of it, as JSON: {"opens", "error", "state": {"key": "value"}}
+open DIR MODE ENGINE      (mode as-set-up: as the OPTIONS file says) what the engine makes of a copy of it, as JSON: {"opens", "error", "state": {"key": "value"}}
                           (column families in front of the keys, as "other:"), or {"hangs": true}
 """
 import json, os, random, shutil, signal, subprocess, sys, tempfile
@@ -117,11 +117,16 @@ def open_rocksdb(path, mode):
     from rocksdict import Rdict, Options, DBRecoveryMode
     modes = [DBRecoveryMode.tolerate_corrupted_tail_records(), DBRecoveryMode.absolute_consistency(),
              DBRecoveryMode.point_in_time(), DBRecoveryMode.skip_any_corrupted_record()]
-    options = Options(raw_mode=True)
-    options.create_if_missing(False)
-    options.set_wal_recovery_mode(modes[MODES.index(mode)])
-    families = Rdict.list_cf(path, options)
-    db = Rdict(path, options, column_families={name: Options(raw_mode=True) for name in families})
+    if mode == "as-set-up":
+        options, columns = Options.load_latest(path)
+        families = list(columns)
+    else:
+        options = Options(raw_mode=True)
+        options.create_if_missing(False)
+        options.set_wal_recovery_mode(modes[MODES.index(mode)])
+        families = Rdict.list_cf(path, options)
+        columns = {name: Options(raw_mode=True) for name in families}
+    db = Rdict(path, options, column_families=columns)
     state = {}
     for name in families:
         table = db if name == "default" else db.get_column_family(name)

@@ -15,6 +15,9 @@ use crate::log::record::Record;
 /// Type and contents of the fragment that says that records are compressed by zstd.
 const COMPRESSION: u8 = 9;
 const ZSTD: [u8; 4] = 7u32.to_le_bytes();
+/// A compressed record has no fragment longer than half a block: RocksDB 7 takes one that begins where the one before began in
+/// its block for the same input once more.
+const PACKED_MOST: u64 = BLOCK / 2;
 /// Types of the fragments that tell the size of the log before, which may be another one now.
 const PREDECESSOR: std::ops::RangeInclusive<u8> = 130..=131;
 
@@ -43,8 +46,9 @@ impl<'a> Frames<'a> {
         self.facts.number.filter(|_| self.facts.recycled)
     }
 
-    fn fragments(&self, payload: &[u8], at: u64, out: &mut Vec<u8>) {
-        put_record(payload, self.log(), at, out);
+    /// Appends a record in fragments; the new file is `at` bytes long before.
+    fn fragments(&self, payload: &[u8], packed: bool, at: u64, out: &mut Vec<u8>) {
+        put_fragments(payload, self.log(), if packed { PACKED_MOST } else { u64::MAX }, at, out);
     }
 
     /// Appends the fragment that says that records are compressed, if it has to be said.
@@ -59,6 +63,11 @@ impl<'a> Frames<'a> {
 /// Appends a record in fragments to a file that is `at` bytes long before. `log`: the number in their headers, if they are to be
 /// recyclable.
 pub fn put_record(payload: &[u8], log: Option<u32>, at: u64, out: &mut Vec<u8>) {
+    put_fragments(payload, log, u64::MAX, at, out);
+}
+
+/// The same in fragments with no more than `most` bytes.
+fn put_fragments(payload: &[u8], log: Option<u32>, most: u64, at: u64, out: &mut Vec<u8>) {
     let (header, base) = if log.is_some() { (RECYCLABLE, 4) } else { (HEADER, 0) };
     let (mut rest, mut begun, start) = (payload, false, out.len() as u64);
     loop {
@@ -67,7 +76,7 @@ pub fn put_record(payload: &[u8], log: Option<u32>, at: u64, out: &mut Vec<u8>) 
             out.resize(out.len() + left as usize, 0);
             continue;
         }
-        let (now, later) = rest.split_at(rest.len().min((left - header) as usize));
+        let (now, later) = rest.split_at(rest.len().min((left - header).min(most) as usize));
         let kind = match (begun, later.is_empty()) {
             (false, true) => 1,
             (false, false) => 2,
@@ -121,7 +130,7 @@ impl Framer for Frames<'_> {
             Some(contents) => contents.to_vec(),
             None => self.unpack.payload(record).to_vec(),
         };
-        self.fragments(&payload, at, out);
+        self.fragments(&payload, packed, at, out);
     }
 
     fn framing(&mut self, span: std::ops::Range<u64>, at: u64, out: &mut Vec<u8>) {
@@ -154,7 +163,7 @@ impl Framer for Frames<'_> {
             batch.resize(HEAD, 0);
             let batch =
                 if self.packed { compress_to_vec(&batch[..], CompressionLevel::Fastest) } else { batch };
-            self.fragments(&batch, at + out.len() as u64 - start, out);
+            self.fragments(&batch, self.packed, at + out.len() as u64 - start, out);
         }
     }
 }
@@ -202,7 +211,7 @@ mod tests {
                 batch.resize(batch.len() + len as usize, b'v');
                 lens.push(batch.len());
                 let at = out.len() as u64;
-                frames.fragments(&batch, at, &mut out);
+                frames.fragments(&batch, false, at, &mut out);
             }
             let mut found = Found(Vec::new());
             let mut decoder = super::super::decoder::BlockDecoder::new(frames.facts);
