@@ -35,6 +35,8 @@ pub struct BlockDecoder {
     prepared: HashMap<Xid, u64>,
     /// End and number of the record before, where that is an empty batch.
     empty: Option<(u64, u64)>,
+    /// What lies in front of this offset was read to no avail: fragments of a record too long for a window.
+    pub(super) searched: u64,
     pub(super) search: Search,
 }
 
@@ -55,6 +57,7 @@ impl BlockDecoder {
             due: None,
             prepared: HashMap::new(),
             empty: None,
+            searched: 0,
             search: Search::default(),
         }
     }
@@ -164,7 +167,7 @@ impl BlockDecoder {
                 Err(Fault { at, cause: Cause::Short { need } })
             }
             // Whole fragments of a record whose rest is gone are in place themselves.
-            _ if !broken.apart && !self.may_mend(b, place) => {
+            _ if !broken.apart && !self.may_mend(b, place).map_err(|fault| Fault { at, ..fault })? => {
                 // They end where a block does.
                 self.grid = Some(Grid::at(place));
                 Ok(Next::Framing(place))
@@ -181,8 +184,15 @@ impl BlockDecoder {
         if to < at + left && left >= RECYCLABLE || b.piece(at..to)?.iter().any(|&byte| byte != 0) {
             return Ok(None);
         }
-        let aside = |b: &mut B| fragment(b, to, BLOCK).is_ok_and(|f| matches!(f.part, Part::Aside));
-        Ok((left < RECYCLABLE || aside(b)).then_some(to))
+        if left < RECYCLABLE {
+            return Ok(Some(to));
+        }
+        match fragment(b, to, BLOCK) {
+            Err(Fault { cause: cause @ Cause::Short { need }, .. }) if need <= b.end() => {
+                Err(Fault { at, cause })
+            }
+            behind => Ok(behind.is_ok_and(|f| f.part == Part::Aside).then_some(to)),
+        }
     }
 
     /// The same where nobody knows where blocks begin: they do behind so few zeros that a whole fragment follows.
@@ -243,8 +253,11 @@ impl Decoder for BlockDecoder {
     fn long(&mut self, reader: &mut Reader<'_>, at: u64) -> Result<Record, Fault> {
         match self.next(reader, at)? {
             Next::Record(record) => Ok(record),
-            // Fragments of a record that goes on behind the end of the file.
-            Next::Framing(_) => Err(Fault { at, cause: Cause::Short { need: reader.end() + HEADER } }),
+            // Fragments of a record whose rest is gone; there is nothing to be looked for among them.
+            Next::Framing(to) => {
+                self.searched = to;
+                Err(Fault { at, cause: Cause::Short { need: reader.end() + HEADER } })
+            }
         }
     }
 
