@@ -188,12 +188,6 @@ fn beneath(log: &Log, finding: &Finding) -> bool {
     damaged && matches!(finding.code, Code::PageMismatch | Code::ForeignRecords)
 }
 
-/// Whether what is damaged is none of the log's own files: a repair leaves a store's catalogue as it is.
-fn catalogue_is_damaged(log: &Log) -> bool {
-    let stores = ["leveldb", "rocksdb"].contains(&log.format);
-    stores && log.files.iter().any(|f| f.damages > 0 && !f.name.ends_with(".log"))
-}
-
 /// A wrong number beside other damage may make the rest of a log look like another log's; without that part, another one.
 fn misleading(log: &Log) -> bool {
     log.format == "ddia-wal" && log.files.iter().any(|f| f.changed_field && f.damages > 1)
@@ -207,7 +201,7 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
         let before = contents(path);
         let read = Read::at(path, log);
         // Another database's log is refused before anything is made of it.
-        if read.report.foreign().is_some() || catalogue_is_damaged(log) {
+        if read.report.foreign().is_some() {
             return;
         }
         let committed = read.state(Policy::Committed, false).expect("no engine is asked");

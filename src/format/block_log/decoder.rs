@@ -38,6 +38,7 @@ pub struct BlockDecoder {
     /// What lies in front of this offset was read to no avail: fragments of a record too long for a window.
     pub(super) searched: u64,
     pub(super) search: Search,
+    begun: bool,
 }
 
 /// What stands at a place, and where it ends with the zeros that fill its block.
@@ -59,6 +60,7 @@ impl BlockDecoder {
             empty: None,
             searched: 0,
             search: Search::default(),
+            begun: false,
         }
     }
 
@@ -215,6 +217,31 @@ impl BlockDecoder {
         Ok(None)
     }
 
+    /// Looks where blocks begin, for a reading that begins in the middle of a file, perhaps behind bytes that moved them.
+    fn begin(&mut self, window: &mut Window<'_>, at: u64) {
+        let mut at = at;
+        loop {
+            let found = match fragment(window, at, BLOCK) {
+                Ok(f) if f.part == Part::First => f.payload.end,
+                Ok(f) => {
+                    at = f.payload.end;
+                    continue;
+                }
+                Err(_) => {
+                    let zeros = |to: &u64| {
+                        let fill = window.slice(at..*to).is_ok_and(|fill| fill.iter().all(|&b| b == 0));
+                        fill && fragment(&mut { *window }, *to, BLOCK).is_ok()
+                    };
+                    let Some(to) = (at + 1..at + RECYCLABLE).find(zeros) else { return };
+                    to
+                }
+            };
+            self.grid = Some(Grid::at(found));
+            self.old_grid = Grid::at(found);
+            return;
+        }
+    }
+
     /// Whether a fragment belongs to the log, as far as its number tells.
     pub(super) fn own(&self, fragment: &Fragment) -> bool {
         match (fragment.log, self.facts.number) {
@@ -228,6 +255,9 @@ impl Decoder for BlockDecoder {
     fn fill(&mut self, mut window: Window<'_>, at: &mut u64, out: &mut Vec<Record>) -> Stop {
         if self.facts.content == Content::Other {
             return if *at < window.end { Stop::Framing(window.end) } else { Stop::End };
+        }
+        if !std::mem::replace(&mut self.begun, true) && *at > 0 {
+            self.begin(&mut window, *at);
         }
         while out.len() < BATCH {
             if let Some(record) = self.quick(&window, *at) {
