@@ -20,6 +20,8 @@ pub const TRUST: Trust = PROOF.and(Trust::POSITION);
 
 /// Prepared transactions that are remembered for their commits.
 const PREPARED: usize = 1 << 16;
+/// Ends of cut records that are remembered: of the last megabytes.
+const ENDS: usize = 128;
 
 /// See the top of this file.
 pub struct BlockDecoder {
@@ -35,6 +37,9 @@ pub struct BlockDecoder {
     prepared: HashMap<Xid, u64>,
     /// End and number of the record before, where that is an empty batch.
     empty: Option<(u64, u64)>,
+    /// Last fragments of records that are cut, by their header and where their payload begins; and how many there were.
+    ends: [([u8; HEADER as usize], u64); ENDS],
+    nth_end: usize,
     /// What lies in front of this offset was read to no avail: fragments of a record too long for a window.
     pub(super) searched: u64,
     pub(super) search: Search,
@@ -58,6 +63,8 @@ impl BlockDecoder {
             due: None,
             prepared: HashMap::new(),
             empty: None,
+            ends: [([0; HEADER as usize], 0); ENDS],
+            nth_end: 0,
             searched: 0,
             search: Search::default(),
             begun: false,
@@ -100,6 +107,9 @@ impl BlockDecoder {
         };
         match found {
             Found::Whole(whole) => {
+                if whole.grid.is_some() && self.joins_two(b, &whole)? {
+                    return Err(Fault { at, cause: Cause::Malformed("fragments of two records") });
+                }
                 self.grid = whole.grid.or(self.grid);
                 let end = filled(b, whole.end, whole.header, self.grid)?;
                 Ok(Next::Record(self.take(at, end, &whole)))
@@ -107,6 +117,30 @@ impl BlockDecoder {
             Found::Aside(aside) => {
                 Ok(Next::Framing(filled(b, aside.payload.end, aside.header(), self.grid)?))
             }
+        }
+    }
+
+    /// Whether a record is the beginning of one and the end of another, as where a block is there twice: the same end has been
+    /// read before, and behind it the numbers go back.
+    fn joins_two<B: Bytes>(&mut self, b: &mut B, whole: &Whole) -> Result<bool, Fault> {
+        let (Some(last), Some(shape)) = (self.assembler.spans.last(), whole.shape) else { return Ok(false) };
+        let end = (b.array(last.start - whole.header)?, last.start);
+        if !self.ends.iter().any(|(header, at)| *header == end.0 && *at != end.1) {
+            if !self.ends.contains(&end) {
+                self.ends[self.nth_end % ENDS] = end;
+                self.nth_end += 1;
+            }
+            return Ok(false);
+        }
+        let behind = filled(b, whole.end, whole.header, whole.grid)?;
+        match fragment(b, behind, whole.grid.map_or(BLOCK, |grid| grid.left(behind))) {
+            Ok(Fragment { part: Part::Full | Part::First, payload, .. })
+                if payload.end - payload.start >= 8 =>
+            {
+                Ok(u64::from_le_bytes(b.array(payload.start)?) < shape.seq)
+            }
+            Err(fault @ Fault { cause: Cause::Short { need }, .. }) if need <= b.end() => Err(fault),
+            _ => Ok(false),
         }
     }
 

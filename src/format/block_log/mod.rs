@@ -110,7 +110,7 @@ fn first_log(file: &LogFile<'_>) -> Option<u32> {
     /// Blocks looked at.
     const BLOCKS: u64 = 4;
     /// Bytes summed for nothing: hostile ones may look like a header at every other offset.
-    const SUMMED: u64 = 16 << 20;
+    const SUMMED: u64 = 256 << 20;
     let mut reader = Reader::with_chunk(file.src, BLOCK as usize);
     let (mut at, mut damaged, mut summed) = (0, false, 0);
     while at < BLOCKS * BLOCK && summed < SUMMED {
@@ -123,7 +123,8 @@ fn first_log(file: &LogFile<'_>) -> Option<u32> {
                 _ => return fragment.log,
             },
             tried => {
-                summed += if tried.is_some() { u64::from(u16::from_le_bytes([low, high])) } else { 0 };
+                let len = u64::from(u16::from_le_bytes([low, high]));
+                summed += if tried.is_some() && len < BLOCK - at % BLOCK { len } else { 0 };
                 damaged = true;
                 at + 1
             }

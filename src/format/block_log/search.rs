@@ -520,4 +520,21 @@ mod tests {
             assert_eq!(unpack.contents(record, &[]).first(), Some(&(record.seq as u8)), "at {}", record.at);
         }
     }
+
+    /// Where a block is there twice, the first part of a record goes with the last part of another of the same size.
+    #[test]
+    fn two_records_are_not_joined_to_one() {
+        let mut log = Vec::new();
+        put(1, 70, &mut log);
+        // 181 times 181 bytes and one more header fill a block.
+        (2..=1449).for_each(|seq| put(seq, 157, &mut log));
+        let block = BLOCK as usize;
+        let twice = [&log[..4 * block], &log[3 * block..]].concat();
+        let found = found(Flavour::LevelDb, &&twice[..], 256 << 10);
+        assert_eq!(self::found(Flavour::LevelDb, &Far(twice), 4096).records, found.records);
+        let cut = found.damaged;
+        assert_eq!((found.records.len(), cut), (1449 + 180, 188));
+        let joint = found.records.iter().filter(|r| r.at < 4 * BLOCK && r.end() > 4 * BLOCK).count();
+        assert_eq!(joint, 0);
+    }
 }
