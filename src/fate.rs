@@ -61,8 +61,8 @@ pub struct Standings<'r> {
     report: &'r Report,
     file: usize,
     region: usize,
-    /// Spans of records that share a standing, in order.
-    spans: Vec<(u64, u64, Standing)>,
+    /// Spans of records that share a standing, in order; only records up to a number have it.
+    spans: Vec<(u64, u64, Standing, u64)>,
     span: usize,
     undecided_from: u64,
 }
@@ -79,12 +79,13 @@ impl<'r> Standings<'r> {
                     BatchState::LostMember | BatchState::NoBegin { hole: true } => Standing::Incomplete,
                     BatchState::NoBegin { hole: false } => return None,
                 };
-                Some((u.batch.at, u.batch.end, standing))
+                Some((u.batch.at, u.batch.end, standing, u64::MAX))
             })
             .collect();
         let repeats = conclusions.repeats.iter().filter(|r| r.place.file == file);
         let twice = repeats.filter(|r| r.kind == RepeatKind::Repeated);
-        spans.extend(twice.map(|r| (r.place.at, r.place.at + r.len, Standing::Repeated)));
+        // A run that is there twice may go on with numbers that are not.
+        spans.extend(twice.map(|r| (r.place.at, r.place.at + r.len, Standing::Repeated, r.last)));
         spans.sort_by_key(|s| (s.0, s.1));
         Standings { report, file, region: 0, spans, span: 0, undecided_from: undecided_from(report, file) }
     }
@@ -118,19 +119,20 @@ impl<'r> Standings<'r> {
             Some(Kind::Foreign) => Standing::Foreign,
             Some(Kind::Stale) => Standing::Stale,
             Some(Kind::Damage | Kind::Torn | Kind::Unreadable | Kind::Preallocated) => Standing::Damaged,
-            _ => self.spanned(record.at),
+            _ => self.spanned(record),
         };
         (standing, region.filter(|r| r.kind == Kind::Recovered).and_then(|r| r.fix))
     }
 
-    fn spanned(&mut self, at: u64) -> Standing {
+    fn spanned(&mut self, record: &Record) -> Standing {
+        let at = record.at;
         while self.span > 0 && self.spans.get(self.span).is_none_or(|s| s.0 > at) {
             self.span -= 1;
         }
         while self.spans.get(self.span).is_some_and(|s| s.1 <= at) {
             self.span += 1;
         }
-        match self.spans.get(self.span).filter(|s| s.0 <= at) {
+        match self.spans.get(self.span).filter(|s| s.0 <= at && record.seq <= s.3) {
             Some(span) => span.2,
             None if at >= self.undecided_from => Standing::Undecided,
             None => Standing::Committed,

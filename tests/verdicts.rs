@@ -4,9 +4,11 @@
 use std::process::Command;
 
 use walmedic::analysis::{OpenLog, Report};
+use walmedic::fate::{Standing, Standings};
 use walmedic::format::ALL;
 use walmedic::log::conclude::RepeatKind;
 use walmedic::log::finding::Code;
+use walmedic::log::record::{Mark, Record};
 
 fn record(seq: u64) -> Vec<u8> {
     let (key, value) = (format!("key{seq:03}"), format!("value of {seq}"));
@@ -50,6 +52,29 @@ fn a_record_there_twice_is_a_repeat_and_no_other_log() {
     assert_eq!(codes(&report), [Code::RepeatedRange]);
     let repeat = report.conclusions.repeats[0];
     assert_eq!((repeat.first, repeat.last, repeat.kind), (20, 20, RepeatKind::Repeated));
+}
+
+/// What the records are worth, in order.
+fn standings(report: &Report, file: usize, seqs: impl IntoIterator<Item = u64>) -> Vec<Standing> {
+    let (mut standings, mut at) = (Standings::new(report, file), 0);
+    let of = |seq| {
+        let len = record(seq).len() as u64;
+        let found = Record { at, len, seq, next: seq + 1, txn: 0, kind: 1, mark: Mark::Data };
+        at += len;
+        standings.of(&found).0
+    };
+    seqs.into_iter().map(of).collect()
+}
+
+#[test]
+fn records_behind_those_there_twice_count() {
+    let twice = |standings: Vec<Standing>| standings.iter().filter(|s| **s == Standing::Repeated).count();
+    let report = verify(&[records((1..21).chain(11..41))]);
+    assert_eq!(twice(standings(&report, 0, (1..21).chain(11..41))), 10);
+    let report = verify(&[records(1..21), records(11..41)]);
+    assert_eq!(twice(standings(&report, 1, 11..41)), 10);
+    let repeat = report.conclusions.repeats[0];
+    assert_eq!((repeat.first, repeat.last), (11, 20));
 }
 
 #[test]

@@ -297,6 +297,8 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
         let place = Place { file, at: run.at };
         let repeat =
             |kind| Repeat { first: run.first, last: run.next - 1, place, len: run.end - run.at, kind };
+        // It may go on where they end.
+        let twice = Repeat { last: run.next.min(due).max(run.first + 1) - 1, ..repeat(RepeatKind::Repeated) };
         let starts_file = fa != file;
         // A run inside a file that the next one takes no notice of is not this log's.
         let next_fits = runs.get(i + 1).is_some_and(|(_, b)| b.first == due);
@@ -322,11 +324,10 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
             push_bounded(&mut out.repeats, repeat(RepeatKind::Reset), limit, &mut out.unlisted);
             expected = Some(run.next);
         } else if run.first < due && starts_file {
-            push_bounded(&mut out.repeats, repeat(RepeatKind::Repeated), limit, &mut out.unlisted);
+            push_bounded(&mut out.repeats, twice, limit, &mut out.unlisted);
             expected = Some(due.max(run.next));
         } else if run.first < due && run.next >= due && !passing {
             // It overlaps what lies in front of it and goes on from there: records that are there twice.
-            let twice = Repeat { last: due - 1, ..repeat(RepeatKind::Repeated) };
             push_bounded(&mut out.repeats, twice, limit, &mut out.unlisted);
             expected = Some(run.next);
         } else {

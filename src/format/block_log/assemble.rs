@@ -11,6 +11,8 @@ use crate::log::fault::{Cause, Fault};
 
 /// Payloads longer than this are not put together in memory for a look at them: those that are compressed.
 const GATHERED: u64 = 64 << 20;
+/// A compressed record in more fragments is none: each of them is remembered, and may be empty.
+const PIECES: usize = 1 << 16;
 
 /// Where what ends at `end` ends with the zeros that fill its block, if no header of so many bytes fits in there.
 ///
@@ -110,6 +112,7 @@ impl Assembler {
         grid: Option<Grid>,
         facts: &Facts,
     ) -> Result<Found, Broken> {
+        self.spans.clear();
         let first = fragment(b, at, grid.map_or(BLOCK, |grid| grid.left(at)))?;
         let fault = |cause| Broken::from(Fault { at, cause });
         if let (Some(found), Some(own)) = (first.log, facts.number)
@@ -117,7 +120,6 @@ impl Assembler {
         {
             return Err(fault(Cause::Number { found: u64::from(found), expected: u64::from(own) }));
         }
-        self.spans.clear();
         let mut end = first.payload.end;
         let mut told = None;
         match first.part {
@@ -167,6 +169,9 @@ impl Assembler {
             let apart = |what| Broken { fault: Fault { at, cause: Cause::Malformed(what) }, apart: true };
             if !matches!(next.part, Part::Middle | Part::Last) || !next.goes_with(first) {
                 return Err(apart("fragment in the place of the rest of a record"));
+            }
+            if pieces && self.spans.len() >= PIECES {
+                return Err(Fault { at, cause: Cause::Malformed("record: too many fragments") }.into());
             }
             self.spans.push(next.payload.clone());
             end = next.payload.end;

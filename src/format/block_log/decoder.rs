@@ -20,6 +20,8 @@ pub const TRUST: Trust = PROOF.and(Trust::POSITION);
 
 /// Prepared transactions that are remembered for their commits.
 const PREPARED: usize = 1 << 16;
+/// Ends of cut records that are remembered: of the last megabytes.
+const ENDS: usize = 128;
 
 /// See the top of this file.
 pub struct BlockDecoder {
@@ -35,7 +37,13 @@ pub struct BlockDecoder {
     prepared: HashMap<Xid, u64>,
     /// End and number of the record before, where that is an empty batch.
     empty: Option<(u64, u64)>,
+    /// Last fragments of records that are cut, by their header and where their payload begins; and how many there were.
+    ends: [([u8; HEADER as usize], u64); ENDS],
+    nth_end: usize,
+    /// What lies in front of this offset was read to no avail: fragments of a record too long for a window.
+    pub(super) searched: u64,
     pub(super) search: Search,
+    begun: bool,
 }
 
 /// What stands at a place, and where it ends with the zeros that fill its block.
@@ -55,7 +63,11 @@ impl BlockDecoder {
             due: None,
             prepared: HashMap::new(),
             empty: None,
+            ends: [([0; HEADER as usize], 0); ENDS],
+            nth_end: 0,
+            searched: 0,
             search: Search::default(),
+            begun: false,
         }
     }
 
@@ -95,6 +107,9 @@ impl BlockDecoder {
         };
         match found {
             Found::Whole(whole) => {
+                if whole.grid.is_some() && self.joins_two(b, &whole)? {
+                    return Err(Fault { at, cause: Cause::Malformed("fragments of two records") });
+                }
                 self.grid = whole.grid.or(self.grid);
                 let end = filled(b, whole.end, whole.header, self.grid)?;
                 Ok(Next::Record(self.take(at, end, &whole)))
@@ -102,6 +117,30 @@ impl BlockDecoder {
             Found::Aside(aside) => {
                 Ok(Next::Framing(filled(b, aside.payload.end, aside.header(), self.grid)?))
             }
+        }
+    }
+
+    /// Whether a record is the beginning of one and the end of another, as where a block is there twice: the same end has been
+    /// read before, and behind it the numbers go back.
+    fn joins_two<B: Bytes>(&mut self, b: &mut B, whole: &Whole) -> Result<bool, Fault> {
+        let (Some(last), Some(shape)) = (self.assembler.spans.last(), whole.shape) else { return Ok(false) };
+        let end = (b.array(last.start - whole.header)?, last.start);
+        if !self.ends.iter().any(|(header, at)| *header == end.0 && *at != end.1) {
+            if !self.ends.contains(&end) {
+                self.ends[self.nth_end % ENDS] = end;
+                self.nth_end += 1;
+            }
+            return Ok(false);
+        }
+        let behind = filled(b, whole.end, whole.header, whole.grid)?;
+        match fragment(b, behind, whole.grid.map_or(BLOCK, |grid| grid.left(behind))) {
+            Ok(Fragment { part: Part::Full | Part::First, payload, .. })
+                if payload.end - payload.start >= 8 =>
+            {
+                Ok(u64::from_le_bytes(b.array(payload.start)?) < shape.seq)
+            }
+            Err(fault @ Fault { cause: Cause::Short { need }, .. }) if need <= b.end() => Err(fault),
+            _ => Ok(false),
         }
     }
 
@@ -164,7 +203,7 @@ impl BlockDecoder {
                 Err(Fault { at, cause: Cause::Short { need } })
             }
             // Whole fragments of a record whose rest is gone are in place themselves.
-            _ if !broken.apart && !self.may_mend(b, place) => {
+            _ if !broken.apart && !self.may_mend(b, place).map_err(|fault| Fault { at, ..fault })? => {
                 // They end where a block does.
                 self.grid = Some(Grid::at(place));
                 Ok(Next::Framing(place))
@@ -181,8 +220,15 @@ impl BlockDecoder {
         if to < at + left && left >= RECYCLABLE || b.piece(at..to)?.iter().any(|&byte| byte != 0) {
             return Ok(None);
         }
-        let aside = |b: &mut B| fragment(b, to, BLOCK).is_ok_and(|f| matches!(f.part, Part::Aside));
-        Ok((left < RECYCLABLE || aside(b)).then_some(to))
+        if left < RECYCLABLE {
+            return Ok(Some(to));
+        }
+        match fragment(b, to, BLOCK) {
+            Err(Fault { cause: cause @ Cause::Short { need }, .. }) if need <= b.end() => {
+                Err(Fault { at, cause })
+            }
+            behind => Ok(behind.is_ok_and(|f| f.part == Part::Aside).then_some(to)),
+        }
     }
 
     /// The same where nobody knows where blocks begin: they do behind so few zeros that a whole fragment follows.
@@ -205,6 +251,31 @@ impl BlockDecoder {
         Ok(None)
     }
 
+    /// Looks where blocks begin, for a reading that begins in the middle of a file, perhaps behind bytes that moved them.
+    fn begin(&mut self, window: &mut Window<'_>, at: u64) {
+        let mut at = at;
+        loop {
+            let found = match fragment(window, at, BLOCK) {
+                Ok(f) if f.part == Part::First => f.payload.end,
+                Ok(f) => {
+                    at = f.payload.end;
+                    continue;
+                }
+                Err(_) => {
+                    let zeros = |to: &u64| {
+                        let fill = window.slice(at..*to).is_ok_and(|fill| fill.iter().all(|&b| b == 0));
+                        fill && fragment(&mut { *window }, *to, BLOCK).is_ok()
+                    };
+                    let Some(to) = (at + 1..at + RECYCLABLE).find(zeros) else { return };
+                    to
+                }
+            };
+            self.grid = Some(Grid::at(found));
+            self.old_grid = Grid::at(found);
+            return;
+        }
+    }
+
     /// Whether a fragment belongs to the log, as far as its number tells.
     pub(super) fn own(&self, fragment: &Fragment) -> bool {
         match (fragment.log, self.facts.number) {
@@ -218,6 +289,9 @@ impl Decoder for BlockDecoder {
     fn fill(&mut self, mut window: Window<'_>, at: &mut u64, out: &mut Vec<Record>) -> Stop {
         if self.facts.content == Content::Other {
             return if *at < window.end { Stop::Framing(window.end) } else { Stop::End };
+        }
+        if !std::mem::replace(&mut self.begun, true) && *at > 0 {
+            self.begin(&mut window, *at);
         }
         while out.len() < BATCH {
             if let Some(record) = self.quick(&window, *at) {
@@ -243,8 +317,11 @@ impl Decoder for BlockDecoder {
     fn long(&mut self, reader: &mut Reader<'_>, at: u64) -> Result<Record, Fault> {
         match self.next(reader, at)? {
             Next::Record(record) => Ok(record),
-            // Fragments of a record that goes on behind the end of the file.
-            Next::Framing(_) => Err(Fault { at, cause: Cause::Short { need: reader.end() + HEADER } }),
+            // Fragments of a record whose rest is gone; there is nothing to be looked for among them.
+            Next::Framing(to) => {
+                self.searched = to;
+                Err(Fault { at, cause: Cause::Short { need: reader.end() + HEADER } })
+            }
         }
     }
 

@@ -132,7 +132,7 @@ pub fn fragment<B: Bytes>(b: &mut B, at: u64, left: u64) -> Result<Fragment, Fau
     }
     let size = header(kind);
     if size + len > left {
-        return match pebble(b, at, left, kind, len, stored) {
+        return match pebble(b, at, left, kind, len, stored)? {
             Some(fragment) => Ok(fragment),
             None => fault(Cause::Length { found: len, expected: u64::MAX }),
         };
@@ -142,7 +142,7 @@ pub fn fragment<B: Bytes>(b: &mut B, at: u64, left: u64) -> Result<Fragment, Fau
     let covered = b.piece(at + 6..end)?;
     let computed = crc32c::masked(covered, &[]);
     if computed != stored {
-        return match pebble(b, at, left, kind, len, stored) {
+        return match pebble(b, at, left, kind, len, stored)? {
             Some(fragment) => Ok(fragment),
             None if kind == 0 => fault(Cause::Kind(0)),
             None => fault(Cause::Checksum { stored, computed }),
@@ -153,15 +153,22 @@ pub fn fragment<B: Bytes>(b: &mut B, at: u64, left: u64) -> Result<Fragment, Fau
 }
 
 /// The same, if it is one of Pebble's.
-fn pebble<B: Bytes>(b: &mut B, at: u64, left: u64, kind: u8, len: u64, stored: u32) -> Option<Fragment> {
+fn pebble<B: Bytes>(
+    b: &mut B,
+    at: u64,
+    left: u64,
+    kind: u8,
+    len: u64,
+    stored: u32,
+) -> Result<Option<Fragment>, Fault> {
     let end = at + PEBBLE + len;
     if !matches!(kind, 9..=12) || PEBBLE + len > left || end > b.end() {
-        return None;
+        return Ok(None);
     }
-    let covered = b.piece(at + 6..end).ok()?;
-    let log = covered.get(1..)?.first_chunk().map(|b| u32::from_le_bytes(*b));
+    let covered = b.piece(at + 6..end)?;
+    let log = covered.get(1..).and_then(|rest| rest.first_chunk()).map(|b| u32::from_le_bytes(*b));
     let whole = crc32c::masked(covered, &[]) == stored;
-    whole.then(|| Fragment { at, kind, part: part(kind, PEBBLE), log, payload: at + PEBBLE..end })
+    Ok(whole.then(|| Fragment { at, kind, part: part(kind, PEBBLE), log, payload: at + PEBBLE..end }))
 }
 
 /// A header with one field put right.

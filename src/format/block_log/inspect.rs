@@ -126,13 +126,9 @@ fn transactions(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey])
         if facts.content != Content::Batches {
             continue;
         }
-        let mut marks = Marks(Vec::new());
+        let unpack = Unpacker::new(facts, file.src);
+        let mut marks = Marks { flavour, file: nth, unpack, prepared: &mut prepared, surveys };
         scan(&mut Reader::new(file.src), &mut BlockDecoder::new(facts), 0, &mut marks);
-        let mut unpack = Unpacker::new(facts, file.src);
-        for record in marks.0 {
-            let contents = unpack.contents(&record, &[]);
-            follow(flavour, contents, (nth, &record), &mut prepared, surveys);
-        }
     }
     for (xid, parts) in prepared {
         for part in parts {
@@ -188,7 +184,10 @@ fn join_runs(survey: &mut Survey, commit: &Record, given: u64) {
     if given == 0 {
         return;
     }
-    let Some(i) = survey.runs.iter().position(|run| run.end == commit.end()) else { return };
+    let i = survey.runs.partition_point(|run| run.end < commit.end());
+    if survey.runs.get(i).is_none_or(|run| run.end != commit.end()) {
+        return;
+    }
     survey.runs[i].next = survey.runs[i].next.saturating_add(given);
     let run = survey.runs[i];
     if let Some(&next) = survey.runs.get(i + 1).filter(|next| next.first == run.next && next.at == run.end) {
@@ -199,15 +198,32 @@ fn join_runs(survey: &mut Survey, commit: &Record, given: u64) {
     }
 }
 
-/// The records that are not plain batches. Memory follows their number.
-struct Marks(Vec<Record>);
+/// Follows the records that are not plain batches. Memory follows the number of transactions that wait.
+struct Marks<'m, 'f> {
+    flavour: Flavour,
+    file: usize,
+    unpack: Unpacker<'f>,
+    prepared: &'m mut BTreeMap<Vec<u8>, Vec<Prepared>>,
+    surveys: &'m mut [Survey],
+}
 
-impl Sink for Marks {
+impl Marks<'_, '_> {
+    fn record(&mut self, record: &Record) {
+        if record.mark != Mark::Data {
+            let contents = self.unpack.contents(record, &[]);
+            follow(self.flavour, contents, (self.file, record), self.prepared, self.surveys);
+        }
+    }
+}
+
+impl Sink for Marks<'_, '_> {
     fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
-        self.0.extend(batch.iter().filter(|r| r.mark != Mark::Data));
+        batch.iter().for_each(|record| self.record(record));
     }
     fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
     fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
-        self.0.extend(recovery.record.map(|(record, _)| record).filter(|r| r.mark != Mark::Data));
+        if let Some((record, _)) = &recovery.record {
+            self.record(record);
+        }
     }
 }

@@ -109,10 +109,12 @@ impl Facts {
 fn first_log(file: &LogFile<'_>) -> Option<u32> {
     /// Blocks looked at.
     const BLOCKS: u64 = 4;
+    /// Bytes summed for nothing: hostile ones may look like a header at every other offset.
+    const SUMMED: u64 = 256 << 20;
     let mut reader = Reader::with_chunk(file.src, BLOCK as usize);
-    let (mut at, mut damaged) = (0, false);
-    while at < BLOCKS * BLOCK {
-        let [.., kind] = reader.array::<{ HEADER as usize }>(at).ok()?;
+    let (mut at, mut damaged, mut summed) = (0, false, 0);
+    while at < BLOCKS * BLOCK && summed < SUMMED {
+        let [.., low, high, kind] = reader.array::<{ HEADER as usize }>(at).ok()?;
         let likely = !damaged || matches!(kind, 1..=8);
         at = match likely.then(|| fragment::fragment(&mut reader, at, BLOCK - at % BLOCK)) {
             Some(Ok(fragment)) => match fragment.part {
@@ -120,7 +122,9 @@ fn first_log(file: &LogFile<'_>) -> Option<u32> {
                 fragment::Part::Aside | fragment::Part::Ignorable => fragment.payload.end,
                 _ => return fragment.log,
             },
-            _ => {
+            tried => {
+                let len = u64::from(u16::from_le_bytes([low, high]));
+                summed += if tried.is_some() && len < BLOCK - at % BLOCK { len } else { 0 };
                 damaged = true;
                 at + 1
             }

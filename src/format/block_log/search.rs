@@ -27,6 +27,9 @@ const PATIENCE: u64 = 4 * BLOCK;
 /// Bytes looked at in one go.
 const STRIDE: u64 = 64 << 10;
 
+/// What it takes to try the lengths and types of a header, in bytes that are summed.
+const MENDING: u64 = BLOCK / 4;
+
 /// What a search may spend.
 #[derive(Debug)]
 pub struct Search {
@@ -41,10 +44,21 @@ impl Default for Search {
 }
 
 impl Search {
-    /// The scan has come to `at`.
-    fn reach(&mut self, at: u64) {
-        self.budget = self.budget.saturating_add(4 * at.saturating_sub(self.passed)).min(16 * BUDGET);
-        self.passed = self.passed.max(at);
+    /// The scan has come to `at` of so many bytes. The first time all of them may be gone through: a record may be as long.
+    fn reach(&mut self, at: u64, end: u64) {
+        let whole = if self.passed == 0 { end } else { 0 };
+        let more = whole.saturating_add(4 * at.saturating_sub(self.passed));
+        self.budget = self.budget.saturating_add(more).min(end.saturating_add(16 * BUDGET));
+        self.passed = self.passed.max(at).max(1);
+    }
+
+    /// Spends on what may be left out, as long as that leaves enough for what may not: to find the next record.
+    fn spare(&mut self, bytes: u64) -> bool {
+        let spare = self.budget > BUDGET / 2;
+        if spare {
+            self.spend(bytes);
+        }
+        spare
     }
 
     fn spend(&mut self, bytes: u64) -> bool {
@@ -58,7 +72,7 @@ impl BlockDecoder {
     /// See the top of this file.
     pub(super) fn resynchronise(&mut self, reader: &mut Reader<'_>, fault: Fault) -> Recovery {
         let (at, end) = (fault.at, reader.end());
-        self.search.reach(at);
+        self.search.reach(at, end);
         let recovery = |kind, resume, trust, cause| Recovery {
             from: at,
             record: None,
@@ -81,7 +95,7 @@ impl BlockDecoder {
         }
         let known = self.grid.take();
         self.old_grid = known.unwrap_or(self.old_grid);
-        match self.next_record(reader, at, known) {
+        match self.next_record(reader, at.max(self.searched), known) {
             Some((resume, trust)) => recovery(Kind::Damage, resume, trust, fault.cause),
             None if self.older_behind(reader, at) => {
                 recovery(Kind::Stale, end, PROOF, Cause::Behind(Behind::Generation))
@@ -94,8 +108,12 @@ impl BlockDecoder {
     }
 
     /// Whether the fragment at `at` can be put right as one in the middle of a record or at its end.
-    pub(super) fn may_mend<B: Bytes>(&self, b: &mut B, at: u64) -> bool {
-        self.mend_rest(b, at).is_some()
+    ///
+    /// # Errors
+    /// [`Cause::Short`] when its block is not there (yet).
+    pub(super) fn may_mend<B: Bytes>(&mut self, b: &mut B, at: u64) -> Result<bool, Fault> {
+        b.piece(at..b.end().min(at + BLOCK).max(at))?;
+        Ok(self.search.spare(MENDING) && self.mend_rest(b, at).is_some())
     }
 
     fn mend_rest<B: Bytes>(&self, b: &mut B, at: u64) -> Option<Mended> {
@@ -110,10 +128,11 @@ impl BlockDecoder {
     fn mended(&mut self, reader: &mut Reader<'_>, at: u64) -> Option<(Record, Fix)> {
         let grid = self.grid?;
         let BlockDecoder { assembler, facts, search, .. } = self;
-        if !search.spend(BLOCK) {
+        if !search.spare(MENDING) {
             return None;
         }
         let place = assembler.at(reader, at, Some(grid), facts).err()?.fault.at;
+        search.spend(place - at);
         let mended = if place == at {
             let whole = |part, left| match part {
                 Part::First => left == 0,
@@ -158,10 +177,12 @@ impl BlockDecoder {
                 return Some((found, TRUST));
             }
             let to = (from + STRIDE.min(grid.left(from))).min(end);
+            self.search.spend(to - from);
             if let Some(found) = self.scan(reader, at, from..to, &mut other) {
                 return Some((found, PROOF));
             }
-            from = to.max(nonzero_in(reader, to));
+            // Zeros are left out, but not over and over.
+            from = if other.is_none() { to.max(nonzero_in(reader, to)) } else { to };
             if other.is_some_and(|other| from > other + PATIENCE) || self.search.budget == 0 {
                 break;
             }
@@ -236,8 +257,16 @@ impl BlockDecoder {
 
     /// The record at `at`, looked at only.
     fn probe(&mut self, reader: &mut Reader<'_>, at: u64, grid: Option<Grid>) -> Option<Whole> {
-        match self.assembler.at(reader, at, grid, &self.facts) {
-            Ok(Found::Whole(whole)) => self.search.spend(whole.end - at).then_some(whole),
+        let found = self.assembler.at(reader, at, grid, &self.facts);
+        let summed = match self.assembler.spans.last() {
+            Some(span) => span.end.saturating_sub(at),
+            None => {
+                reader.array::<6>(at).map_or(0, |[.., low, high]| u64::from(u16::from_le_bytes([low, high])))
+            }
+        };
+        let spent = self.search.spend(summed);
+        match found {
+            Ok(Found::Whole(whole)) if spent => Some(whole),
             _ => None,
         }
     }
@@ -351,4 +380,161 @@ fn nonzero(reader: &mut Reader<'_>, mut at: u64) -> u64 {
 fn nonzero_in(reader: &mut Reader<'_>, at: u64) -> u64 {
     let found = nonzero(reader, at);
     if found == reader.end() { found } else { found - (found - at) % BLOCK }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::framer::put_record;
+    use super::super::unpack::Unpacker;
+    use super::super::{Facts, Flavour};
+    use super::*;
+    use crate::format::Unpack;
+    use crate::log::bytes::ReadAt;
+    use crate::log::scan::{Sink, scan};
+
+    /// A batch that sets one key to a value of so many bytes.
+    fn put(seq: u64, len: usize, out: &mut Vec<u8>) {
+        let mut batch = [&seq.to_le_bytes()[..], &[1, 0, 0, 0, 1, 1, b'k']].concat();
+        super::super::batch::put_varint(len as u32, &mut batch);
+        batch.resize(batch.len() + len, b'v');
+        put_record(&batch, None, out.len() as u64, out);
+    }
+
+    #[derive(Default)]
+    struct Found {
+        records: Vec<Record>,
+        recovered: Vec<Record>,
+        framing: u64,
+        damaged: u64,
+    }
+
+    impl Sink for Found {
+        fn records(&mut self, batch: &[Record], _: &mut Reader<'_>) {
+            self.records.extend_from_slice(batch);
+        }
+        fn framing(&mut self, from: u64, to: u64, _: &mut Reader<'_>) {
+            self.framing += to - from;
+        }
+        fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
+            match recovery.record {
+                Some((record, _)) => self.recovered.push(record),
+                None => self.damaged += recovery.resume - recovery.from,
+            }
+        }
+    }
+
+    fn facts(flavour: Flavour) -> Facts {
+        Facts { flavour, content: Content::Batches, number: None, recycled: false }
+    }
+
+    fn found(flavour: Flavour, src: &dyn ReadAt, chunk: usize) -> Found {
+        let (mut found, mut decoder) = (Found::default(), BlockDecoder::new(facts(flavour)));
+        scan(&mut Reader::with_chunk(src, chunk), &mut decoder, 0, &mut found);
+        found
+    }
+
+    /// A source that is read in windows.
+    struct Far(Vec<u8>);
+
+    impl ReadAt for Far {
+        fn size(&self) -> u64 {
+            self.0.len() as u64
+        }
+        fn read_at(&self, at: u64, buf: &mut [u8]) -> std::io::Result<usize> {
+            self.0.read_at(at, buf)
+        }
+    }
+
+    #[test]
+    fn thousands_of_damaged_records_do_not_end_the_search() {
+        let mut log = Vec::new();
+        let mut hurt = Vec::new();
+        for seq in 1..=40_000 {
+            let at = log.len();
+            put(seq, 40, &mut log);
+            if seq % 3 == 0 {
+                hurt.push(at + 30);
+            }
+        }
+        hurt.iter().for_each(|&at| log[at] ^= 1);
+        let found = found(Flavour::LevelDb, &&log[..], 256 << 10);
+        let intact = found.records.iter().filter(|r| r.seq % 3 != 0).count();
+        assert!(intact > 26_600, "{intact} found");
+    }
+
+    #[test]
+    fn what_follows_a_long_record_that_is_broken_is_found() {
+        let mut log = Vec::new();
+        put(1, 10, &mut log);
+        put(2, 12 << 20, &mut log);
+        for seq in 3..=50 {
+            put(seq, 10, &mut log);
+        }
+        log[11 << 20] ^= 1;
+        let found = found(Flavour::LevelDb, &&log[..], 256 << 10);
+        assert_eq!(found.records.len(), 49);
+        let far = Far(log);
+        assert_eq!(self::found(Flavour::LevelDb, &far, 256 << 10).records, found.records);
+    }
+
+    #[test]
+    fn windows_do_not_show() {
+        // Pebble's fragments, and zeros in front of one that is never cut.
+        let mut log = Vec::new();
+        for seq in 1..=40u64 {
+            let batch = [&seq.to_le_bytes()[..], &[1, 0, 0, 0, 1, 1, b'k', 1, b'v']].concat();
+            let covered = [&[9][..], &7u32.to_le_bytes(), &seq.to_le_bytes(), &batch].concat();
+            log.extend_from_slice(&crate::codec::crc32c::masked(&covered, &[]).to_le_bytes());
+            log.extend_from_slice(&(batch.len() as u16).to_le_bytes());
+            log.extend_from_slice(&covered);
+        }
+        log.resize(BLOCK as usize, 0);
+        super::super::fragment::put(10, None, &[1, 0, 0, 0, 8, 0], &mut log);
+        put(41, 5, &mut log);
+        let far = Far(log);
+        for chunk in [1, 50, 4096, 32 << 10, 40 << 10] {
+            let found = found(Flavour::RocksDb, &far, chunk);
+            assert_eq!((found.records.len(), found.damaged), (41, 0), "window of {chunk}");
+        }
+    }
+
+    #[test]
+    fn a_record_put_right_off_the_grid_has_its_contents() {
+        let mut log = Vec::new();
+        (1..=2).for_each(|seq| put(seq, 40_000, &mut log));
+        let at = log.len();
+        (3..=60).for_each(|seq| put(seq, 2000, &mut log));
+        // Bytes are missing in front, and a length in each of the records behind the next block is wrong.
+        let mut hurt = Vec::new();
+        let all = self::found(Flavour::LevelDb, &&log[..], 256 << 10).records;
+        for record in all.iter().filter(|r| r.at > at as u64 + BLOCK && r.seq % 4 == 0) {
+            hurt.push(record.at as usize + 4);
+        }
+        hurt.iter().for_each(|&at| log[at] ^= 1);
+        log.drain(100..119);
+        let found = found(Flavour::LevelDb, &&log[..], 256 << 10);
+        assert!(found.recovered.len() > 5, "{}", found.recovered.len());
+        let src = &log[..];
+        let mut unpack = Unpacker::new(facts(Flavour::LevelDb), &src);
+        for record in &found.recovered {
+            assert_eq!(unpack.contents(record, &[]).first(), Some(&(record.seq as u8)), "at {}", record.at);
+        }
+    }
+
+    /// Where a block is there twice, the first part of a record goes with the last part of another of the same size.
+    #[test]
+    fn two_records_are_not_joined_to_one() {
+        let mut log = Vec::new();
+        put(1, 70, &mut log);
+        // 181 times 181 bytes and one more header fill a block.
+        (2..=1449).for_each(|seq| put(seq, 157, &mut log));
+        let block = BLOCK as usize;
+        let twice = [&log[..4 * block], &log[3 * block..]].concat();
+        let found = found(Flavour::LevelDb, &&twice[..], 256 << 10);
+        assert_eq!(self::found(Flavour::LevelDb, &Far(twice), 4096).records, found.records);
+        let cut = found.damaged;
+        assert_eq!((found.records.len(), cut), (1449 + 180, 188));
+        let joint = found.records.iter().filter(|r| r.at < 4 * BLOCK && r.end() > 4 * BLOCK).count();
+        assert_eq!(joint, 0);
+    }
 }

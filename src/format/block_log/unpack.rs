@@ -30,32 +30,44 @@ impl<'a> Unpacker<'a> {
     fn gather(&mut self, record: &Record) -> bool {
         let Unpacker { facts, reader, assembler, gathered, .. } = self;
         reader.forward(record.at, 1);
-        let mut place = record.at;
         // Behind damage blocks may begin elsewhere.
-        let (own, start) = (*facts, Some(Grid::at(0)));
-        let older = Facts { number: None, ..own };
-        // Behind damage blocks may begin elsewhere; behind the end lies what carries an older number.
-        for (grid, facts) in [(start, own), (None, own), (start, older)] {
-            match assembler.at(reader, record.at, grid, &facts) {
+        let grids = [Some(Grid::at(0)), None];
+        let mut places = [record.at; 2];
+        for (grid, place) in grids.into_iter().zip(&mut places) {
+            match assembler.at(reader, record.at, grid, facts) {
                 Ok(Found::Whole(_)) => return assembler.gather(reader, LIMIT, gathered).is_ok(),
                 Ok(Found::Aside(_)) => return false,
-                Err(broken) if grid.is_some() && facts == own => place = broken.fault.at,
-                Err(_) => {}
+                Err(broken) => *place = broken.fault.at,
             }
         }
-        let Some(mended) = mended(reader, record, place, facts) else { return false };
-        let mut patched = Patched::new(reader, place, &mended);
-        let whole = assembler.at(&mut patched, record.at, Some(Grid::at(0)), facts).is_ok();
-        whole && assembler.gather(&mut patched, LIMIT, gathered).is_ok()
+        // Behind the end lies what carries an older number.
+        let older = Facts { number: None, ..*facts };
+        if let Ok(Found::Whole(_)) = assembler.at(reader, record.at, grids[0], &older) {
+            return assembler.gather(reader, LIMIT, gathered).is_ok();
+        }
+        for (grid, place) in grids.into_iter().zip(places) {
+            let Some(mended) = mended(reader, record, (place, grid), facts) else { continue };
+            let mut patched = Patched::new(reader, place, &mended);
+            let found = assembler.at(&mut patched, record.at, grid, facts);
+            if matches!(found, Ok(Found::Whole(whole)) if whole.end <= record.end()) {
+                return assembler.gather(&mut patched, LIMIT, gathered).is_ok();
+            }
+        }
+        false
     }
 }
 
-/// The header at `place` put right again, as it was when the record was found.
-fn mended(reader: &mut Reader<'_>, record: &Record, place: u64, facts: &Facts) -> Option<Mended> {
-    let left = if place == record.at { Grid::at(0).left(place) } else { BLOCK };
+/// The header at `place` put right again, as it was when the record was found. Without a grid blocks may begin anywhere.
+fn mended(
+    reader: &mut Reader<'_>,
+    record: &Record,
+    (place, grid): (u64, Option<Grid>),
+    facts: &Facts,
+) -> Option<Mended> {
+    let left = grid.filter(|_| place == record.at).map_or(BLOCK, |grid| grid.left(place));
     let wanted = |part, left| match (part, place == record.at) {
         (Part::Full, true) | (Part::Last, false) => true,
-        (Part::First, true) | (Part::Middle, false) => left == 0,
+        (Part::First, true) | (Part::Middle, false) => left == 0 || grid.is_none(),
         _ => false,
     };
     mend(reader, place, left, facts.number, &wanted)
