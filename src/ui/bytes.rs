@@ -37,7 +37,7 @@ pub fn matches(key: &[u8], wanted: &str, notation: Notation) -> bool {
     }
 }
 
-/// The bytes that [`write`] puts into a notation so; `None`: none are.
+/// The bytes that [`write()`] puts into a notation so; `None`: none are.
 pub fn read(text: &str, notation: Notation) -> Option<Vec<u8>> {
     let digits = |two: &[u8]| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok();
     let text = text.as_bytes();
