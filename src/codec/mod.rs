@@ -10,3 +10,4 @@ pub mod cursor;
 #[allow(unsafe_code)]
 pub mod fibonacci;
 pub mod hex;
+pub mod varint;
