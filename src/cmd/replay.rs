@@ -12,6 +12,7 @@ use crate::args::{Format, Global, Input, Mending};
 use crate::cmd::{
     CLEAN, FINDINGS, INCOMPLETE, analyse_all, column_family, complain, open_one, put_words_right,
 };
+use crate::format::keys::user_key;
 use crate::io::fresh;
 use crate::repair::target::outside;
 use crate::replay::candidates;
@@ -19,7 +20,7 @@ use crate::replay::history::{self, Wanted};
 use crate::replay::into::{self, Engine, Target};
 use crate::replay::measure::measure;
 use crate::replay::until::{self, Cut, Point};
-use crate::replay::{Below, Policy, Replayed, Wish, image, replay, user_key};
+use crate::replay::{Below, Policy, Replayed, Wish, image, replay};
 use crate::ui::bytes::{Notation, matches};
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;

@@ -3,8 +3,8 @@
 use super::assemble::{Assembler, Found, Grid};
 use super::fragment::{BLOCK, fragment};
 use super::manifest::{self, Catalogue};
-use super::merge::Merger;
 use super::{Content, Facts, Flavour, Name, kind_of};
+use crate::format::merge::Merger;
 use crate::format::{Family, LogFile};
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::fault::Cause;

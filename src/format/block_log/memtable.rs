@@ -8,10 +8,10 @@ use super::batch::{self, Phase};
 use super::directory::{Directory, number_of};
 use super::unpack::Unpacker;
 use super::{Facts, Flavour};
+use crate::format::keys::state_key;
 use crate::format::{Effect, Given, LogFile, Memtable, Part, Take, Taken, Unpack};
 use crate::log::conclude::Place;
 use crate::log::record::Record;
-use crate::replay::state_key;
 
 /// See the top of this file.
 pub struct Batches<'a> {
