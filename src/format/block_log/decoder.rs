@@ -329,3 +329,6 @@ impl Decoder for BlockDecoder {
         self.resynchronise(reader, fault)
     }
 }
+
+#[cfg(test)]
+mod tests;
