@@ -115,6 +115,14 @@ pub struct LogFile<'a> {
     pub stream: bool,
 }
 
+/// A log in a directory below, where its engine puts what it does not read any more.
+pub struct Away<'a> {
+    /// It, by its name relative to the log.
+    pub file: &'a LogFile<'a>,
+    /// What is in it.
+    pub survey: &'a Survey,
+}
+
 /// What a format found out about a log: a log is asked about several times, and its bytes need to be read for it once.
 #[derive(Debug, Default)]
 pub struct Memo(OnceLock<Box<dyn Any + Send + Sync>>);
@@ -593,6 +601,16 @@ pub trait Format: Sync {
         _surveys: &mut [Survey],
         _revision: Option<&str>,
     ) -> Vec<Remark> {
+        Vec::new()
+    }
+
+    /// Whether a directory of this name, below a log's, holds logs that its engine has put away.
+    fn puts_away(&self, _dir: &str) -> bool {
+        false
+    }
+
+    /// What logs that were put away mean for this one.
+    fn put_away(&self, _files: &[LogFile<'_>], _surveys: &[Survey], _away: &[Away<'_>]) -> Vec<Remark> {
         Vec::new()
     }
 
