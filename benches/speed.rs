@@ -11,8 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use wait4::Wait4;
-use walmedic::codec::fibonacci;
-use walmedic::format::block_log::batch::put_varint;
+use walmedic::codec::{fibonacci, varint};
 use walmedic::format::block_log::fragment::{self, BLOCK, HEADER};
 
 /// A log to make and a command to time on it.
@@ -556,7 +555,7 @@ fn block_log(out: &mut dyn Write, random: &mut Random, bytes: u64, value: usize)
         batch.extend(1u32.to_le_bytes());
         batch.extend([1, 16]);
         batch.extend(format!("{:016}", random.below(1_000_000)).as_bytes());
-        put_varint(value as u32, &mut batch);
+        varint::put(value as u32, &mut batch);
         random.text(&mut batch, value);
         let (mut rest, mut first) = (&batch[..], true);
         piece.clear();

@@ -15,3 +15,4 @@ pub mod fibonacci;
 #[allow(unsafe_code)]
 mod fold;
 pub mod hex;
+pub mod varint;

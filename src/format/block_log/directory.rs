@@ -1,7 +1,7 @@
 //! What the files of a store say about its logs: which the tables have taken in already, which column families there are.
 
 use super::assemble::{Assembler, Found, Grid};
-use super::fragment::{BLOCK, Fragment, fragment};
+use super::fragment::{BLOCK, fragment};
 use super::manifest::{self, Catalogue};
 use super::merge::Merger;
 use super::{Content, Facts, Flavour, Name, kind_of};
@@ -205,9 +205,8 @@ impl<'a> Records<'a> {
 
     /// Behind damage: past the fragments without a first one.
     fn skip_rest(&mut self, damaged: u64) {
-        let own = |f: &Fragment| f.payload.end;
         if let Ok(next) = fragment(&mut self.reader, damaged, BLOCK - damaged % BLOCK) {
-            self.at = own(&next);
+            self.at = next.payload.end;
         }
     }
 }

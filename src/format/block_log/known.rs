@@ -47,9 +47,10 @@ mod tests {
     use std::io;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use super::super::ROCKSDB;
     use super::super::fragment::put;
-    use super::super::{ROCKSDB, batch};
     use super::*;
+    use crate::codec::varint;
     use crate::format::{Format, Memo, Open};
     use crate::log::bytes::ReadAt;
 
@@ -76,7 +77,7 @@ mod tests {
         put(1, None, b"\x01\x01b\x02\x04\x03\x05\x04\x00", &mut manifest);
         let mut put_one = [&1u64.to_le_bytes()[..], &1u32.to_le_bytes(), &[1]].concat();
         for string in [b"key", b"val"] {
-            batch::put_varint(3, &mut put_one);
+            varint::put(3u64, &mut put_one);
             put_one.extend_from_slice(string);
         }
         put(5, Some(4), &put_one, &mut log);

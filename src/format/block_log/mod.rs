@@ -51,7 +51,7 @@ mod unpack;
 pub enum Flavour {
     /// Google's LevelDB.
     LevelDb,
-    /// RocksDB, and what else took over its format: Pebble, Speedb.
+    /// RocksDB, and what else took over its format: Pebble, as far as its headers go.
     RocksDb,
 }
 

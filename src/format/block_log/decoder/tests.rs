@@ -1,9 +1,9 @@
 //! The shortcut for the usual record against the way that every record can go: both have to tell the same of any bytes.
 
 use super::super::Flavour;
-use super::super::batch::put_varint;
 use super::super::framer::put_record;
 use super::*;
+use crate::codec::varint;
 use crate::log::bytes::ReadAt;
 use crate::log::scan::{Sink, scan};
 
@@ -127,11 +127,11 @@ fn batch(random: &mut Random, seq: u64) -> Vec<u8> {
         operations.push(tag);
         count += u32::from(counts);
         if family {
-            put_varint(random.below(300) as u32, &mut operations);
+            varint::put(random.below(300) as u32, &mut operations);
         }
         for _ in 0..strings {
             let len = if random.one_in(8) { 200 } else { random.below(12) };
-            put_varint(len as u32, &mut operations);
+            varint::put(len as u32, &mut operations);
             operations.resize(operations.len() + len as usize, b'v');
         }
     }
@@ -211,7 +211,7 @@ fn ends_of_blocks_are_left_to_the_long_way() {
                 (Vec::new(), [&1u64.to_le_bytes()[..], &[1, 0, 0, 0, 1, 1, b'k']].concat());
             let header = if facts.number.is_some() { RECYCLABLE } else { HEADER };
             let value = BLOCK - left - 2 * header - 15 - first.len() as u64 - 3;
-            put_varint(value as u32, &mut first);
+            varint::put(value as u32, &mut first);
             first.resize(first.len() + value as usize, b'v');
             put_record(&first, facts.number, 0, &mut bytes);
             for _ in 0..3 {

@@ -12,6 +12,7 @@ use super::contents::{self, SHORTEST};
 use super::order::Order;
 use super::reader::{LogReader, Next, Predecessor, Tracking};
 use super::{Mode, Refusal, Settings, Version};
+use crate::codec::varint;
 use crate::format::{Halt, LogFile, Memtable, Outcome, Take};
 use crate::log::record::{Mark, Record};
 
@@ -505,7 +506,7 @@ fn delete(operation: &Operation<'_>, out: &mut Vec<u8>) {
     /// Tag of a deletion that names its family.
     const DELETE: u8 = 4;
     out.push(DELETE);
-    batch::put_varint(operation.family, out);
-    batch::put_varint(operation.first.len() as u32, out);
+    varint::put(operation.family, out);
+    varint::put(operation.first.len() as u32, out);
     out.extend_from_slice(operation.first);
 }

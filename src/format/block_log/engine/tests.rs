@@ -1,8 +1,9 @@
 //! Small logs of one kind of damage each, and what every mode makes of them.
 
 use super::super::fragment::{BLOCK, put};
-use super::super::{LEVELDB, ROCKSDB, batch};
+use super::super::{LEVELDB, ROCKSDB};
 use super::*;
+use crate::codec::varint;
 use crate::format::Format;
 
 /// A batch that puts a value of `len` bytes under the key that is its number.
@@ -10,7 +11,7 @@ fn batch_of(seq: u64, len: usize) -> Vec<u8> {
     let mut batch = [&seq.to_le_bytes()[..], &1u32.to_le_bytes(), &[1]].concat();
     let key = seq.to_string();
     for string in [key.as_bytes(), &vec![b'v'; len]] {
-        batch::put_varint(string.len() as u32, &mut batch);
+        varint::put(string.len() as u32, &mut batch);
         batch.extend_from_slice(string);
     }
     batch
