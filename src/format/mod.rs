@@ -256,6 +256,9 @@ pub trait Memtable {
     /// Whether a record with these contents could change anything: the tables may hold all of it already.
     fn concerns(&self, file: usize, contents: &[u8]) -> bool;
 
+    /// What waits for a commit, by place and name.
+    fn waiting(&self) -> Vec<(Place, String)>;
+
     /// Takes what still waits for a commit as if it had come; how many records it stood in.
     fn finish(&mut self, take: Take<'_>) -> u64;
 }
@@ -481,6 +484,11 @@ pub trait Format: Sync {
     /// Why that cannot be had.
     fn undo_last_commit(&self, _files: &[LogFile<'_>]) -> Result<(Image, u64, bool), &'static str> {
         Err("its log does not hold what was there before")
+    }
+
+    /// Where the record begins of which these bytes, which are neither a record nor damaged, end with the first part.
+    fn begun(&self, _files: &[LogFile<'_>], _file: usize, _span: Range<u64>) -> Option<u64> {
+        None
     }
 
     /// Whether its files can be written anew, as repair and truncate do.

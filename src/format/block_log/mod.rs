@@ -351,6 +351,10 @@ impl Format for BlockLog {
         frames.map(|frames| Box::new(frames) as Box<dyn Framer + 'a>)
     }
 
+    fn begun(&self, files: &[LogFile<'_>], file: usize, span: std::ops::Range<u64>) -> Option<u64> {
+        inspect::begun(&files[file], span)
+    }
+
     fn belongs(&self, name: &str) -> bool {
         let ends = |ending: &&str| name.ends_with(*ending);
         name == "IDENTITY" || [".sst", ".ldb", ".blob"].iter().any(ends)
