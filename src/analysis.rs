@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::format::{Claim, Format, Job, LogFile, Memo, Opened, Outcome, Remark, Role, Word};
+use crate::format::{Away, Claim, Format, Job, LogFile, Memo, Opened, Outcome, Remark, Role, Word};
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
@@ -125,8 +125,15 @@ impl OpenLog {
         let path = String::from("memory");
         let recognised_by = String::from("named by the caller");
         let failures = files.iter().map(|_| None).collect();
-        let log =
-            Log { place: PathBuf::from(&path), path, format, recognised_by, files, ignored: Vec::new() };
+        let log = Log {
+            place: PathBuf::from(&path),
+            path,
+            format,
+            recognised_by,
+            files,
+            ignored: Vec::new(),
+            away: Vec::new(),
+        };
         let mut open = OpenLog {
             log,
             sources,
@@ -231,6 +238,7 @@ impl OpenLog {
         let (mut surveys, mut reads) = self.survey(&files, threads);
         // What only the format can see comes first: a record it takes back is missing from the numbers.
         let mut remarks = self.format().inspect(&files, &mut surveys, self.revision);
+        remarks.extend(self.put_away(&files, &surveys, threads));
         remarks.extend(self.words().map(|(file, word)| inferred(file, word)));
         // Of a stream nobody knows what lies beside it.
         remarks.retain(|r| self.log.path != STREAM || r.code != Code::MissingFile);
@@ -276,6 +284,23 @@ impl OpenLog {
         report
     }
 
+    /// What logs that were put away mean for this one. One that cannot be opened has nothing to say.
+    fn put_away(&self, files: &[LogFile<'_>], surveys: &[Survey], threads: usize) -> Vec<Remark> {
+        let open = |f: &LogPath| Source::open(f.path.as_ref()?, false, false).ok();
+        let opened: Vec<(&LogPath, Source)> =
+            self.log.away.iter().filter_map(|f| Some((f, open(f)?))).collect();
+        if opened.is_empty() {
+            return Vec::new();
+        }
+        let away: Vec<LogFile<'_>> = opened
+            .iter()
+            .map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src, memo: None, stream: false })
+            .collect();
+        let (read, _) = self.survey(&away, threads);
+        let away: Vec<_> = away.iter().zip(&read).map(|(file, survey)| Away { file, survey }).collect();
+        self.format().put_away(files, surveys, &away)
+    }
+
     fn forecast(&self, report: &Report) -> Forecast {
         let (files, surveys): (_, Vec<&Survey>) =
             (self.files(), report.files.iter().map(|f| &f.survey).collect());
@@ -309,7 +334,9 @@ impl OpenLog {
             Shares { engine: kept, intact, at_stake: intact.saturating_sub(kept) }
         });
         // Where there is nothing to trip over all of them do the same; each takes a reading of its own.
-        let smooth = report.findings().all(|f| matches!(f.code, Code::FirstFileMissing | Code::FlushedLog));
+        let smooth = report
+            .findings()
+            .all(|f| matches!(f.code, Code::FirstFileMissing | Code::FlushedLog | Code::PutAway));
         let modes = if smooth { Vec::new() } else { self.modes(&files, &surveys) };
         Forecast { engine, intact, transactions, keys: None, rows: None, modes }
     }

@@ -62,6 +62,7 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::NeverSynced, Fixture("sqlite-journal/never-synced")),
     (Code::Preallocated, Fixture("leveldb/zero-tail")),
     (Code::FlushedLog, Fixture("rocksdb/obsolete-log")),
+    (Code::PutAway, Test("tests/block_log_away.rs", "logs_that_were_put_away_are_told_of")),
 ];
 
 #[test]

@@ -6,8 +6,12 @@
 #[inline]
 pub fn read<const MOST: u32>(mut next: impl FnMut() -> Option<u8>) -> Option<u64> {
     const { assert!(MOST <= 10, "so many hold 64 bits") };
-    let mut value = 0u64;
-    for i in 0..MOST {
+    let first = next()?;
+    if first < 0x80 {
+        return Some(u64::from(first));
+    }
+    let mut value = u64::from(first & 0x7f);
+    for i in 1..MOST {
         let byte = next()?;
         // The tenth group has room for one bit.
         if i == 9 && byte > 1 {

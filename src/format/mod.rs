@@ -117,6 +117,14 @@ pub struct LogFile<'a> {
     pub stream: bool,
 }
 
+/// A log in a directory below, where its engine puts what it does not read any more.
+pub struct Away<'a> {
+    /// It, by its name relative to the log.
+    pub file: &'a LogFile<'a>,
+    /// What is in it.
+    pub survey: &'a Survey,
+}
+
 /// What a format found out about a log: a log is asked about several times, and its bytes need to be read for it once.
 #[derive(Debug, Default)]
 pub struct Memo(OnceLock<Box<dyn Any + Send + Sync>>);
@@ -249,6 +257,9 @@ pub trait Memtable {
 
     /// Whether a record with these contents could change anything: the tables may hold all of it already.
     fn concerns(&self, file: usize, contents: &[u8]) -> bool;
+
+    /// What waits for a commit, by place and name.
+    fn waiting(&self) -> Vec<(Place, String)>;
 
     /// Takes what still waits for a commit as if it had come; how many records it stood in.
     fn finish(&mut self, take: Take<'_>) -> u64;
@@ -477,6 +488,11 @@ pub trait Format: Sync {
         Err("its log does not hold what was there before")
     }
 
+    /// Where the record begins of which these bytes, which are neither a record nor damaged, end with the first part.
+    fn begun(&self, _files: &[LogFile<'_>], _file: usize, _span: Range<u64>) -> Option<u64> {
+        None
+    }
+
     /// Whether its files can be written anew, as repair and truncate do.
     fn mends(&self) -> bool {
         true
@@ -595,6 +611,16 @@ pub trait Format: Sync {
         _surveys: &mut [Survey],
         _revision: Option<&str>,
     ) -> Vec<Remark> {
+        Vec::new()
+    }
+
+    /// Whether a directory of this name, below a log's, holds logs that its engine has put away.
+    fn puts_away(&self, _dir: &str) -> bool {
+        false
+    }
+
+    /// What logs that were put away mean for this one.
+    fn put_away(&self, _files: &[LogFile<'_>], _surveys: &[Survey], _away: &[Away<'_>]) -> Vec<Remark> {
         Vec::new()
     }
 

@@ -42,6 +42,8 @@ pub struct Log {
     pub files: Vec<LogPath>,
     /// Names in the directory that look like left-overs of the log and that the engine ignores.
     pub ignored: Vec<String>,
+    /// Logs that the engine has put away, in directories below.
+    pub away: Vec<LogPath>,
 }
 
 /// A file of a log, not yet open.
@@ -103,6 +105,7 @@ pub fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Log>> {
                 recognised_by,
                 files: Vec::new(),
                 ignored: Vec::new(),
+                away: Vec::new(),
             }]);
         }
         if entries == 0 {
@@ -150,6 +153,7 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
                     recognised_by,
                     files: Vec::new(),
                     ignored: Vec::new(),
+                    away: Vec::new(),
                 });
                 found.len() - 1
             },
@@ -166,6 +170,7 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
         let few: Vec<_> = log.files.iter().take(2).map(|f| &*f.name).collect();
         let dots = if n > 2 { ", …" } else { "" };
         log.recognised_by = format!("file names: {}{dots}", few.join(", "));
+        log.away = put_away(log.format, &entries);
         logs.push(log);
     }
     if logs.len() == before && depth > 0 {
@@ -179,9 +184,40 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
     Ok(entries.len() - entries.iter().filter(hidden).count())
 }
 
+/// The logs of a format in those directories among `entries` in which its engine puts them away.
+fn put_away(format: &'static dyn Format, entries: &[PathBuf]) -> Vec<LogPath> {
+    let name = |path: &Path| Some(path.file_name()?.to_str()?.to_owned());
+    let mut away = Vec::new();
+    for dir in entries.iter().filter(|dir| name(dir).is_some_and(|name| format.puts_away(&name))) {
+        // One that may not be listed does not hide the log.
+        let mut listed: Vec<LogPath> = paths(dir)
+            .into_iter()
+            .filter_map(|path| {
+                let name = format!("{}/{}", name(dir)?, name(&path)?);
+                let claim = format.claim(&name).filter(|claim| claim.role == Role::Log && path.is_file())?;
+                Some(LogPath { name: name.into(), path: Some(path.into()), claim })
+            })
+            .collect();
+        listed.sort_by(|a, b| (a.claim.order, &a.name).cmp(&(b.claim.order, &b.name)));
+        away.append(&mut listed);
+    }
+    away
+}
+
+/// What can be seen of a directory.
+fn paths(dir: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+}
+
 /// Those of several formats that a directory with these files may be of.
 fn suiting(formats: &[&'static dyn Format], dir: &Path, entries: &[PathBuf]) -> Vec<&'static dyn Format> {
-    let names: Vec<&str> = entries.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    let below = |name: &str| formats.iter().any(|format| format.puts_away(name));
+    // Whose logs were put away here, the files above tell.
+    let whole = dir.canonicalize().unwrap_or_default();
+    let name = whole.file_name().and_then(|name| name.to_str());
+    let above = whole.parent().filter(|_| name.is_some_and(below)).map(paths).unwrap_or_default();
+    let all = entries.iter().chain(&above);
+    let names: Vec<&str> = all.filter_map(|path| path.file_name()?.to_str()).collect();
     let mut head = |name: &str| {
         let path: Arc<Path> = dir.join(name).into();
         Source::open(&path, false, true).map_or_else(|_| Vec::new(), |source| head(&source))
@@ -233,12 +269,7 @@ fn single(
     formats: &[&'static dyn Format],
     wanted: &Wanted,
 ) -> Result<Log> {
-    let beside: Vec<PathBuf> = match file.and_then(Path::parent) {
-        Some(dir) => {
-            std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
-        }
-        None => Vec::new(),
-    };
+    let beside = file.and_then(Path::parent).map(paths).unwrap_or_default();
     let formats = &suiting(formats, file.and_then(Path::parent).unwrap_or(Path::new("")), &beside);
     let by_name = formats.iter().filter_map(|f| Some((*f, f.claim(name)?))).max_by_key(|(_, c)| c.exact);
     let (format, claim, recognised_by) = match by_name {
@@ -275,15 +306,14 @@ fn single(
         Some((dir, subject)) => {
             // A directory that may not be listed does not hide the file.
             let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-            let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-            let mut entries: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+            let mut entries = paths(dir);
             entries.sort();
             about(dir, format, log, subject, &entries).files
         }
         None => vec![log],
     };
     let (place, path) = (path.to_path_buf(), path.display().to_string());
-    Ok(Log { path, place, format, recognised_by, files, ignored: Vec::new() })
+    Ok(Log { path, place, format, recognised_by, files, ignored: Vec::new(), away: Vec::new() })
 }
 
 /// A log, the file beside it that it is about, and what else there has to do with it.
@@ -308,6 +338,7 @@ fn about(
         recognised_by: String::new(),
         files: std::iter::once(log).chain(beside).collect(),
         ignored: Vec::new(),
+        away: Vec::new(),
     }
 }
 

@@ -156,7 +156,9 @@ pub fn conclude(files: &mut [Member<'_>]) -> Conclusions {
         .collect();
     demote_wrong_numbers(files, &mut runs);
     disown_copies(files, &mut runs);
-    walk(files, &mut runs, &mut out);
+    let anchor =
+        anchor(files).filter(|(_, run)| runs.first().is_some_and(|(_, first)| run.next <= first.first));
+    walk(files, &mut runs, anchor, &mut out);
     out.numbers = runs
         .iter()
         .map(|(_, r)| (r.first, r.next.saturating_sub(1)))
@@ -279,10 +281,24 @@ fn missing_numbers(files: &[Member<'_>], a: usize, b: usize) -> bool {
     numbers.clone().zip(numbers.skip(1)).any(|(x, y)| y > x + 1)
 }
 
+/// Where records were recovered in front of the first intact one, and checksums prove their numbers: the empty run that says
+/// which is due behind them.
+fn anchor(files: &[Member<'_>]) -> Option<(usize, Run)> {
+    let proved = files.iter().enumerate().filter(|(_, f)| f.counts && f.survey.rules.proves_numbers());
+    let runs = proved.flat_map(|(i, f)| f.survey.runs.iter().map(move |&run| (i, run)));
+    runs.take_while(|(_, run)| run.records == 0).last()
+}
+
 /// Goes through the runs in order and sets apart gaps, repeats, resets and foreign records.
-fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclusions) {
+fn walk(
+    files: &mut [Member<'_>],
+    runs: &mut Vec<(usize, Run)>,
+    anchor: Option<(usize, Run)>,
+    out: &mut Conclusions,
+) {
     let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
-    let mut expected: Option<u64> = None;
+    kept.extend(anchor);
+    let mut expected = anchor.map(|(_, run)| run.next);
     let mut ends: HashMap<u64, Place> = HashMap::new();
     let limit = files.iter().map(|f| f.survey.regions.limit()).max().unwrap_or(0);
     for i in 0..runs.len() {
@@ -337,6 +353,7 @@ fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclu
         ends.insert(run.next, Place { file, at: run.end });
         kept.push((file, run));
     }
+    kept.retain(|(_, run)| run.records > 0);
     *runs = kept;
 }
 

@@ -117,6 +117,7 @@ codes! {
     NeverSynced "WM-803" Note "records that were never synced";
     PaddingCommits "WM-804" Note "commits repeated to fill a sector";
     FlushedLog "WM-805" Note "log whose contents the tables hold";
+    PutAway "WM-806" Note "logs that the engine has put away";
     StillWritten "WM-901" Note "the log is still being written";
     ChangedWhileRead "WM-902" Incomplete "file became shorter while it was read";
     Unopenable "WM-903" Incomplete "file that could not be opened";
@@ -132,8 +133,8 @@ impl Code {
     pub fn harmless(self) -> bool {
         use Code::{
             CommitWithoutBegin, FirstFileMissing, FlushedLog, LocatedWord, MissingNumber, NeverSynced,
-            PaddingCommits, Preallocated, RevisionUndecided, StaleGeneration, StatedGap, StillWritten,
-            UndecidedTail,
+            PaddingCommits, Preallocated, PutAway, RevisionUndecided, StaleGeneration, StatedGap,
+            StillWritten, UndecidedTail,
         };
         matches!(
             self,
@@ -145,6 +146,7 @@ impl Code {
                 | NeverSynced
                 | PaddingCommits
                 | Preallocated
+                | PutAway
                 | RevisionUndecided
                 | StaleGeneration
                 | StatedGap

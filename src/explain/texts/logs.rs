@@ -503,6 +503,32 @@ pub(super) const TEXTS: &[Explanation] = &[
         next: &[AGAIN],
     },
     Explanation {
+        code: Code::PutAway,
+        meaning: "A directory below the store's own holds logs: archive/, where RocksDB puts logs that its tables have taken in \
+                  and that something keeps (WAL_ttl_seconds, WAL_size_limit_MB), or lost/, where RepairDB of both engines \
+                  puts those that it has made tables of.",
+        causes: &[
+            "Logs are kept for replication or for recovery to a point in time.",
+            "Somebody ran RepairDB.",
+            "A log was moved there that still counts.",
+        ],
+        walmedic: "Only a note. They are read for what they hold and how that goes with the live logs, and counted in no \
+                   other number; damage in them is only mentioned. Given a directory itself, walmedic reads it like any log.",
+        risk: "None in what the store holds now. RepairDB drops what it cannot read, LevelDB's takes altered values for \
+               good, and what it left out stands only in lost/.",
+        next: &[
+            Step {
+                say: "Read the directory for itself, damage included.",
+                run: Some("walmedic verify PATH/archive"),
+            },
+            Step {
+                say: "If a log is said to be missing in the store and to lie there, copy the store and put the log back there.",
+                run: None,
+            },
+            AGAIN,
+        ],
+    },
+    Explanation {
         code: Code::StillWritten,
         meaning: "The file was written to while it was read.",
         causes: &["The engine is running.", "A copy or a restore of the file is under way."],

@@ -237,7 +237,7 @@ pub fn quick(batch: &[u8], flavour: Flavour) -> Option<(u64, u32)> {
     (counted == count && count > 0 && seq < SEQ_LIMIT).then_some((seq, count))
 }
 
-#[inline]
+#[inline(always)]
 fn operation<F: Feed>(feed: &mut F, tag: Tag) -> Option<()> {
     if tag.family {
         feed.varint()?;

@@ -134,6 +134,14 @@ impl Memtable for Batches<'_> {
         batch::operations(contents, self.flavour).any(|operation| self.counts(log, &operation))
     }
 
+    fn waiting(&self) -> Vec<(Place, String)> {
+        let name = |xid: &[u8]| String::from_utf8_lossy(xid).into_owned();
+        let all = self.prepared.iter().flat_map(|(xid, records)| records.iter().map(move |r| (r, name(xid))));
+        let mut all: Vec<_> = all.map(|(&(file, r), name)| (Place { file, at: r.at }, name)).collect();
+        all.sort_unstable();
+        all
+    }
+
     fn finish(&mut self, take: Take<'_>) -> u64 {
         let mut left: Vec<(usize, u64, Vec<u8>)> = self
             .prepared

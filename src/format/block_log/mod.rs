@@ -11,7 +11,7 @@
 use self::directory::Directory;
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT};
 use crate::format::{
-    Base, Claim, Context, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened, Outcome,
+    Away, Base, Claim, Context, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened, Outcome,
     Profile, Remark, Revision, Role, Take, Tracked, Unpack,
 };
 use crate::log::bytes::{Bytes, Reader};
@@ -24,6 +24,7 @@ use crate::log::survey::{Grouping, Rules, Survey};
 pub use self::engine::{LEVELDB_MODES, ROCKSDB_MODES};
 
 mod assemble;
+mod away;
 mod base;
 pub mod batch;
 mod decoder;
@@ -213,17 +214,17 @@ impl Format for BlockLog {
     }
 
     fn suits(&self, names: &[&str], head: &mut dyn FnMut(&str) -> Vec<u8>) -> bool {
-        let Some(log) = names.iter().find(|name| matches!(kind_of(name), Some((Name::Log, _)))) else {
-            return true;
-        };
+        let log = names.iter().find(|name| matches!(kind_of(name), Some((Name::Log, _))));
         let ends = |ending: &str| names.iter().any(|name| name.ends_with(ending));
         let rocks = names.iter().any(|name| matches!(kind_of(name), Some((Name::Options, _))));
         let flavour = if rocks || names.contains(&"IDENTITY") || ends(".blob") {
             Flavour::RocksDb
         } else if ends(".ldb") {
             Flavour::LevelDb
-        } else {
+        } else if let Some(log) = log {
             directory::flavour_of(&head(log))
+        } else {
+            return true;
         };
         flavour == self.flavour
     }
@@ -330,6 +331,14 @@ impl Format for BlockLog {
         inspect::inspect(self.flavour, files, surveys)
     }
 
+    fn puts_away(&self, dir: &str) -> bool {
+        away::is_one(self.flavour, dir)
+    }
+
+    fn put_away(&self, files: &[LogFile<'_>], surveys: &[Survey], away: &[Away<'_>]) -> Vec<Remark> {
+        away::remarks(self.flavour, files, surveys, away)
+    }
+
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
         engine::outcome(self.flavour, job, take)
     }
@@ -338,6 +347,10 @@ impl Format for BlockLog {
         let facts = Facts::of(self.flavour, files, file);
         let frames = (facts.content == Content::Batches).then(|| framer::Frames::new(facts, &files[file]));
         frames.map(|frames| Box::new(frames) as Box<dyn Framer + 'a>)
+    }
+
+    fn begun(&self, files: &[LogFile<'_>], file: usize, span: std::ops::Range<u64>) -> Option<u64> {
+        inspect::begun(&files[file], span)
     }
 
     fn belongs(&self, name: &str) -> bool {

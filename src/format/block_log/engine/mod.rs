@@ -144,22 +144,27 @@ impl Refusal {
 /// See [`crate::format::Format::engine`].
 pub fn outcome(flavour: Flavour, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let directory = Directory::of(flavour, job.files);
-    let settings = Settings::of(flavour, &directory, job);
+    let mut settings = Settings::of(flavour, &directory, job);
     if let Err(refusal) = recover::catalogue(&settings, &directory, job.files) {
         return refusal.outcome(Vec::new());
     }
-    let logs = logs(&settings, &directory, job.files);
-    let run = |pass: Pass, take: Option<Take<'_>>| {
+    let run = |settings: Settings, pass: Pass, take: Option<Take<'_>>| {
+        let logs = logs(&settings, &directory, job.files);
         Recovery::new(settings, &directory, job.files, &logs, pass).run(take)
     };
+    let mut last = run(settings, Pass::default(), None);
+    if last.unheard_of && job.engine.is_none() {
+        // The version that wrote these logs is no older.
+        settings.version = Version::Rocks9;
+        last = run(settings, Pass::default(), None);
+    }
     // Only numbers that fall back make it matter what a key's newest one is; so that is looked at only then.
-    let mut last = run(Pass::default(), None);
     let late = last.late;
     if late.is_some() {
-        last = run(Pass { late, ..Pass::default() }, None);
+        last = run(settings, Pass { late, ..Pass::default() }, None);
     }
     if let (Some(take), None) = (take, &last.refusal) {
-        last = run(Pass { late, visible: last.last_sequence }, Some(take));
+        last = run(settings, Pass { late, visible: last.last_sequence }, Some(take));
     }
     last.outcome()
 }

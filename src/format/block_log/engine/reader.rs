@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use super::super::assemble::{Grid, filled};
 use super::super::fragment::{BLOCK, HEADER, RECYCLABLE};
 use super::super::inflate;
 use super::{Mode, Refusal, Settings, Version};
@@ -90,7 +91,7 @@ pub struct LogReader<'a> {
     summed: usize,
     /// Contents of the record.
     pub record: Vec<u8>,
-    /// Where it begins and ends.
+    /// Where it begins and, with the zeros that fill its block, ends.
     pub span: Range<u64>,
     /// Its contents were compressed.
     pub packed: bool,
@@ -100,6 +101,8 @@ pub struct LogReader<'a> {
     pub reported: Option<(String, Option<u64>)>,
     /// It ended at an older record, which a later log may go on from.
     pub met_old: bool,
+    /// It met a fragment that only later versions write.
+    pub unheard_of: bool,
 }
 
 impl<'a> LogReader<'a> {
@@ -133,6 +136,7 @@ impl<'a> LogReader<'a> {
             spoiled: false,
             reported: None,
             met_old: false,
+            unheard_of: false,
         }
     }
 
@@ -251,7 +255,8 @@ impl<'a> LogReader<'a> {
             self.at = self.end;
             return Next::End;
         }
-        self.span = first..self.payload.end;
+        let (end, header) = (self.payload.end, self.payload.start - self.header_at);
+        self.span = first..filled(&mut self.bytes, end, header, Some(Grid::at(0))).unwrap_or(end);
         self.first_read = true;
         Next::Record
     }
@@ -495,6 +500,7 @@ impl<'a> LogReader<'a> {
         }
         self.at = end;
         (self.header_at, self.payload) = (at, at + header..end);
+        self.unheard_of |= matches!(kind, 10 | 11) && self.settings.version == Version::Rocks7;
         Ok(self.result(kind))
     }
 

@@ -52,6 +52,8 @@ pub struct Recovered {
     pub last_sequence: u64,
     /// The engine does not open.
     pub refusal: Option<Refusal>,
+    /// It met what only later versions write.
+    pub unheard_of: bool,
 }
 
 impl Recovered {
@@ -168,8 +170,15 @@ impl<'a> Recovery<'a> {
         pass: Pass,
     ) -> Self {
         let last_sequence = directory.catalogue.last_sequence.unwrap_or(0);
-        let found =
-            Recovered { records: 0, settled: 0, halts: Vec::new(), late: None, last_sequence, refusal: None };
+        let found = Recovered {
+            records: 0,
+            settled: 0,
+            halts: Vec::new(),
+            late: None,
+            last_sequence,
+            refusal: None,
+            unheard_of: false,
+        };
         Recovery {
             settings,
             directory,
@@ -218,6 +227,7 @@ impl<'a> Recovery<'a> {
         let mut reader = LogReader::new(self.settings, src, log.map(|log| log as u32), tracking);
         let (mut end, due) = (0, self.next);
         let step = self.records(&mut reader, file, log, &mut end, take);
+        self.found.unheard_of |= reader.unheard_of;
         if end < src.size() {
             let at_once = matches!(step, Err(Stop::Refused(_)));
             self.halt(Halt { file, at: end, for_good: at_once, to: u64::MAX });
