@@ -3,23 +3,26 @@
 use std::sync::{Arc, OnceLock};
 
 use super::directory::Directory;
+use super::engine::Answers;
 use super::{Facts, Flavour};
 use crate::format::LogFile;
 
 /// Each part is found when it is first asked for.
-struct Known {
+pub struct Known {
     directory: OnceLock<Arc<Directory>>,
     /// By index of the file.
     facts: Vec<OnceLock<Facts>>,
+    /// What engines make of it.
+    pub answers: Answers,
 }
 
 impl Known {
     /// What is kept with these files; `None`: nothing is kept.
-    fn of(files: &[LogFile<'_>]) -> Option<Arc<Known>> {
+    pub fn of(files: &[LogFile<'_>]) -> Option<Arc<Known>> {
         let memo = files.first()?.memo?;
         Some(memo.get(|| {
             let facts = files.iter().map(|_| OnceLock::new()).collect();
-            Arc::new(Known { directory: OnceLock::new(), facts })
+            Arc::new(Known { directory: OnceLock::new(), facts, answers: Answers::default() })
         }))
     }
 }
@@ -43,7 +46,7 @@ impl Facts {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::io;
     use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,9 +58,19 @@ mod tests {
     use crate::log::bytes::ReadAt;
 
     /// Counts how often its first byte is read.
-    struct Counting {
+    pub struct Counting {
         bytes: Vec<u8>,
         reads: AtomicU64,
+    }
+
+    impl Counting {
+        pub fn of(bytes: Vec<u8>) -> Counting {
+            Counting { bytes, reads: AtomicU64::new(0) }
+        }
+
+        pub fn reads(&self) -> u64 {
+            self.reads.load(Ordering::Relaxed)
+        }
     }
 
     impl ReadAt for Counting {
@@ -87,7 +100,7 @@ mod tests {
             ("MANIFEST-000005", manifest),
             ("CURRENT", b"MANIFEST-000005\n".to_vec()),
         ];
-        files.map(|(name, bytes)| (name, Counting { bytes, reads: AtomicU64::new(0) })).into()
+        files.map(|(name, bytes)| (name, Counting::of(bytes))).into()
     }
 
     /// Asks all there is to ask before records are read.
@@ -114,7 +127,7 @@ mod tests {
             })
             .collect();
         (0..asked).for_each(|_| ask(&ROCKSDB, &files));
-        sources.iter().map(|(name, src)| (*name, src.reads.load(Ordering::Relaxed))).collect()
+        sources.iter().map(|(name, src)| (*name, src.reads())).collect()
     }
 
     #[test]
