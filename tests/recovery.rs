@@ -218,7 +218,7 @@ fn misleading(log: &Log) -> bool {
 
 #[test]
 fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
-    const ROUNDS: usize = 60;
+    const ROUNDS: usize = 40;
     let twice = AtomicUsize::new(0);
     on_damaged("repairs", ROUNDS, |log, path| {
         let before = contents(path);
@@ -275,7 +275,7 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
 
 #[test]
 fn the_engine_recovers_from_its_own_repair_what_it_did_before() {
-    const ROUNDS: usize = 60;
+    const ROUNDS: usize = 40;
     let [written, afresh] = [0; 2].map(AtomicUsize::new);
     on_damaged("repairs by the engine", ROUNDS, |log, path| {
         let read = Read::at(path, log);
@@ -354,6 +354,56 @@ fn a_sound_log_is_left_alone() {
     assert!(sound > 150, "only {sound} sound logs");
 }
 
+/// What says which logs there are is left as it is, whatever is wrong with it, and the logs are mended by what can be read of it.
+#[test]
+fn a_damaged_catalogue_is_told_and_left_alone() {
+    let watch = Watch::new("catalogues", 120);
+    let mut told = 0;
+    for (i, sample) in mended_samples().iter().enumerate() {
+        for round in 0..20 {
+            let mut random = watch.random(i * 100 + round);
+            let mut log = (sample.write)(&mut random, 10);
+            let Some(list) = (0..log.files.len()).filter(|&f| lists(&log, f)).nth(round % 2) else {
+                continue;
+            };
+            let file = &mut log.files[list];
+            let damage = Damage::any(file, &mut random);
+            damage.apply(file, &mut random);
+            let name = file.name.clone();
+            let what = format!("{} {} round {round}: {name} {damage:?}", sample.format, sample.name);
+            let folder = scratch();
+            let (path, out) = (folder.path().join("log"), folder.path().join("out"));
+            log.store(&path);
+            let read = Read::at(&path, &log);
+            let in_list =
+                |f: &&Finding| f.file.is_some_and(|file| read.report.files[file].role == Role::List);
+            let found = read.findings();
+            told += usize::from(found.iter().any(|f| in_list(&f)));
+            let (mended, _) = read.mended(&log, &path, &out);
+            let (before, after) = (contents(&path), contents(&out));
+            for list in ["CURRENT", "MANIFEST-000005"].map(std::ffi::OsStr::new) {
+                assert_eq!(before.get(list), after.get(list), "{what}");
+            }
+            let same = |read: &Read| read.findings().iter().filter(|f| !waits(f)).count();
+            assert_eq!(
+                same(&mended),
+                found.iter().filter(in_list).count(),
+                "{what}: {:?}",
+                mended.findings()
+            );
+            let opens = |read: &Read| read.report.forecast.as_ref().expect("a forecast").engine.opens;
+            assert_eq!(opens(&mended), opens(&read), "{what}");
+            if !opens(&read) {
+                assert!(
+                    found.iter().any(|f| in_list(&f)),
+                    "{what}: the engine does not open, and nothing is told"
+                );
+            }
+        }
+    }
+    assert!(told > 20, "only {told} told");
+}
+
 /// Changes the log in place by a rule; the contents before are back afterwards.
 fn there_and_back(read: &Read, rule: &Rule, path: &Path, command: &str) -> Option<Contents> {
     let before = contents(path);
@@ -376,7 +426,7 @@ fn there_and_back(read: &Read, rule: &Rule, path: &Path, command: &str) -> Optio
 
 #[test]
 fn what_is_changed_in_place_comes_back() {
-    on_damaged("undo", 30, |log, path| {
+    on_damaged("undo", 20, |log, path| {
         let read = Read::at(path, log);
         let rule = read.salvage(false);
         let out = path.with_file_name("out");
@@ -389,7 +439,7 @@ fn what_is_changed_in_place_comes_back() {
 
 #[test]
 fn what_is_cut_at_its_damage_is_whole_and_comes_back() {
-    on_damaged("cuts", 60, |log, path| {
+    on_damaged("cuts", 40, |log, path| {
         let read = Read::at(path, log);
         if read.open.format().rolls_back() {
             return;

@@ -89,6 +89,10 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>)
     let directory = Directory::of(flavour, files);
     let mut say = |code, file, at, message| remarks.push(Remark { code, file, at, len: 0, message });
     let current = files.iter().position(|file| file.name == "CURRENT").unwrap_or(0);
+    if directory.current.as_deref().is_some_and(|named| !named.ends_with('\n')) {
+        let message = "CURRENT does not end with a newline: the engine does not open";
+        say(Code::Malformed, current, 0, message.into());
+    }
     if let Some(name) = directory.missing.as_deref() {
         let message = format!("CURRENT names {name:?}, which is not there: the engine does not open");
         say(Code::MissingFile, current, 0, message);

@@ -7,7 +7,7 @@ use super::super::batch::{self, Operation, Phase, SEQ_LIMIT};
 use super::super::directory::{Directory, number_of};
 use super::super::manifest::Catalogue;
 use super::super::memtable::Batches;
-use super::super::{Flavour, KIND_PACKED, KIND_PLAIN};
+use super::super::{Flavour, KIND_PACKED, KIND_PLAIN, Name, kind_of};
 use super::contents::{self, SHORTEST};
 use super::order::Order;
 use super::reader::{LogReader, Next, Predecessor, Tracking};
@@ -119,8 +119,15 @@ type Step = Result<(), Stop>;
 /// When it cannot.
 pub fn catalogue(ways: &Ways, directory: &Directory, files: &[LogFile<'_>]) -> Result<(), Refusal> {
     let rocks = ways.flavour() == Flavour::RocksDb;
+    let corrupt = |why: &str| Err(Refusal::Corruption(why.into()));
+    if directory.current.as_deref().is_some_and(|named| !named.ends_with('\n')) {
+        return corrupt("CURRENT file does not end with newline");
+    }
     if let Some(missing) = &directory.missing {
         return Err(match rocks {
+            true if !matches!(kind_of(missing), Some((Name::Manifest, _))) => {
+                Refusal::Corruption("CURRENT file corrupted".into())
+            }
             true => {
                 Refusal::Io(format!("No such file or directory: While opening a file for reading: {missing}"))
             }
@@ -143,7 +150,24 @@ pub fn catalogue(ways: &Ways, directory: &Directory, files: &[LogFile<'_>]) -> R
             Next::Stuck(refusal) => return Err(refusal),
         }
     }
+    lacking(&edits, rocks)?;
     if rocks { tracked(directory, files) } else { Ok(()) }
+}
+
+/// Whether a catalogue says what no engine opens without.
+fn lacking(edits: &Catalogue, rocks: bool) -> Result<(), Refusal> {
+    let numbers = [edits.log_number, edits.next_file, edits.last_sequence];
+    // In the order in which each asks for them, in its words.
+    let (order, words) = match rocks {
+        true => ([0, 1, 2], ["log_file_number", "next_file_number", "last_sequence"]),
+        false => ([1, 0, 2], ["meta-lognumber", "meta-nextfile", "last-sequence-number"]),
+    };
+    let absent: Vec<&str> = order.into_iter().filter(|&n| numbers[n].is_none()).map(|n| words[n]).collect();
+    match absent[..] {
+        [] => Ok(()),
+        [first, ..] if !rocks => Err(Refusal::Corruption(format!("no {first} entry in descriptor"))),
+        _ => Err(Refusal::Corruption(format!("no {} entry in MANIFEST", absent.join(", ")))),
+    }
 }
 
 /// Whether the logs are there that the catalogue tracks.
