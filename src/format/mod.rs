@@ -129,9 +129,9 @@ pub struct Memo(OnceLock<Box<dyn Any + Send + Sync>>);
 
 impl Memo {
     /// What is kept; where nothing is yet, what `make` gives.
-    pub fn get<T: Any + Send + Sync + Copy>(&self, make: impl Fn() -> T) -> T {
+    pub fn get<T: Any + Send + Sync + Clone>(&self, make: impl Fn() -> T) -> T {
         let kept = self.0.get_or_init(|| Box::new(make()));
-        kept.downcast_ref().copied().unwrap_or_else(make)
+        kept.downcast_ref().cloned().unwrap_or_else(make)
     }
 }
 

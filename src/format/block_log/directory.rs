@@ -30,8 +30,8 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// What these files say.
-    pub fn of(flavour: Flavour, files: &[LogFile<'_>]) -> Directory {
+    /// What these files say; [`Directory::of`] reads them once.
+    pub(super) fn read(flavour: Flavour, files: &[LogFile<'_>]) -> Directory {
         let mut directory = Directory {
             flavour,
             catalogue: Catalogue::default(),
@@ -54,14 +54,14 @@ impl Directory {
             None => of(Name::Manifest).max().map(|(_, i)| i),
         };
         match directory.manifest {
-            Some(i) => directory.read(&files[i]),
+            Some(i) => directory.edits(&files[i]),
             None => directory.missing = named.map(str::to_owned),
         }
         directory
     }
 
     /// Applies every edit of the MANIFEST, also those behind one that cannot be read.
-    fn read(&mut self, file: &LogFile<'_>) {
+    fn edits(&mut self, file: &LogFile<'_>) {
         let mut edits = Records::new(Facts::edits(self.flavour), file.src);
         while let Some(next) = edits.next() {
             let fault = match next {

@@ -23,7 +23,7 @@ use crate::log::survey::{Batch, BatchState, Ended, Ends, Survey};
 pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     let mut remarks = Vec::new();
     for (i, (file, survey)) in files.iter().zip(&mut *surveys).enumerate() {
-        let facts = Facts::of(flavour, file);
+        let facts = Facts::of(flavour, files, i);
         if facts.content == Content::Batches {
             remarks.extend(ending(&facts, i, file, survey));
         }
@@ -122,7 +122,7 @@ struct Prepared {
 fn transactions(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) {
     let mut prepared: BTreeMap<Vec<u8>, Vec<Prepared>> = BTreeMap::new();
     for (nth, file) in files.iter().enumerate() {
-        let facts = Facts::of(flavour, file);
+        let facts = Facts::of(flavour, files, nth);
         if facts.content != Content::Batches {
             continue;
         }

@@ -2,6 +2,7 @@
 //! its transaction, which may stand in a later log; what the tables have taken in already is left out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::batch::{self, Phase};
 use super::directory::{Directory, number_of};
@@ -16,7 +17,7 @@ use crate::replay::state_key;
 pub struct Batches<'a> {
     flavour: Flavour,
     files: &'a [LogFile<'a>],
-    directory: Directory,
+    directory: Arc<Directory>,
     /// Records that prepare a transaction, by its name: read again when it commits.
     prepared: HashMap<Vec<u8>, Vec<(usize, Record)>>,
     /// The file that a prepared record was last read from.
@@ -66,7 +67,7 @@ impl<'a> Batches<'a> {
             let files = self.files;
             let kept = self.unpack.take().filter(|(of, _)| *of == file);
             let (_, mut unpack) = kept.unwrap_or_else(|| {
-                let facts = Facts::of(self.flavour, &files[file]);
+                let facts = Facts::of(self.flavour, files, file);
                 (file, Unpacker::new(facts, files[file].src))
             });
             let contents = unpack.contents(&record, &[]).to_vec();

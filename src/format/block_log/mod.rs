@@ -36,6 +36,7 @@ mod framer;
 pub mod fresh;
 mod inflate;
 mod inspect;
+mod known;
 mod layout;
 pub mod manifest;
 mod memtable;
@@ -84,8 +85,8 @@ impl Facts {
         Facts { flavour, content: Content::Edits, number: None, recycled: false }
     }
 
-    /// What the name and the first records tell.
-    fn of(flavour: Flavour, file: &LogFile<'_>) -> Facts {
+    /// What the name and the first records tell; [`Facts::of`] reads them once.
+    fn read(flavour: Flavour, file: &LogFile<'_>) -> Facts {
         let content = match kind_of(file.name) {
             Some((Name::Log, _)) | None => Content::Batches,
             Some((Name::Manifest, _)) => Content::Edits,
@@ -261,7 +262,7 @@ impl Format for BlockLog {
     }
 
     fn open(&self, files: &[LogFile<'_>], file: usize, _: Option<&str>) -> Opened {
-        let facts = Facts::of(self.flavour, &files[file]);
+        let facts = Facts::of(self.flavour, files, file);
         let (numbering, grouping) = match facts.content {
             Content::Batches => (Numbering::Contiguous { restarts: false }, Grouping::Named),
             Content::Edits | Content::Other => (Numbering::None, Grouping::None),
@@ -287,13 +288,13 @@ impl Format for BlockLog {
     }
 
     fn context<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Context + 'a>> {
-        let facts = Facts::of(self.flavour, &files[file]);
+        let facts = Facts::of(self.flavour, files, file);
         let over = facts.content == Content::Batches && facts.recycled;
         over.then(|| Box::new(older::Leftovers::new(facts, files[file].src)) as Box<dyn Context + 'a>)
     }
 
     fn unpack<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Unpack + 'a>> {
-        let facts = Facts::of(self.flavour, &files[file]);
+        let facts = Facts::of(self.flavour, files, file);
         Some(Box::new(unpack::Unpacker::new(facts, files[file].src)))
     }
 
@@ -345,7 +346,7 @@ impl Format for BlockLog {
     }
 
     fn framer<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Framer + 'a>> {
-        let facts = Facts::of(self.flavour, &files[file]);
+        let facts = Facts::of(self.flavour, files, file);
         let frames = (facts.content == Content::Batches).then(|| framer::Frames::new(facts, &files[file]));
         frames.map(|frames| Box::new(frames) as Box<dyn Framer + 'a>)
     }
