@@ -396,11 +396,16 @@ impl<'a, 's> Editor<'a, 's> {
         if !self.log.format().profile().numbered {
             return Ok(None);
         }
+        let due = self.numbers.last.map(|last| last.saturating_add(1));
         if self.framer.is_some() && item.record.next == item.record.seq {
-            // It is given no number.
+            // It is given no number, and yet stands where the next one is due.
+            let seq = item.record.seq;
+            if let Some(due) = due.filter(|&due| due < seq && self.is_missing(due, seq - 1)) {
+                self.state_gap(due, seq - 1)?;
+                self.numbers.keep(seq - 1);
+            }
             return Ok(None);
         }
-        let due = self.numbers.last.map(|last| last.saturating_add(1));
         let Some(seq) = item.seq() else {
             let seq = due.unwrap_or(1);
             self.numbers.keep(seq);

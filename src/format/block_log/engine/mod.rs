@@ -8,7 +8,7 @@ use std::fmt;
 
 use self::recover::{Pass, Recovery};
 use super::directory::{Directory, number_of};
-use super::{Flavour, Name, kind_of};
+use super::{Facts, Flavour, Name, kind_of};
 use crate::format::{Halt, Job, LogFile, Outcome, Role, Take};
 use crate::log::survey::Survey;
 
@@ -170,7 +170,8 @@ fn logs(settings: &Settings, directory: &Directory, files: &[LogFile<'_>]) -> Ve
         file.claim.role == Role::Log && matches!(kind_of(file.name), None | Some((Name::Log, _)))
     };
     let named = files.iter().enumerate().filter(|(_, file)| is_log(file));
-    let mut logs: Vec<_> = named.map(|(i, file)| (i, number_of(file))).collect();
+    let flavour = if settings.version == Version::LevelDb { Flavour::LevelDb } else { Flavour::RocksDb };
+    let mut logs: Vec<_> = named.map(|(i, _)| (i, Facts::log_number(flavour, files, i))).collect();
     logs.retain(|(_, number)| number.is_none_or(|number| reads(settings, directory, number)));
     logs.sort_by_key(|&(_, number)| number.unwrap_or(u64::MAX));
     logs
