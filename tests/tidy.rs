@@ -62,7 +62,9 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::NeverSynced, Fixture("sqlite-journal/never-synced")),
     (Code::Preallocated, Fixture("leveldb/zero-tail")),
     (Code::FlushedLog, Fixture("rocksdb/obsolete-log")),
-    (Code::PutAway, Test("tests/block_log_away.rs", "logs_that_were_put_away_are_told_of")),
+    (Code::UnknownType, Test("tests/block_log_reading.rs", "unknown_types_are_shown_and_counted")),
+    (Code::RenamedLog, Test("tests/block_log_reading.rs", "a_renamed_log_is_read_by_its_headers")),
+    (Code::PutAway, Test("tests/block_log_reading.rs", "logs_that_were_put_away_are_told_of")),
 ];
 
 #[test]

@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::analysis::{OpenLog, Report};
 use crate::args::{Format, Global, Input};
+use crate::cmd::key_range::KeyRange;
 use crate::cmd::rows;
 use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, column_family, complain, open_all};
 use crate::fate::{Standing, Standings};
@@ -19,7 +20,7 @@ use crate::log::layout::Layout;
 use crate::log::record::{Fix, Record, Trust};
 use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
-use crate::ui::bytes::{Notation, matches, printable, read as read_bytes};
+use crate::ui::bytes::{Notation, matches, printable};
 use crate::ui::hex;
 use crate::ui::lines::{Form, Kind as LineKind, Lines};
 use crate::ui::paint::Paint;
@@ -229,6 +230,7 @@ fn backwards(log: &OpenLog, file: usize, fates: &mut Fates<'_>, printer: &mut Pr
                 }
             }
             Block::Damage(recovery) => sink.damage(&recovery, &mut Reader::new(log.source(file))),
+            Block::Framing(span) => sink.framing(span.start, span.end, &mut Reader::new(log.source(file))),
         }
         sink.error.map_or(Ok(()), Err)?;
     }
@@ -243,6 +245,7 @@ enum Block {
         seq: u64,
     },
     Damage(Recovery),
+    Framing(Range<u64>),
 }
 
 struct Blocks(Vec<Block>);
@@ -253,7 +256,9 @@ impl Sink for Blocks {
             self.0.push(Block::Records { from: first.at, to: last.end(), seq: first.seq });
         }
     }
-    fn framing(&mut self, _: u64, _: u64, _: &mut Reader<'_>) {}
+    fn framing(&mut self, from: u64, to: u64, _: &mut Reader<'_>) {
+        self.0.push(Block::Framing(from..to));
+    }
     fn damage(&mut self, recovery: &Recovery, _: &mut Reader<'_>) {
         self.0.push(Block::Damage(*recovery));
     }
@@ -350,8 +355,10 @@ impl Sink for Forward<'_, '_, '_> {
     }
 
     fn framing(&mut self, from: u64, to: u64, reader: &mut Reader<'_>) {
-        if self.rows.is_none() && self.printer.opts.hex {
-            self.heading(from, to, reader);
+        match self.printer.opts.hex {
+            _ if self.rows.is_some() => {}
+            true => self.heading(from, to, reader),
+            false => self.aside(from, to, reader),
         }
     }
 
@@ -486,6 +493,24 @@ impl Forward<'_, '_, '_> {
         self.error = self.printer.print(&row, bytes, &[(0, layout)]).err();
     }
 
+    /// Bytes that are no record and say something.
+    fn aside(&mut self, from: u64, to: u64, reader: &mut Reader<'_>) {
+        let report = self.fates.standings.report();
+        let file = &report.files[self.fates.standings.file()];
+        let Ok(bytes) = reader.window(from, (to - from) as usize).slice(from..to) else { return };
+        let Some(aside) = report.format.aside(file.role, bytes) else { return };
+        let key = aside.key.as_deref().map(str::as_bytes);
+        let entry = Entry { op: aside.op, key, value: Some(&aside.value), ..Entry::default() };
+        let opts = self.printer.opts;
+        let here =
+            opts.at.is_none_or(|at| (from..to).contains(&at)) && opts.tx.is_none() && opts.seq.is_none();
+        if here && !self.printer.full() && self.printer.wants_entry(&entry) {
+            let (status, fate) = ("intact", "mark");
+            let row = Row { entry: Some(entry), status, fate, ..Row::range(&file.name, from, to) };
+            self.error = self.printer.print(&row, bytes, &[]).err();
+        }
+    }
+
     /// A range that is no record: shown whenever no filter asks for what only records have.
     fn range(&mut self, recovery: &Recovery, reader: &mut Reader<'_>) {
         let (from, to) = (recovery.from, recovery.resume.min(reader.end()));
@@ -599,38 +624,6 @@ impl Printer<'_> {
     }
 }
 
-/// Keys from one on and in front of another.
-struct KeyRange {
-    from: Vec<u8>,
-    to: Option<Vec<u8>>,
-}
-
-impl KeyRange {
-    /// What the user typed, each end in the notation that `dump` prints.
-    fn of(text: &str, notation: Notation) -> Result<KeyRange> {
-        let bytes = |end| match read_bytes(end, notation) {
-            Some(bytes) => Ok(bytes),
-            None => bail!("--key-range {text}: {end} is no key in this notation"),
-        };
-        let Some((from, to)) = text.split_once("..") else {
-            bail!("--key-range {text}: no range; it is written A..B");
-        };
-        let to = if to.is_empty() { None } else { Some(bytes(to)?) };
-        let range = KeyRange { from: bytes(from)?, to };
-        if range.to.as_ref().is_some_and(|to| *to <= range.from) {
-            bail!("--key-range {text} is empty: its end does not lie behind its start");
-        }
-        Ok(range)
-    }
-
-    /// Whether an operation is about one of them.
-    fn touched_by(&self, entry: &Entry<'_>) -> bool {
-        let Some(key) = entry.key else { return false };
-        let ends_behind = entry.end.map_or(key >= &self.from[..], |end| end > &self.from[..]);
-        ends_behind && self.to.as_ref().is_none_or(|to| key < &to[..])
-    }
-}
-
 /// The bytes of a record or a range, field by field.
 fn annotated(
     out: &mut Vec<u8>,
@@ -661,24 +654,6 @@ fn annotated(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges_of_keys_are_half_open() {
-        let range = KeyRange::of("b..d", Notation::Escape).unwrap();
-        let touched = |key: &str, end: Option<&'static str>| {
-            let (key, end) = (Some(key.as_bytes()), end.map(str::as_bytes));
-            range.touched_by(&Entry { key, end, ..Entry::default() })
-        };
-        assert!(touched("b", None) && touched("c\x00", None) && !touched("d", None) && !touched("a", None));
-        assert!(touched("a", Some("c")) && !touched("a", Some("b")) && !touched("d", Some("e")));
-        assert!(!range.touched_by(&Entry::default()));
-        let from = KeyRange::of("62..", Notation::Hex).unwrap();
-        assert_eq!((&from.from[..], from.to), (&b"b"[..], None));
-        assert!(
-            KeyRange::of("b..b", Notation::Escape).is_err() && KeyRange::of("b", Notation::Escape).is_err()
-        );
-        assert!(KeyRange::of("6..7", Notation::Hex).is_err());
-    }
 
     #[test]
     fn ranges_and_offsets_are_read_as_people_write_them() {

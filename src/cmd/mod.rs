@@ -4,6 +4,7 @@ pub mod completions;
 pub mod dump;
 pub mod explain;
 pub mod gaps;
+mod key_range;
 pub mod man;
 pub mod repair;
 pub mod replay;

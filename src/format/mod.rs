@@ -226,6 +226,17 @@ pub struct Entry<'a> {
     pub time: Option<u64>,
 }
 
+/// What is no record, and yet says something: of the file, or of what only later versions know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aside {
+    /// What it is, in the word of reports.
+    pub op: &'static str,
+    /// Which of those it is, where that is not known by a word.
+    pub key: Option<String>,
+    /// What it says.
+    pub value: Vec<u8>,
+}
+
 /// Bytes of one file of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -527,6 +538,11 @@ pub trait Format: Sync {
 
     /// The fields of these bytes at this offset, which are no record: a header.
     fn heading(&self, _role: Role, _at: u64, _bytes: &[u8]) -> Option<&'static Layout> {
+        None
+    }
+
+    /// What bytes of the framing begin with, where that says something of its own.
+    fn aside(&self, _role: Role, _bytes: &[u8]) -> Option<Aside> {
         None
     }
 

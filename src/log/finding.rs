@@ -118,6 +118,8 @@ codes! {
     PaddingCommits "WM-804" Note "commits repeated to fill a sector";
     FlushedLog "WM-805" Note "log whose contents the tables hold";
     PutAway "WM-806" Note "logs that the engine has put away";
+    UnknownType "WM-807" Note "parts of a type that nobody knows";
+    RenamedLog "WM-808" Note "log under another number";
     StillWritten "WM-901" Note "the log is still being written";
     ChangedWhileRead "WM-902" Incomplete "file became shorter while it was read";
     Unopenable "WM-903" Incomplete "file that could not be opened";
@@ -133,7 +135,7 @@ impl Code {
     pub fn harmless(self) -> bool {
         use Code::{
             CommitWithoutBegin, FirstFileMissing, FlushedLog, LocatedWord, MissingNumber, NeverSynced,
-            PaddingCommits, Preallocated, PutAway, RevisionUndecided, StaleGeneration, StatedGap,
+            PaddingCommits, Preallocated, PutAway, RenamedLog, RevisionUndecided, StaleGeneration, StatedGap,
             StillWritten, UndecidedTail,
         };
         matches!(
@@ -147,6 +149,7 @@ impl Code {
                 | PaddingCommits
                 | Preallocated
                 | PutAway
+                | RenamedLog
                 | RevisionUndecided
                 | StaleGeneration
                 | StatedGap

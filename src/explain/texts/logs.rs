@@ -529,6 +529,36 @@ pub(super) const TEXTS: &[Explanation] = &[
         ],
     },
     Explanation {
+        code: Code::UnknownType,
+        meaning: "The log holds fragments whose type no version that is known here writes. Their checksum holds, and their \
+                  type has the bit by which its format says that readers may leave it out.",
+        causes: &[
+            "A later version of the engine wrote the log.",
+            "A descendant of the engine did, with types of its own.",
+        ],
+        walmedic: "Only a note. They are counted apart and shown by dump as UNKNOWN, with their type and their bytes; the \
+                   records around them are read as ever.",
+        risk: "Versions of RocksDB before such types came up take them for damage. What they say is not known.",
+        next: &[LOOK],
+    },
+    Explanation {
+        code: Code::RenamedLog,
+        meaning: "Every header of the log carries the number of the log that it belongs to, and none carries that of the \
+                  file's name.",
+        causes: &[
+            "The file was copied or renamed, as evidence or for safety.",
+            "It was taken for a new log, and nothing had been written into it yet: then all of it is what is left of the older one.",
+        ],
+        walmedic: "Only a note. Where the file is given by itself the headers are believed. Among the other files of a store \
+                   its name counts, and what carries another number is an older generation. A repair writes headers that go \
+                   with the name.",
+        risk: "Under this name the engine takes nothing from it.",
+        next: &[Step {
+            say: "Give a copy of it the number of its headers, six digits and .log, before an engine reads it.",
+            run: None,
+        }],
+    },
+    Explanation {
         code: Code::StillWritten,
         meaning: "The file was written to while it was read.",
         causes: &["The engine is running.", "A copy or a restore of the file is under way."],

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::batch::{self, Ending, Feed, Shape};
-use super::fragment::{BLOCK, Fragment, Part, fragment};
+use super::fragment::{BLOCK, Fragment, Part, RECYCLABLE, fragment};
 use super::{Content, Facts, inflate};
 use crate::log::bytes::Bytes;
 use crate::log::fault::{Cause, Fault};
@@ -26,6 +26,24 @@ pub fn filled<B: Bytes>(b: &mut B, end: u64, header: u64, grid: Option<Grid>) ->
     let to = b.end().min(end + left);
     let zeros = b.piece(end..to)?.iter().all(|&byte| byte == 0);
     Ok(if zeros { to } else { end })
+}
+
+/// Where what follows `end` stands if nobody knows where blocks begin: behind the zeros that no header fits into, if a fragment
+/// stands there.
+fn unaligned<B: Bytes>(b: &mut B, end: u64) -> Result<u64, Fault> {
+    let mut at = end;
+    while at < (end + RECYCLABLE - 1).min(b.end()) && b.array::<1>(at)? == [0] {
+        at += 1;
+    }
+    // The header itself may begin with zeros.
+    for to in (end + 1..=at).rev() {
+        match fragment(b, to, BLOCK) {
+            Ok(_) => return Ok(to),
+            Err(fault @ Fault { cause: Cause::Short { need }, .. }) if need <= b.end() => return Err(fault),
+            Err(_) => {}
+        }
+    }
+    Ok(end)
 }
 
 /// Where the blocks of a file begin.
@@ -77,6 +95,7 @@ pub struct Assembler {
     /// What becomes of transactions in the record at hand.
     pub ends: Vec<Ending>,
     packed: Vec<u8>,
+    allowance: inflate::Allowance,
 }
 
 /// A record that cannot be put together.
@@ -97,7 +116,7 @@ impl From<Fault> for Broken {
 impl Assembler {
     /// Ready for any record.
     pub fn new() -> Assembler {
-        Assembler { spans: Vec::new(), ends: Vec::new(), packed: Vec::new() }
+        Assembler { spans: Vec::new(), ends: Vec::new(), packed: Vec::new(), allowance: Default::default() }
     }
 
     /// What stands at `at`, which must not be one of the fragments behind the first. Without `grid` blocks may begin anywhere.
@@ -164,7 +183,10 @@ impl Assembler {
         // A compressed record may be cut anywhere; then the blocks are known, if at all, from elsewhere.
         let cut_at_blocks = !pieces;
         loop {
-            let at = filled(b, end, first.header(), grid)?;
+            let at = match grid {
+                Some(_) => filled(b, end, first.header(), grid)?,
+                None => unaligned(b, end)?,
+            };
             let next = fragment(b, at, grid.map_or(BLOCK, |grid| grid.left(at)))?;
             let apart = |what| Broken { fault: Fault { at, cause: Cause::Malformed(what) }, apart: true };
             if !matches!(next.part, Part::Middle | Part::Last) || !next.goes_with(first) {
@@ -211,11 +233,12 @@ impl Assembler {
             self.packed = packed;
             return Ok(None);
         }
-        let ends = &mut self.ends;
+        let (ends, allowance) = (&mut self.ends, &mut self.allowance);
         ends.clear();
-        let shape = inflate::Inflating::new(&packed).and_then(|inflating| {
-            let mut inflating = inflating;
+        let limit = allowance.at(self.spans.first().map_or(0, |span| span.start));
+        let shape = inflate::Inflating::up_to(limit, &packed).and_then(|mut inflating| {
             let checked = batch::check(&mut inflating, facts.flavour, &mut |end| ends.push(end));
+            allowance.spend(&inflating);
             inflating.failed().map_or(checked, Err)
         });
         self.packed = packed;

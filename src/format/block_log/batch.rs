@@ -96,6 +96,9 @@ fn tagged(flavour: Flavour, tag: u8) -> Option<Tag> {
     if usize::from(tag) < known { TAGS[usize::from(tag)] } else { None }
 }
 
+/// The tag of words of the application.
+const LOG_DATA: u8 = 3;
+
 /// Bytes one after the other.
 pub trait Feed {
     /// The next one; `None` at the end.
@@ -155,6 +158,26 @@ pub struct Shape {
     pub by_batch: bool,
     /// Operations of any kind.
     pub operations: u64,
+    /// By itself or with the one behind it a repair states a gap with it, see [`gap`].
+    pub opens_gap: bool,
+}
+
+/// What a repair writes for RocksDB's users where numbers are missing; the engine leaves it alone.
+const GAP: &[u8] = b"walmedic: numbers are missing from here on";
+
+/// The batches that together state that numbers are missing, from the first to the one in front of `next`. LevelDB writes every
+/// operation into its log, so no two empty ones follow each other there with numbers between them; RocksDB may.
+pub fn gap(flavour: Flavour, first: u64, next: u64) -> [Vec<u8>; 2] {
+    let mut batches = [first, next].map(|seq| {
+        let mut batch = seq.to_le_bytes().to_vec();
+        batch.resize(HEAD, 0);
+        batch
+    });
+    if flavour == Flavour::RocksDb {
+        batches[0].extend_from_slice(&[LOG_DATA, GAP.len() as u8]);
+        batches[0].extend_from_slice(GAP);
+    }
+    batches
 }
 
 /// The name of a transaction as far as it has to be told from others: a hash.
@@ -187,11 +210,19 @@ pub fn check<F: Feed>(
     if seq >= SEQ_LIMIT {
         return Err("write batch: sequence number");
     }
-    let mut shape = Shape { seq, count, prepared: 0, by_batch: false, operations: 0 };
+    let opens_gap = flavour == Flavour::LevelDb;
+    let mut shape = Shape { seq, count, prepared: 0, by_batch: false, operations: 0, opens_gap };
     let (mut counted, mut begun) = (0u64, None::<u64>);
     while !feed.is_empty() {
-        let tag = feed.byte().and_then(|tag| tagged(flavour, tag)).ok_or("write batch: kind of operation")?;
+        let number = feed.byte().ok_or("write batch: kind of operation")?;
+        let tag = tagged(flavour, number).ok_or("write batch: kind of operation")?;
         shape.operations += 1;
+        shape.opens_gap = false;
+        if number == LOG_DATA {
+            let says = remark(&mut feed).ok_or("write batch: operation longer than the batch")?;
+            shape.opens_gap = says && shape.operations == 1;
+            continue;
+        }
         if tag.phase == Phase::Plain {
             operation(&mut feed, tag).ok_or("write batch: operation longer than the batch")?;
             counted += u64::from(tag.counts);
@@ -249,6 +280,20 @@ fn operation<F: Feed>(feed: &mut F, tag: Tag) -> Option<()> {
     Some(())
 }
 
+/// Words of the application; whether they are those of a repair.
+fn remark<F: Feed>(feed: &mut F) -> Option<bool> {
+    let len = feed.varint()?;
+    let mut says = len as usize == GAP.len();
+    if !says {
+        feed.skip(u64::from(len))?;
+        return Some(false);
+    }
+    for &byte in GAP {
+        says &= feed.byte()? == byte;
+    }
+    Some(says)
+}
+
 /// The same, where the last string is the name of a transaction.
 fn named<F: Feed>(feed: &mut F, tag: Tag) -> Option<Xid> {
     let mut xid = 0xcbf2_9ce4_8422_2325;
@@ -299,6 +344,11 @@ impl<'a> Operation<'a> {
     pub fn xid(&self) -> Option<&'a [u8]> {
         let named = !matches!(self.phase, Phase::Plain | Phase::Begin | Phase::BeginBatch);
         named.then(|| self.second.unwrap_or(self.first))
+    }
+
+    /// Whether it begins a part of a transaction that is not the last one.
+    pub fn has_more(&self) -> bool {
+        self.word == "BEGIN_UNPREPARE"
     }
 
     /// The same for people and machines.

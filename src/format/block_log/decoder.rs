@@ -35,8 +35,10 @@ pub struct BlockDecoder {
     pub(super) due: Option<u64>,
     /// Numbers that the commit of a transaction gives out.
     prepared: HashMap<Xid, u64>,
-    /// End and number of the record before, where that is an empty batch.
-    empty: Option<(u64, u64)>,
+    /// A transaction has shown that the store gives a number to each batch, not to each operation.
+    pub(super) by_batch: bool,
+    /// End and number of the record before, where a stated gap may begin with it.
+    gap: Option<(u64, u64)>,
     /// Last fragments of records that are cut, by their header and where their payload begins; and how many there were.
     ends: [([u8; HEADER as usize], u64); ENDS],
     nth_end: usize,
@@ -62,7 +64,8 @@ impl BlockDecoder {
             old_grid: Grid::at(0),
             due: None,
             prepared: HashMap::new(),
-            empty: None,
+            by_batch: false,
+            gap: None,
             ends: [([0; HEADER as usize], 0); ENDS],
             nth_end: 0,
             searched: 0,
@@ -75,7 +78,7 @@ impl BlockDecoder {
     /// not end its block. A shortcut: `None` says nothing. Tests hold both to the same answers.
     #[inline]
     fn quick(&mut self, window: &Window<'_>, at: u64) -> Option<Record> {
-        if self.facts.content != Content::Batches {
+        if self.facts.content != Content::Batches || self.by_batch {
             return None;
         }
         let bytes = window.bytes.get(usize::try_from(at.checked_sub(window.base)?).ok()?..)?;
@@ -95,7 +98,7 @@ impl BlockDecoder {
         }
         let (seq, count) = batch::quick(covered.get(header - 6..)?, self.facts.flavour)?;
         let next = seq.checked_add(u64::from(count))?;
-        (self.due, self.empty) = (Some(next), None);
+        (self.due, self.gap) = (Some(next), None);
         Some(Record { at, len: len as u64, seq, next, txn: 0, kind: KIND_PLAIN, mark: Mark::Data })
     }
 
@@ -170,14 +173,14 @@ impl BlockDecoder {
                 }
             }
         }
-        if shape.by_batch {
+        self.by_batch |= shape.by_batch;
+        if self.by_batch {
             numbers = 1;
         }
         let (seq, next) = (shape.seq, shape.seq.saturating_add(numbers));
-        let stated = self.empty.filter(|&(end, before)| end == at && before < seq);
-        self.empty = (shape.operations == 0).then_some((end, seq));
+        let stated = self.gap.filter(|&(end, before)| end == at && before < seq);
+        self.gap = shape.opens_gap.then_some((end, seq));
         if let (Some((_, first)), 0) = (stated, shape.operations) {
-            // Two empty batches in a row, and numbers missing in between: so a repair says that they are.
             self.due = Some(seq);
             return Record { at, len, seq: first, next: seq, txn: 0, kind, mark: Mark::Gap };
         }

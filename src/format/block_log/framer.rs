@@ -4,7 +4,8 @@
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use super::assemble::Grid;
-use super::batch::HEAD;
+use super::batch::gap;
+use super::directory::number_of;
 use super::fragment::{BLOCK, Fragment, HEADER, Part, RECYCLABLE, fragment, put};
 use super::unpack::Unpacker;
 use super::{Facts, KIND_PACKED};
@@ -34,6 +35,9 @@ impl<'a> Frames<'a> {
     /// For the records of a file.
     pub fn new(facts: Facts, file: &LogFile<'a>) -> Self {
         let (unpack, reader) = (Unpacker::new(facts, file.src), Reader::new(file.src));
+        // What is written is to go with the name.
+        let named = number_of(file).map(|log| log as u32).filter(|_| facts.number.is_some());
+        let facts = Facts { number: named.or(facts.number), ..facts };
         Frames { facts, unpack, reader, packed: false }
     }
 
@@ -158,9 +162,7 @@ impl Framer for Frames<'_> {
 
     fn gap(&mut self, first: u64, last: u64, at: u64, out: &mut Vec<u8>) {
         let start = out.len() as u64;
-        for seq in [first, last.saturating_add(1)] {
-            let mut batch = seq.to_le_bytes().to_vec();
-            batch.resize(HEAD, 0);
+        for batch in gap(self.facts.flavour, first, last.saturating_add(1)) {
             let batch =
                 if self.packed { compress_to_vec(&batch[..], CompressionLevel::Fastest) } else { batch };
             self.fragments(&batch, self.packed, at + out.len() as u64 - start, out);

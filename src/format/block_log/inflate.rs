@@ -16,6 +16,28 @@ const WINDOW: u64 = 8 << 20;
 /// Bytes inflated at a time.
 const PIECE: usize = 32 << 10;
 
+/// What the compressed records of a file may be inflated to, one after the other: so much, and so much more for each byte
+/// passed. A hostile file would take hours otherwise.
+#[derive(Debug, Default)]
+pub struct Allowance {
+    spent: u64,
+}
+
+impl Allowance {
+    const FREE: u64 = 1 << 30;
+    const PER_BYTE: u64 = 1 << 10;
+
+    /// What is left for a record at this offset.
+    pub fn at(&self, at: u64) -> u64 {
+        Self::FREE.saturating_add(at.saturating_mul(Self::PER_BYTE)).saturating_sub(self.spent)
+    }
+
+    /// A record has been inflated, as far as it was.
+    pub fn spend(&mut self, inflating: &Inflating<'_>) {
+        self.spent = self.spent.saturating_add(inflating.limit - inflating.left);
+    }
+}
+
 /// Whether these bytes look compressed.
 pub fn is_packed(payload: &[u8]) -> bool {
     payload.starts_with(&MAGIC)
@@ -26,6 +48,8 @@ pub struct Inflating<'a> {
     from: StreamingDecoder<&'a [u8], FrameDecoder>,
     piece: Vec<u8>,
     at: usize,
+    /// Bytes that it may have, and those of them that have not come yet.
+    limit: u64,
     left: u64,
     failed: Option<&'static str>,
 }
@@ -36,9 +60,18 @@ impl<'a> Inflating<'a> {
     /// # Errors
     /// When it is not compressed, or in a way that takes too much memory.
     pub fn new(payload: &'a [u8]) -> Result<Self, &'static str> {
+        Inflating::up_to(LIMIT, payload)
+    }
+
+    /// The same with no more than so many bytes.
+    ///
+    /// # Errors
+    /// See [`Inflating::new`].
+    pub fn up_to(limit: u64, payload: &'a [u8]) -> Result<Self, &'static str> {
         let from = StreamingDecoder::new_with_max_window_size(payload, WINDOW)
             .map_err(|_| "compressed record: header of its frame")?;
-        let mut inflating = Inflating { from, piece: Vec::new(), at: 0, left: LIMIT, failed: None };
+        let limit = limit.min(LIMIT);
+        let mut inflating = Inflating { from, piece: Vec::new(), at: 0, limit, left: limit, failed: None };
         inflating.settle();
         Ok(inflating)
     }
@@ -61,6 +94,9 @@ impl<'a> Inflating<'a> {
         self.left = self.left.saturating_sub(n as u64);
         self.failed = match read {
             Err(_) => Some("compressed record: its frame"),
+            Ok(_) if self.left == 0 && self.limit < LIMIT => Some(
+                "compressed record: not read, for those before it inflate to more than 1 GiB and 1024 times the file",
+            ),
             Ok(_) if self.left == 0 => Some("compressed record: more than 256 MiB when it is inflated"),
             Ok(0) if !self.from.get_ref().is_empty() => Some("compressed record: bytes behind its frame"),
             Ok(_) => None,
@@ -74,7 +110,7 @@ impl<'a> Inflating<'a> {
     ///
     /// # Errors
     /// Why there is no more.
-    pub fn rest(mut self, out: &mut Vec<u8>) -> Result<(), &'static str> {
+    pub fn rest(&mut self, out: &mut Vec<u8>) -> Result<(), &'static str> {
         while !self.is_empty() {
             out.extend_from_slice(&self.piece[self.at..]);
             self.at = self.piece.len();
@@ -131,20 +167,43 @@ mod tests {
         let mut out = Vec::new();
         Inflating::new(&packed).unwrap().rest(&mut out).unwrap();
         assert!(out == plain);
-        let cut = Inflating::new(&packed[..packed.len() - 9]).and_then(|i| i.rest(&mut Vec::new()));
+        let cut = Inflating::new(&packed[..packed.len() - 9]).and_then(|mut i| i.rest(&mut Vec::new()));
         assert!(cut.is_err());
         let more = [&packed[..], b"x"].concat();
         assert!(Inflating::new(&more).unwrap().rest(&mut Vec::new()).is_err());
     }
 
-    #[test]
-    fn a_bomb_is_defused() {
-        // One block that repeats a byte 128 KiB long, over and over.
+    /// One block that repeats a byte 128 KiB long, over and over.
+    fn bomb() -> Vec<u8> {
         let mut packed = [&MAGIC[..], &[0x00, 0x58]].concat();
         for _ in 0..4096 {
             packed.extend_from_slice(&[0x02, 0x00, 0x10, 0x55]);
         }
         packed.extend_from_slice(&[0x03, 0x00, 0x10, 0x55]);
+        packed
+    }
+
+    #[test]
+    fn many_bombs_are_no_worse_than_a_few() {
+        let (packed, mut allowance, mut inflated) = (bomb(), Allowance::default(), 0);
+        let mut last = None;
+        for nth in 0..1000 {
+            let left = allowance.at(nth * packed.len() as u64);
+            let mut bomb = Inflating::up_to(left, &packed).unwrap();
+            assert_eq!((&mut bomb).skip(LIMIT * 2), None);
+            allowance.spend(&bomb);
+            (inflated, last) = (inflated + left.min(LIMIT), bomb.failed());
+            if left < LIMIT {
+                break;
+            }
+        }
+        assert!(inflated < 3 << 30, "{inflated} bytes");
+        assert!(last.is_some_and(|why| why.contains("1024 times")), "{last:?}");
+    }
+
+    #[test]
+    fn a_bomb_is_defused() {
+        let packed = bomb();
         let mut bomb = Inflating::new(&packed).unwrap();
         assert_eq!((&mut bomb).skip(LIMIT * 2), None);
         assert_eq!(bomb.failed(), Some("compressed record: more than 256 MiB when it is inflated"));

@@ -1,15 +1,16 @@
 //! What only the whole directory tells of a log: which of its files the tables have taken in, which are missing, what became of
 //! transactions that were prepared, and how a file ends.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::aside;
 use super::batch::{self, Phase};
 use super::decoder::BlockDecoder;
 use super::directory::{Directory, number_of};
 use super::fragment::{BLOCK, Part, fragment};
 use super::older::older;
 use super::unpack::Unpacker;
+use super::waiting::Waiting;
 use super::{Content, Facts, Flavour};
 use crate::format::{LogFile, Remark, Unpack};
 use crate::log::bytes::Reader;
@@ -20,6 +21,9 @@ use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
 use crate::log::survey::{Batch, BatchState, Ended, Ends, Survey};
 
+/// Parts of prepared transactions that are followed at a time.
+const PREPARED: usize = 1 << 18;
+
 /// See [`crate::format::Format::inspect`].
 pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     let mut remarks = Vec::new();
@@ -27,6 +31,8 @@ pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) 
         let facts = Facts::of(flavour, files, i);
         if facts.content == Content::Batches {
             remarks.extend(ending(&facts, i, file, survey));
+            remarks.extend(unknown(i, file, survey));
+            remarks.extend(renamed(&facts, i, file));
         }
     }
     directory(flavour, files, &mut remarks);
@@ -34,6 +40,25 @@ pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) 
         transactions(flavour, files, surveys);
     }
     remarks
+}
+
+/// Fragments of types that nobody knows and that readers leave out.
+fn unknown(nth: usize, file: &LogFile<'_>, survey: &Survey) -> Option<Remark> {
+    let (found, at) = aside::unknown(file, survey);
+    let each: Vec<_> = found.iter().map(|(kind, count)| format!("{count} of type {kind}")).collect();
+    let message = format!("fragments of unknown types, left out as the format asks: {}", each.join(", "));
+    (!each.is_empty()).then_some(Remark { code: Code::UnknownType, file: nth, at, len: 0, message })
+}
+
+/// The headers of a log say another number than its name.
+fn renamed(facts: &Facts, nth: usize, file: &LogFile<'_>) -> Option<Remark> {
+    let (own, named) = (facts.number?, number_of(file)?);
+    let message = format!(
+        "no header carries its number, {named}; read as log {own}, which they do carry. Under this name RocksDB would take all \
+         of it for what is left of an older log"
+    );
+    let code = Code::RenamedLog;
+    (own != named as u32).then_some(Remark { code, file: nth, at: 0, len: 0, message })
 }
 
 /// How a log ends, where its last region is not what it seems.
@@ -131,7 +156,7 @@ struct Prepared {
 /// Follows transactions from log to log: those without an end are orphans, and the numbers of one that commits in another file
 /// than it was prepared in are not missing.
 fn transactions(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) {
-    let mut prepared: BTreeMap<Vec<u8>, Vec<Prepared>> = BTreeMap::new();
+    let mut prepared = Waiting::up_to(PREPARED);
     for (nth, file) in files.iter().enumerate() {
         let facts = Facts::of(flavour, files, nth);
         if facts.content != Content::Batches {
@@ -141,15 +166,12 @@ fn transactions(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey])
         let mut marks = Marks { flavour, file: nth, unpack, prepared: &mut prepared, surveys };
         scan(&mut Reader::new(file.src), &mut BlockDecoder::new(facts), 0, &mut marks);
     }
-    for (xid, parts) in prepared {
-        for part in parts {
-            let Prepared { file, record: r, count } = part;
-            let (first, last) = (r.seq, r.seq.saturating_add(count.max(1) - 1));
-            let state = BatchState::Orphan(Ended::Prepared);
-            let survey = &mut surveys[file];
-            survey.batches.push(Batch { state, at: r.at, end: r.end(), first, last, records: 1, data: 1 });
-            survey.names.push((r.at, String::from_utf8_lossy(&xid).into()));
-        }
+    for (xid, Prepared { file, record: r, count }) in prepared.rest() {
+        let (first, last) = (r.seq, r.seq.saturating_add(count.max(1) - 1));
+        let state = BatchState::Orphan(Ended::Prepared);
+        let survey = &mut surveys[file];
+        survey.batches.push(Batch { state, at: r.at, end: r.end(), first, last, records: 1, data: 1 });
+        survey.names.push((r.at, String::from_utf8_lossy(&xid).into()));
     }
     for survey in surveys {
         survey.batches.sort_by_key(|batch| batch.at);
@@ -161,26 +183,31 @@ fn follow(
     flavour: Flavour,
     contents: &[u8],
     (file, record): (usize, &Record),
-    prepared: &mut BTreeMap<Vec<u8>, Vec<Prepared>>,
+    prepared: &mut Waiting<Prepared>,
     surveys: &mut [Survey],
 ) {
-    let mut count = 0;
+    let (mut count, mut more, mut by_batch) = (0, false, false);
     for operation in batch::operations(contents, flavour) {
         let xid = operation.xid().unwrap_or_default();
         match operation.phase {
-            Phase::Begin | Phase::BeginBatch => count = 0,
-            Phase::Plain => count += u64::from(operation.changes),
+            Phase::Begin | Phase::BeginBatch => {
+                (count, more) = (0, operation.has_more());
+                // Its commit gives out none for them.
+                by_batch = operation.phase == Phase::BeginBatch;
+            }
+            Phase::Plain => count += u64::from(operation.changes && !by_batch),
             Phase::End => {
-                prepared.entry(xid.to_vec()).or_default().push(Prepared { file, record: *record, count });
+                if !prepared.prepare(xid, more, Prepared { file, record: *record, count }) {
+                    surveys[file].batches_unlisted += 1;
+                }
             }
             Phase::Commit => {
-                let elsewhere =
-                    prepared.remove(xid).unwrap_or_default().into_iter().filter(|p| p.file != file);
+                let elsewhere = prepared.end(xid).into_iter().filter(|p| p.file != file);
                 let given = elsewhere.map(|p| p.count).sum();
                 join_runs(&mut surveys[file], record, given);
             }
             Phase::Rollback => {
-                for part in prepared.remove(xid).unwrap_or_default() {
+                for part in prepared.end(xid) {
                     // It changes nothing any more.
                     let survey = &mut surveys[part.file];
                     survey.data = survey.data.saturating_sub(1);
@@ -214,7 +241,7 @@ struct Marks<'m, 'f> {
     flavour: Flavour,
     file: usize,
     unpack: Unpacker<'f>,
-    prepared: &'m mut BTreeMap<Vec<u8>, Vec<Prepared>>,
+    prepared: &'m mut Waiting<Prepared>,
     surveys: &'m mut [Survey],
 }
 

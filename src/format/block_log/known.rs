@@ -38,7 +38,7 @@ impl Directory {
 impl Facts {
     /// What the name and the first records of a file tell.
     pub fn of(flavour: Flavour, files: &[LogFile<'_>], file: usize) -> Facts {
-        let read = || Facts::read(flavour, &files[file]);
+        let read = || Facts::read(flavour, files, file);
         let known = Known::of(files);
         let kept = known.as_ref().and_then(|known| known.facts.get(file));
         kept.map_or_else(read, |kept| *kept.get_or_init(read))

@@ -1,12 +1,12 @@
 //! From batches to changes of the state: what an engine's memtable would take. A part that is prepared waits for the commit of
 //! its transaction, which may stand in a later log; what the tables have taken in already is left out.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::batch::{self, Phase};
 use super::directory::{Directory, number_of};
 use super::unpack::Unpacker;
+use super::waiting::{self, Waiting};
 use super::{Facts, Flavour};
 use crate::format::keys::state_key;
 use crate::format::{Effect, Given, LogFile, Memtable, Part, Take, Taken, Unpack};
@@ -19,7 +19,9 @@ pub struct Batches<'a> {
     files: &'a [LogFile<'a>],
     directory: Arc<Directory>,
     /// Records that prepare a transaction, by its name: read again when it commits.
-    prepared: HashMap<Vec<u8>, Vec<(usize, Record)>>,
+    prepared: Waiting<(usize, Record)>,
+    /// Of several with one name RocksDB takes that with the lowest number, the last of these.
+    by_engine: bool,
     /// The file that a prepared record was last read from.
     unpack: Option<(usize, Unpacker<'a>)>,
 }
@@ -28,7 +30,19 @@ impl<'a> Batches<'a> {
     /// Nothing taken yet.
     pub fn new(flavour: Flavour, files: &'a [LogFile<'a>]) -> Self {
         let directory = Directory::of(flavour, files);
-        Batches { flavour, files, directory, prepared: HashMap::new(), unpack: None }
+        Batches {
+            flavour,
+            files,
+            directory,
+            prepared: Waiting::up_to(usize::MAX),
+            by_engine: false,
+            unpack: None,
+        }
+    }
+
+    /// The same as the engine takes them in.
+    pub fn of_engine(flavour: Flavour, files: &'a [LogFile<'a>]) -> Self {
+        Batches { by_engine: true, ..Batches::new(flavour, files) }
     }
 
     /// Whether an operation in this log changes anything that the tables do not hold.
@@ -59,32 +73,41 @@ impl<'a> Batches<'a> {
         true
     }
 
-    /// Takes the prepared parts of a transaction that commits in this log, or in the one that prepares it; how many records of
-    /// them changed anything. The commit's log decides what the tables have already.
+    /// Takes the prepared parts of a transaction that commits in this log; how many records of them changed anything. The
+    /// commit's log decides what the tables have already.
     fn commit(&mut self, xid: &[u8], log: Option<u64>, take: Take<'_>) -> u64 {
-        let mut changed = 0;
-        for (file, record) in self.prepared.remove(xid).unwrap_or_default() {
-            let files = self.files;
-            let kept = self.unpack.take().filter(|(of, _)| *of == file);
-            let (_, mut unpack) = kept.unwrap_or_else(|| {
-                let facts = Facts::of(self.flavour, files, file);
-                (file, Unpacker::new(facts, files[file].src))
-            });
-            let contents = unpack.contents(&record, &[]).to_vec();
-            self.unpack = Some((file, unpack));
-            let (place, log) = (Place { file, at: record.at }, log.or(number_of(&files[file])));
-            let mut any = false;
-            for operation in part_of(&contents, self.flavour, xid) {
-                any |= self.change(place, log, &operation, take);
-            }
-            changed += u64::from(any);
+        let (parts, key) = (self.prepared.end(xid), waiting::key(xid));
+        parts.into_iter().map(|part| u64::from(self.prepared_part(&key, part, log, take))).sum()
+    }
+
+    /// Takes one of them, of the transaction that is known by this key; without the commit's log the one counts that it
+    /// stands in.
+    fn prepared_part(
+        &mut self,
+        key: &[u8],
+        (file, record): (usize, Record),
+        log: Option<u64>,
+        take: Take<'_>,
+    ) -> bool {
+        let files = self.files;
+        let kept = self.unpack.take().filter(|(of, _)| *of == file);
+        let (_, mut unpack) = kept.unwrap_or_else(|| {
+            let facts = Facts::of(self.flavour, files, file);
+            (file, Unpacker::new(facts, files[file].src))
+        });
+        let contents = unpack.contents(&record, &[]).to_vec();
+        self.unpack = Some((file, unpack));
+        let (place, log) = (Place { file, at: record.at }, log.or(number_of(&files[file])));
+        let mut any = false;
+        for operation in part_of(&contents, self.flavour, key) {
+            any |= self.change(place, log, &operation, take);
         }
-        changed
+        any
     }
 }
 
 /// The operations of a batch that wait for the commit of this transaction.
-fn part_of<'c>(contents: &'c [u8], flavour: Flavour, xid: &[u8]) -> Vec<batch::Operation<'c>> {
+fn part_of<'c>(contents: &'c [u8], flavour: Flavour, key: &[u8]) -> Vec<batch::Operation<'c>> {
     let (mut part, mut begun) = (Vec::new(), false);
     for operation in batch::operations(contents, flavour) {
         match operation.phase {
@@ -92,7 +115,7 @@ fn part_of<'c>(contents: &'c [u8], flavour: Flavour, xid: &[u8]) -> Vec<batch::O
                 begun = true;
                 part.clear();
             }
-            Phase::End if operation.xid() == Some(xid) => return part,
+            Phase::End if operation.xid().is_some_and(|name| waiting::key(name) == key) => return part,
             Phase::End => begun = false,
             _ if begun => part.push(operation),
             _ => {}
@@ -104,23 +127,25 @@ fn part_of<'c>(contents: &'c [u8], flavour: Flavour, xid: &[u8]) -> Vec<batch::O
 impl Memtable for Batches<'_> {
     fn insert(&mut self, file: usize, record: &Record, contents: &[u8], take: Take<'_>) -> bool {
         let (place, log) = (Place { file, at: record.at }, self.files.get(file).and_then(number_of));
-        let (mut changed, mut begun) = (false, false);
+        let (mut changed, mut begun, mut more) = (false, false, false);
         for operation in batch::operations(contents, self.flavour) {
             match operation.phase {
-                Phase::Begin | Phase::BeginBatch => begun = true,
+                Phase::Begin | Phase::BeginBatch => (begun, more) = (true, operation.has_more()),
                 Phase::End => {
                     begun = false;
-                    let xid = operation.xid().unwrap_or_default().to_vec();
                     // What waits in a log that is not replayed was decided on long ago.
-                    if log.is_none_or(|log| self.directory.replays(log)) {
-                        self.prepared.entry(xid).or_default().push((file, *record));
+                    let xid = operation.xid().unwrap_or_default();
+                    let lower = self.prepared.first(xid).is_some_and(|(_, first)| first.seq < record.seq);
+                    let counts = log.is_none_or(|log| self.directory.replays(log));
+                    if counts && !(self.by_engine && lower) {
+                        self.prepared.prepare(xid, more, (file, *record));
                     }
                 }
                 Phase::Commit => {
                     changed |= self.commit(operation.xid().unwrap_or_default(), log, take) > 0;
                 }
                 Phase::Rollback => {
-                    self.prepared.remove(operation.xid().unwrap_or_default());
+                    self.prepared.end(operation.xid().unwrap_or_default());
                 }
                 Phase::Plain if !begun => changed |= self.change(place, log, &operation, take),
                 Phase::Plain => {}
@@ -135,20 +160,16 @@ impl Memtable for Batches<'_> {
     }
 
     fn waiting(&self) -> Vec<(Place, String)> {
-        let name = |xid: &[u8]| String::from_utf8_lossy(xid).into_owned();
-        let all = self.prepared.iter().flat_map(|(xid, records)| records.iter().map(move |r| (r, name(xid))));
-        let mut all: Vec<_> = all.map(|(&(file, r), name)| (Place { file, at: r.at }, name)).collect();
+        let place = |&(file, record): &(usize, Record)| Place { file, at: record.at };
+        let told = |(name, part): (&[u8], &_)| (place(part), String::from_utf8_lossy(name).into_owned());
+        let mut all: Vec<_> = self.prepared.iter().map(told).collect();
         all.sort_unstable();
         all
     }
 
     fn finish(&mut self, take: Take<'_>) -> u64 {
-        let mut left: Vec<(usize, u64, Vec<u8>)> = self
-            .prepared
-            .iter()
-            .filter_map(|(xid, records)| records.first().map(|(file, r)| (*file, r.at, xid.clone())))
-            .collect();
-        left.sort_unstable();
-        left.iter().map(|(_, _, xid)| self.commit(xid, None, take)).sum()
+        let mut left = self.prepared.rest();
+        left.sort_by_key(|(_, (file, record))| (*file, record.at));
+        left.into_iter().map(|(key, part)| u64::from(self.prepared_part(&key, part, None, take))).sum()
     }
 }

@@ -11,8 +11,8 @@
 use self::directory::Directory;
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT};
 use crate::format::{
-    Away, Base, Claim, Context, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened, Outcome,
-    Profile, Remark, Revision, Role, Take, Tracked, Unpack,
+    Aside, Away, Base, Claim, Context, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened,
+    Outcome, Profile, Remark, Revision, Role, Take, Tracked, Unpack,
 };
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::finding::Code;
@@ -23,6 +23,7 @@ use crate::log::survey::{Grouping, Rules, Survey};
 
 pub use self::engine::{LEVELDB_MODES, ROCKSDB_MODES};
 
+mod aside;
 mod assemble;
 mod away;
 mod base;
@@ -43,6 +44,7 @@ mod older;
 mod search;
 mod tracked;
 mod unpack;
+mod waiting;
 
 /// Which of the two systems wrote a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +86,8 @@ impl Facts {
     }
 
     /// What the name and the first records tell; [`Facts::of`] reads them once.
-    fn read(flavour: Flavour, file: &LogFile<'_>) -> Facts {
+    fn read(flavour: Flavour, files: &[LogFile<'_>], nth: usize) -> Facts {
+        let file = &files[nth];
         let content = match kind_of(file.name) {
             Some((Name::Log, _)) | None => Content::Batches,
             Some((Name::Manifest, _)) => Content::Edits,
@@ -96,7 +99,22 @@ impl Facts {
         }
         let found = first_log(file);
         let named = kind_of(file.name).map(|(_, number)| number as u32);
-        Facts { number: found.and(named.or(found)), recycled: found.is_some(), ..unread }
+        let (Some(found), Some(named)) = (found, named) else {
+            return Facts { number: found, recycled: found.is_some(), ..unread };
+        };
+        // In a store a log that was just taken for writing has nothing but older records. By itself it was renamed.
+        let alone = files.iter().filter(|file| kind_of(file.name).is_some()).count() == 1;
+        let renamed = found != named && alone && !has_log(file, named);
+        Facts { number: Some(if renamed { found } else { named }), recycled: true, ..unread }
+    }
+
+    /// The number of the log in this file: by its headers, where these are believed rather than its name.
+    fn log_number(flavour: Flavour, files: &[LogFile<'_>], file: usize) -> Option<u64> {
+        let named = directory::number_of(&files[file]);
+        match (Facts::of(flavour, files, file).number, named) {
+            (Some(own), Some(named)) if own != named as u32 => Some(u64::from(own)),
+            _ => named,
+        }
     }
 
     /// Whether its records may be compressed.
@@ -131,6 +149,21 @@ fn first_log(file: &LogFile<'_>) -> Option<u32> {
         };
     }
     None
+}
+
+/// Whether any header of a file carries this number, as far as whole fragments follow each other from the start of a block.
+fn has_log(file: &LogFile<'_>, log: u32) -> bool {
+    let mut reader = Reader::with_chunk(file.src, BLOCK as usize);
+    let mut at = 0;
+    while at < reader.end() {
+        reader.forward(at, 1);
+        at = match fragment::fragment(&mut reader, at, BLOCK - at % BLOCK) {
+            Ok(found) if found.log == Some(log) => return true,
+            Ok(found) => found.payload.end,
+            Err(_) => at + BLOCK - at % BLOCK,
+        };
+    }
+    false
 }
 
 /// What a file of such a store is, by its name.
@@ -279,6 +312,10 @@ impl Format for BlockLog {
 
     fn heading(&self, _: Role, _: u64, bytes: &[u8]) -> Option<&'static Layout> {
         layout::fragment(*bytes.get(HEADER as usize - 1)?)
+    }
+
+    fn aside(&self, _: Role, bytes: &[u8]) -> Option<Aside> {
+        aside::told(bytes)
     }
 
     fn inner(&self, role: Role, record: &[u8]) -> Vec<(usize, &'static Layout)> {

@@ -3,50 +3,57 @@
 use std::ops::Range;
 
 use super::assemble::{Assembler, Found, Grid, Whole};
-use super::fragment::{BLOCK, HEADER, RECYCLABLE};
+use super::fragment::RECYCLABLE;
 use super::{Facts, KIND_PACKED, KIND_PLAIN};
 use crate::format::{Context, Entry};
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::record::{Mark, Record};
 
-/// Bytes summed for nothing before the search gives up: a hostile file must not make it quadratic.
+/// Bytes summed for nothing before the search gives up, and how many more for each byte passed: a hostile file must not make
+/// it quadratic, and random bytes look like the header of a fragment often enough.
 const BUDGET: u64 = 64 << 20;
+const PER_BYTE: u64 = 64;
 
 /// Goes through the records of older logs, in order.
 struct Walk {
     facts: Facts,
     assembler: Assembler,
+    from: u64,
     at: u64,
-    budget: u64,
+    spent: u64,
 }
 
 impl Walk {
     fn new(facts: &Facts, at: u64) -> Walk {
-        Walk { facts: *facts, assembler: Assembler::new(), at, budget: BUDGET }
+        Walk { facts: *facts, assembler: Assembler::new(), from: at, at, spent: 0 }
     }
 
     /// The next one that begins in front of `to`, and where.
     fn next(&mut self, reader: &mut Reader<'_>, to: u64) -> Option<(u64, Whole)> {
-        let any = Facts { number: None, ..self.facts };
-        while self.at < to.min(reader.end()) && self.budget > 0 {
+        let (any, grid) = (Facts { number: None, ..self.facts }, Grid::at(0));
+        while self.at < to.min(reader.end()) && self.spent <= BUDGET + PER_BYTE * (self.at - self.from) {
             let at = self.at;
             let window = reader.forward(at, RECYCLABLE as usize);
             let head = window.slice(at..(at + RECYCLABLE).min(to)).unwrap_or_default();
-            let kind = head.get(HEADER as usize - 1).copied().unwrap_or(0);
-            let log = head.get(HEADER as usize..).and_then(|log| log.first_chunk());
-            if !matches!(kind, 5..=8) || log.map(|log| u32::from_le_bytes(*log)) == self.facts.number {
-                self.at += 1;
+            self.at += 1;
+            let Some(&[_, _, _, _, low, high, kind, log @ ..]) =
+                head.first_chunk::<{ RECYCLABLE as usize }>()
+            else {
+                continue;
+            };
+            if !matches!(kind, 5..=8) || Some(u32::from_le_bytes(log)) == self.facts.number {
                 continue;
             }
-            match self.assembler.at(reader, at, Some(Grid::at(0)), &any) {
+            match self.assembler.at(reader, at, Some(grid), &any) {
                 Ok(Found::Whole(whole)) => {
                     self.at = whole.end;
                     return Some((at, whole));
                 }
                 Ok(Found::Aside(fragment)) => self.at = fragment.payload.end,
                 Err(_) => {
-                    self.budget = self.budget.saturating_sub(BLOCK / 4);
-                    self.at += 1;
+                    let len = RECYCLABLE + u64::from(u16::from_le_bytes([low, high]));
+                    let alone = if len <= grid.left(at) { len } else { RECYCLABLE };
+                    self.spent += self.assembler.spans.last().map_or(alone, |span| span.end - at);
                 }
             }
         }
@@ -102,5 +109,28 @@ impl Context for Leftovers<'_> {
 
     fn behind(&mut self, span: Range<u64>, last: bool) -> Option<Record> {
         if last { self.last(span) } else { self.first(span) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fragment::put;
+    use super::super::{Content, Flavour};
+    use super::*;
+
+    /// Random bytes look like headers at every sixtieth offset.
+    #[test]
+    fn random_bytes_in_front_do_not_hide_older_records() {
+        let (mut state, mut bytes) = (1u64, Vec::new());
+        while bytes.len() < 3 << 20 {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            bytes.extend_from_slice(&state.to_be_bytes()[..3]);
+        }
+        let batch = [&7u64.to_le_bytes()[..], &1u32.to_le_bytes(), b"\x00\x01k"].concat();
+        put(5, Some(4), &batch, &mut bytes);
+        let (flavour, content) = (Flavour::RocksDb, Content::Batches);
+        let facts = Facts { flavour, content, number: Some(9), recycled: true };
+        let src = &bytes[..];
+        assert_eq!(older(&facts, &mut Reader::new(&src), 0), (1, Some(4)));
     }
 }

@@ -7,7 +7,7 @@
 //! that is cut says where they begin now.
 
 use super::assemble::{Found, Grid, Whole, filled};
-use super::batch::Phase;
+use super::batch::{Phase, Shape};
 use super::decoder::{BlockDecoder, PROOF, TRUST};
 use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, header, mend};
 use super::older::older;
@@ -219,7 +219,7 @@ impl BlockDecoder {
         let (mut due, mut room) = (self.due, if self.due.is_some() { JUMP } else { 0 });
         loop {
             let Some(whole) = self.probe(reader, at, None) else { return at == to && room > 0 };
-            let (first, next) = numbers(&whole);
+            let (first, next) = self.numbers(&whole);
             if whole.shape.is_some() && due.is_some_and(|due| !fits(first, due, room)) {
                 return false;
             }
@@ -291,13 +291,13 @@ impl BlockDecoder {
                 continue;
             }
             let Some(whole) = self.probe(reader, at, None) else { continue };
-            let (first, next) = numbers(&whole);
+            let (first, next) = self.numbers(&whole);
             if self.due.is_none_or(|due| fits(first, due, room)) {
                 return Some(at);
             }
             // Of what lies far off the next record has to be witness.
             let follows =
-                self.probe(reader, whole.end, None).is_some_and(|behind| numbers(&behind).0 == next);
+                self.probe(reader, whole.end, None).is_some_and(|behind| self.numbers(&behind).0 == next);
             if follows && self.due.is_some_and(|due| first > due) {
                 *other = other.or(Some(at));
             }
@@ -345,6 +345,12 @@ impl BlockDecoder {
         (seq < super::batch::SEQ_LIMIT).then_some(Some(seq))
     }
 
+    /// The number of a record, and the next one as far as it tells.
+    fn numbers(&self, whole: &Whole) -> (u64, u64) {
+        let given = |shape: &Shape| if self.by_batch { 1 } else { u64::from(shape.count - shape.prepared) };
+        whole.shape.map_or((0, 0), |shape| (shape.seq, shape.seq + given(&shape)))
+    }
+
     /// Whether fragments of an older log follow: the file was written over, and this is what is left of it.
     fn older_behind(&self, reader: &mut Reader<'_>, at: u64) -> bool {
         self.facts.recycled && older(&self.facts, reader, at).0 > 0
@@ -354,11 +360,6 @@ impl BlockDecoder {
 /// Whether a number can follow where `due` was to come, with room for so many records in between.
 fn fits(seq: u64, due: u64, room: u64) -> bool {
     seq.checked_sub(due).is_some_and(|missing| missing <= room)
-}
-
-/// The number of a record, and the next one as far as it tells.
-fn numbers(whole: &Whole) -> (u64, u64) {
-    whole.shape.map_or((0, 0), |shape| (shape.seq, shape.seq + u64::from(shape.count - shape.prepared)))
 }
 
 /// The first byte at or behind `at` that is not zero; the end where there is none.

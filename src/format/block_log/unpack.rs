@@ -92,7 +92,7 @@ impl Unpack for Unpacker<'_> {
             return &self.gathered;
         }
         self.inflated.clear();
-        let inflated = inflate::Inflating::new(&self.gathered).and_then(|i| i.rest(&mut self.inflated));
+        let inflated = inflate::Inflating::new(&self.gathered).and_then(|mut i| i.rest(&mut self.inflated));
         if inflated.is_ok() { &self.inflated } else { &[] }
     }
 }
@@ -109,10 +109,33 @@ fn plain<'b>(record: &Record, bytes: &'b [u8]) -> Option<&'b [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
     use super::super::fragment::put;
     use super::super::{Content, Flavour};
     use super::*;
     use crate::log::record::Mark;
+
+    /// Blocks begin elsewhere than in the file it was written to, and one ends inside the record.
+    #[test]
+    fn a_compressed_record_off_the_grid_has_its_contents() {
+        let value: Vec<u8> = (0..100u8).map(|i| i.wrapping_mul(167) ^ i >> 2).collect();
+        let batch = [&7u64.to_le_bytes()[..], &1u32.to_le_bytes(), b"\x01\x01k\x64", &value].concat();
+        let packed = compress_to_vec(&batch[..], CompressionLevel::Fastest);
+        let facts =
+            Facts { flavour: Flavour::RocksDb, content: Content::Batches, number: None, recycled: false };
+        for zeros in 0..HEADER as usize {
+            let mut bytes = vec![0xaa; BLOCK as usize - 35];
+            let at = bytes.len() as u64;
+            put(2, None, &packed[..20], &mut bytes);
+            bytes.resize(bytes.len() + zeros, 0);
+            put(4, None, &packed[20..], &mut bytes);
+            let (len, kind) = (bytes.len() as u64 - at, KIND_PACKED);
+            let record = Record { at, len, seq: 7, next: 8, txn: 0, kind, mark: Mark::Data };
+            let src = &bytes[..];
+            assert_eq!(Unpacker::new(facts, &src).contents(&record, &[]), batch, "{zeros} zeros");
+        }
+    }
 
     #[test]
     fn a_length_put_right_gives_all_of_the_contents() {

@@ -78,7 +78,7 @@ fn shortcuts(facts: Facts, bytes: &[u8], what: &str) -> usize {
         let mut slow = BlockDecoder::new(facts);
         let next = slow.next(&mut window, *at);
         assert!(matches!(next, Ok(Next::Record(slow)) if slow == record), "{what}: {record:?}");
-        assert_eq!((quick.due, quick.empty, quick.grid), (slow.due, slow.empty, slow.grid), "{what}");
+        assert_eq!((quick.due, quick.gap, quick.grid), (slow.due, slow.gap, slow.grid), "{what}");
         assert_eq!((quick.prepared, quick.ends), (slow.prepared, slow.ends), "{what}");
         true
     };

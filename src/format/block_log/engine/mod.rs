@@ -11,7 +11,7 @@ use self::recover::{Pass, Recovered, Recovery};
 use self::ways::Ways;
 use super::directory::{Directory, number_of};
 use super::known::Known;
-use super::{Flavour, Name, kind_of};
+use super::{Facts, Flavour, Name, kind_of};
 use crate::format::{Halt, Job, LogFile, Outcome, Role, Take};
 use crate::log::survey::Survey;
 
@@ -219,7 +219,7 @@ fn logs(ways: &Ways, directory: &Directory, files: &[LogFile<'_>]) -> Vec<(usize
         file.claim.role == Role::Log && matches!(kind_of(file.name), None | Some((Name::Log, _)))
     };
     let named = files.iter().enumerate().filter(|(_, file)| is_log(file));
-    let mut logs: Vec<_> = named.map(|(i, file)| (i, number_of(file))).collect();
+    let mut logs: Vec<_> = named.map(|(i, _)| (i, Facts::log_number(ways.flavour(), files, i))).collect();
     logs.retain(|(_, number)| number.is_none_or(|number| reads(ways, directory, number)));
     logs.sort_by_key(|&(_, number)| number.unwrap_or(u64::MAX));
     logs

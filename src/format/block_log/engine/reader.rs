@@ -82,6 +82,7 @@ pub struct LogReader<'a> {
     /// A compression type was told; it is zstd.
     told: bool,
     packs: bool,
+    allowance: inflate::Allowance,
     timestamped: Vec<u32>,
     /// Payload of the fragment at hand, and where its header stands.
     payload: Range<u64>,
@@ -121,6 +122,7 @@ impl<'a> LogReader<'a> {
             first_read: false,
             told: false,
             packs: false,
+            allowance: inflate::Allowance::default(),
             timestamped: Vec::new(),
             payload: 0..0,
             header_at: 0,
@@ -263,7 +265,12 @@ impl<'a> LogReader<'a> {
 
     fn inflate(&mut self) -> bool {
         self.record.clear();
-        let inflated = inflate::Inflating::new(&self.scratch).and_then(|i| i.rest(&mut self.record));
+        let limit = self.allowance.at(self.at);
+        let inflated = inflate::Inflating::up_to(limit, &self.scratch).and_then(|mut inflating| {
+            let rest = inflating.rest(&mut self.record);
+            self.allowance.spend(&inflating);
+            rest
+        });
         inflated.is_ok() || self.scratch.is_empty()
     }
 

@@ -85,7 +85,7 @@ pub struct Recovery<'a> {
     memtable: Option<Batches<'a>>,
     order: Option<Order>,
     /// Operations that are prepared, by transaction: their numbers are given out when it commits.
-    prepared: HashMap<Vec<u8>, u64>,
+    prepared: HashMap<Vec<u8>, Prepared>,
     visible: u64,
     /// Number of the next operation.
     next: u64,
@@ -101,6 +101,12 @@ pub struct Recovery<'a> {
     applies: bool,
     changes: bool,
     found: Recovered,
+}
+
+/// A transaction that waits: the number of its batch, and its operations.
+struct Prepared {
+    seq: u64,
+    operations: u64,
 }
 
 /// Why a log is not read on.
@@ -225,7 +231,7 @@ impl<'a> Recovery<'a> {
 
     /// Reads the logs; changes go to `take`.
     pub fn run(mut self, take: Option<Take<'_>>) -> Recovered {
-        self.memtable = take.is_some().then(|| Batches::new(self.ways.flavour(), self.files));
+        self.memtable = take.is_some().then(|| Batches::of_engine(self.ways.flavour(), self.files));
         let mut nobody = |_| ();
         let take = take.unwrap_or(&mut nobody);
         for &(file, log) in self.logs {
@@ -433,7 +439,11 @@ impl<'a> Recovery<'a> {
                 Phase::Begin => waiting = Some(0),
                 Phase::End => {
                     let xid = operation.xid().unwrap_or_default().to_vec();
-                    *self.prepared.entry(xid).or_default() += waiting.take().unwrap_or(0);
+                    let (seq, operations) = (contents::sequence(record), waiting.take().unwrap_or(0));
+                    // Of several with one name it takes that with the lowest number, the last of these.
+                    if self.prepared.get(&xid).is_none_or(|first| seq <= first.seq) {
+                        self.prepared.insert(xid, Prepared { seq, operations });
+                    }
                 }
                 Phase::Commit => {
                     let operations = self.ended(&operation);
@@ -466,7 +476,7 @@ impl<'a> Recovery<'a> {
 
     /// A transaction ends; how many operations it has.
     fn ended(&mut self, operation: &Operation<'_>) -> u64 {
-        self.prepared.remove(operation.xid().unwrap_or_default()).unwrap_or(0)
+        self.prepared.remove(operation.xid().unwrap_or_default()).map_or(0, |prepared| prepared.operations)
     }
 
     /// Whether an operation is seen in the end.
