@@ -391,7 +391,8 @@ fn disown_copies(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) {
     const AHEAD: usize = 64;
     let copied = |i: usize| {
         let (file, run) = runs[i];
-        let proved = run.records > 0 && files[file].survey.rules.proves_numbers();
+        // Those that take no numbers say nothing of where they belong.
+        let proved = run.next > run.first && files[file].survey.rules.proves_numbers();
         let later = runs[i + 1..].iter().take(AHEAD).take_while(|(at, _)| proved && *at == file);
         later.into_iter().any(|(_, l)| l.first <= run.first && run.next <= l.next && run.records < l.records)
     };

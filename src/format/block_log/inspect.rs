@@ -174,8 +174,13 @@ fn follow(
                 prepared.entry(xid.to_vec()).or_default().push(Prepared { file, record: *record, count });
             }
             Phase::Commit => {
-                let elsewhere =
-                    prepared.remove(xid).unwrap_or_default().into_iter().filter(|p| p.file != file);
+                let parts = prepared.remove(xid).unwrap_or_default();
+                for part in parts.iter().skip(1) {
+                    // A transaction counts once, however often it is prepared.
+                    let survey = &mut surveys[part.file];
+                    survey.data = survey.data.saturating_sub(1);
+                }
+                let elsewhere = parts.into_iter().filter(|p| p.file != file);
                 let given = elsewhere.map(|p| p.count).sum();
                 join_runs(&mut surveys[file], record, given);
             }
