@@ -417,3 +417,30 @@ fn prepared_transactions_are_kept_or_left_out() {
     }
     assert!(orphans > 0);
 }
+
+/// Batches without numbers stand at one that others have; that makes them no copies.
+#[test]
+fn what_is_prepared_beside_damage_is_kept() {
+    let kind = Kind { format: "rocksdb", features: &[], engines: &[] };
+    let dir = tempfile::tempdir().expect("a folder");
+    let put = |key: &str| vec![block_log::put(key.as_bytes(), b"value")];
+    let mut first = block_log::Writer::new(4, false, 1);
+    first.batch(&put("a"));
+    let mut second = block_log::Writer::new(8, false, first.seq);
+    let one = second.prepare(b"one", &put("b"));
+    second.prepare(b"two", &put("c"));
+    second.batch(&put("d"));
+    second.batch(&put("e"));
+    second.commit(b"one", one);
+    let length = second.file.records[1].span.start + 4;
+    second.file.bytes[length] ^= 0x40;
+    let (store, out) = (dir.path().join("store"), dir.path().join("out"));
+    std::fs::create_dir(&store).expect("a folder");
+    for file in [first.file, second.file] {
+        std::fs::write(store.join(file.name), file.bytes).expect("a file");
+    }
+    kind.run("repair", &store, &format!("--apply --output {}", out.display())).exits(1);
+    kind.run("verify", &out, "--allow orphan").exits(0);
+    let keys: Vec<Vec<u8>> = kind.state(&out, "").into_keys().map(|(_, key)| key).collect();
+    assert_eq!(keys, ["a", "b", "d", "e"].map(|key| key.as_bytes().to_vec()));
+}
