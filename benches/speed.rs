@@ -11,8 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use wait4::Wait4;
-use walmedic::codec::fibonacci;
-use walmedic::format::block_log::batch::put_varint;
+use walmedic::codec::{fibonacci, varint};
 use walmedic::format::block_log::fragment::{self, BLOCK, HEADER};
 
 /// A log to make and a command to time on it.
@@ -198,28 +197,22 @@ fn main() {
         } else {
             paths[0].parent().expect("in a folder").to_path_buf()
         };
-        let (mut cats, mut walls, mut cpus, mut ratios, mut peak) = (vec![], vec![], vec![], vec![], 0);
-        run(Command::new("cat").args(&paths));
-        for _ in 0..runs {
-            let cat = run(Command::new("cat").args(&paths));
-            let own = run(Command::new(binary).args(case.args).arg(&log));
-            ratios.push(cat.wall.as_secs_f64() / own.wall.as_secs_f64());
-            cats.push(cat.wall.as_secs_f64());
-            walls.push(own.wall.as_secs_f64());
-            cpus.push(own.cpu.as_secs_f64());
-            peak = peak.max(own.peak_kib);
-        }
-        let m = |v: &mut Vec<f64>| median(v);
+        let cat = || run(Command::new("cat").args(&paths));
+        cat();
+        let turns = Turns::take(runs, cat, || run(Command::new(binary).args(case.args).arg(&log)));
         println!(
             "{:<14} {:>7.2} {:>7.2} {:>9.3} {:>9.3} {:>9.3} {:>10}",
             case.name,
-            m(&mut ratios),
+            1.0 / turns.ratio,
             case.floor,
-            m(&mut cats),
-            m(&mut walls),
-            m(&mut cpus),
-            peak
+            turns.other,
+            turns.wall,
+            turns.cpu,
+            turns.peak
         );
+    }
+    if words.is_empty() || words.iter().any(|w| "ldb".contains(w.as_str())) {
+        beside_ldb(&home, binary, runs, mib << 20);
     }
     if words.is_empty() || words.iter().any(|w| "repair truncate".contains(w.as_str())) {
         recovery(&home, binary, runs, mib << 20);
@@ -239,22 +232,37 @@ fn into_database(home: &Path, binary: &Path, runs: usize, bytes: u64, (name, cas
     let case = CASES.iter().find(|c| c.name == case).expect("the case");
     let log = prepare(home, case, bytes).remove(0);
     let target = home.join("made.db");
-    let (mut cps, mut walls, mut ratios, mut peak) = (vec![], vec![], vec![], 0);
-    for _ in 0..runs {
-        fs::remove_file(&target).ok();
-        let script = "cp \"$1\" \"$2\" && sync \"$2\"";
-        let cp = run(Command::new("sh").args(["-c", script, "sh"]).arg(&log).arg(&target));
+    let own = || {
         fs::remove_file(&target).ok();
         let own = run(Command::new(binary).args(["replay", "--into"]).arg(&target).arg(&log));
         assert!(target.exists(), "no database was written");
-        ratios.push(own.wall.as_secs_f64() / cp.wall.as_secs_f64());
-        cps.push(cp.wall.as_secs_f64());
-        walls.push(own.wall.as_secs_f64());
-        peak = peak.max(own.peak_kib);
-    }
+        own
+    };
+    Turns::take(runs, || cp(&log, &target), own).print(name, "cp and sync");
     fs::remove_file(&target).ok();
-    let (ratio, cp, wall) = (median(&mut ratios), median(&mut cps), median(&mut walls));
-    println!("{name:<13} {ratio:.2} x cp and sync ({cp:.3} s), {wall:.3} s, peak {peak} KiB");
+}
+
+/// `dump` with keys and values beside RocksDB's own tool, in processor time, if that is installed.
+fn beside_ldb(home: &Path, binary: &Path, runs: usize, bytes: u64) {
+    if Command::new("ldb").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        println!("ldb           not installed (Debian: rocksdb-tools)");
+        return;
+    }
+    for name in ["leveldb-dump-100", "leveldb-dump-4k"] {
+        let case = CASES.iter().find(|c| c.name == name).expect("the case");
+        let log = prepare(home, case, bytes).remove(0);
+        let walfile = format!("--walfile={}", log.display());
+        let ldb = || run(Command::new("ldb").args(["dump_wal", &walfile, "--header", "--print_value"]));
+        let turns = Turns::take(runs, ldb, || run(Command::new(binary).args(case.args).arg(&log)));
+        let (fold, own, ldb) = (1.0 / turns.cpu_ratio, turns.cpu, turns.other_cpu);
+        println!("{name:<17} {fold:.1} x as fast as ldb dump_wal ({own:.3} s of processor time, {ldb:.3} s)");
+    }
+}
+
+/// Copies a file and waits until it is on disk.
+fn cp(from: &Path, to: &Path) -> Usage {
+    fs::remove_file(to).ok();
+    run(Command::new("sh").args(["-c", "cp \"$1\" \"$2\" && sync \"$2\"", "sh"]).arg(from).arg(to))
 }
 
 /// A repair into a copy beside `cp` and `sync` of the same log, and the cut of a torn end where the log lies.
@@ -268,23 +276,15 @@ fn recovery(home: &Path, binary: &Path, runs: usize, bytes: u64) {
             make(&source, maker, bytes);
         }
         let copy = home.join("copy.wal");
-        let (mut cps, mut walls, mut ratios, mut peak) = (vec![], vec![], vec![], 0);
-        for _ in 0..runs {
-            fs::remove_file(&copy).ok();
-            let script = "cp \"$1\" \"$2\" && sync \"$2\"";
-            let cp = run(Command::new("sh").args(["-c", script, "sh"]).arg(&source).arg(&copy));
+        let own = || {
             fs::remove_file(&copy).ok();
             let own =
                 run(Command::new(binary).args(["repair", "--apply", "--output"]).arg(&copy).arg(&source));
             assert!(copy.exists(), "{name}: nothing was written");
-            ratios.push(own.wall.as_secs_f64() / cp.wall.as_secs_f64());
-            cps.push(cp.wall.as_secs_f64());
-            walls.push(own.wall.as_secs_f64());
-            peak = peak.max(own.peak_kib);
-        }
+            own
+        };
+        Turns::take(runs, || cp(&source, &copy), own).print(name, "cp and sync");
         fs::remove_file(&copy).ok();
-        let (ratio, cp, wall) = (median(&mut ratios), median(&mut cps), median(&mut walls));
-        println!("{name:<13} {ratio:.2} x cp and sync ({cp:.3} s), {wall:.3} s, peak {peak} KiB");
     }
     let torn = home.join("torn/000001.wal");
     let (mut scans, mut cuts) = (vec![], vec![]);
@@ -318,6 +318,43 @@ fn setting(name: &str, default: u64) -> u64 {
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// Medians of two commands that ran in turns.
+struct Turns {
+    /// Wall time of ours, divided by that of the other.
+    ratio: f64,
+    /// The same of processor time.
+    cpu_ratio: f64,
+    other: f64,
+    other_cpu: f64,
+    wall: f64,
+    cpu: f64,
+    /// Of ours, in KiB, the most.
+    peak: u64,
+}
+
+impl Turns {
+    fn take(runs: usize, mut other: impl FnMut() -> Usage, mut own: impl FnMut() -> Usage) -> Turns {
+        let pairs: Vec<(Usage, Usage)> = (0..runs).map(|_| (other(), own())).collect();
+        let of =
+            |value: &dyn Fn(&(Usage, Usage)) -> f64| median(&mut pairs.iter().map(value).collect::<Vec<_>>());
+        let (wall, cpu) = (|usage: &Usage| usage.wall.as_secs_f64(), |usage: &Usage| usage.cpu.as_secs_f64());
+        Turns {
+            ratio: of(&|(other, own)| wall(own) / wall(other)),
+            cpu_ratio: of(&|(other, own)| cpu(own) / cpu(other)),
+            other: of(&|(other, _)| wall(other)),
+            other_cpu: of(&|(other, _)| cpu(other)),
+            wall: of(&|(_, own)| wall(own)),
+            cpu: of(&|(_, own)| cpu(own)),
+            peak: pairs.iter().map(|(_, own)| own.peak_kib).max().unwrap_or(0),
+        }
+    }
+
+    fn print(&self, name: &str, other: &str) {
+        let Turns { ratio, other: beside, wall, peak, .. } = self;
+        println!("{name:<13} {ratio:.2} x {other} ({beside:.3} s), {wall:.3} s, peak {peak} KiB");
+    }
 }
 
 struct Usage {
@@ -556,7 +593,7 @@ fn block_log(out: &mut dyn Write, random: &mut Random, bytes: u64, value: usize)
         batch.extend(1u32.to_le_bytes());
         batch.extend([1, 16]);
         batch.extend(format!("{:016}", random.below(1_000_000)).as_bytes());
-        put_varint(value as u32, &mut batch);
+        varint::put(value as u32, &mut batch);
         random.text(&mut batch, value);
         let (mut rest, mut first) = (&batch[..], true);
         piece.clear();

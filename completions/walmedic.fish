@@ -188,7 +188,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l undecided -
 drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l family -d 'Only the keys of this column family' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l base -d 'The tables that the log goes on from: beside (in its own directory, where there are any), none (the state is the log\'s alone), or their directory' -r
-complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l mode -d 'How the engine recovers with the policy engine, where it has several ways: for rocksdb tolerate-corrupted-tail, absolute-consistency, point-in-time or skip-any, for leveldb lenient or paranoid; without it, as the store\'s OPTIONS file says' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l mode -d 'How the engine recovers with the policy engine, where it has several ways: for leveldb lenient or paranoid, for rocksdb tolerate-corrupted-tail, absolute-consistency, point-in-time or skip-any; without it, as the store\'s OPTIONS file says' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, or in .log (a log of RocksDB\'s), with --engine a new directory, or of a log of pages the database file' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l grade-with -d 'Let this program check the files that can be made of a damaged log, too: it is run as PROGRAM FILE "PRAGMA integrity_check;" on copies' -r -F

@@ -1,15 +1,16 @@
 //! What the fuzzer runs, and `tests/fuzz.rs` over every fixture: any bytes as files of any format.
 //!
 //! Byte 0 picks the format, byte 1 its revision, the window and how many files there are, byte 2 their names and where the
-//! rest of the input is split between them ([`files`]). Everything that the commands build on is run: survey, conclusions, inspection,
-//! the engine, the findings, the rows of tables, the recovered state, the check of pages, the contents of
-//! records and their operations. Nothing may panic, the regions
-//! must tile every file, and neither the window nor the number of threads may change anything.
+//! rest of the input is split between them ([`files`]). Everything that the commands build on is run: survey, conclusions,
+//! inspection, the engine, the findings, the rows of tables, the recovered state, the check of pages, the contents of records
+//! and their operations; and the bytes are read as a sorted table. Nothing may panic, the regions must tile every file, and
+//! neither the window nor the number of threads may change anything.
 
 use std::io;
 
 use walmedic::analysis::{OpenLog, Report};
 use walmedic::format::rows::Wanted;
+use walmedic::format::sstable::table::Table;
 use walmedic::format::{ALL, Format, Job, LogFile};
 use walmedic::log::bytes::{ReadAt, Reader};
 use walmedic::log::decoder::Recovery;
@@ -104,9 +105,22 @@ pub fn read(data: &[u8]) {
     for file in 0..open.files().len() {
         contents(&open, file);
     }
+    table(rest);
     let chunk = 1usize << (how >> 2 & 15);
     for file in 0..open.files().len() {
         assert_eq!(survey(&open, file, Some(chunk)), survey(&open, file, None), "{chunk} bytes at a time");
+    }
+}
+
+/// The same bytes as a sorted table, which lies below the logs of some formats.
+fn table(bytes: &[u8]) {
+    let Ok(table) = Table::open(Far(bytes)) else { return };
+    let Ok(mut entries) = table.iter() else { return };
+    // A few bytes may stand for many entries.
+    for _ in 0..10_000 {
+        if entries.next().is_none() {
+            break;
+        }
     }
 }
 

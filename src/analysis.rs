@@ -333,7 +333,7 @@ impl OpenLog {
             let kept = if engine.opens { engine.transactions } else { 0 };
             Shares { engine: kept, intact, at_stake: intact.saturating_sub(kept) }
         });
-        // Where there is nothing to trip over all of them do the same; each takes a reading of its own.
+        // Where there is nothing to trip over all of them do the same.
         let smooth = report
             .findings()
             .all(|f| matches!(f.code, Code::FirstFileMissing | Code::FlushedLog | Code::PutAway));

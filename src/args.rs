@@ -10,20 +10,24 @@ pub use crate::ui::Format;
 use crate::ui::shell::quote;
 use crate::ui::{paint, progress};
 
+/// Headings in the help of options that many commands share, so that a command's own come first.
+const INPUT: &str = "Input";
+const GENERAL: &str = "General";
+
 /// Options of every command.
 #[derive(Debug, Args)]
 pub struct Global {
     /// Say no more than asked: no progress, no words about the run
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, help_heading = GENERAL)]
     pub quiet: bool,
     /// Say more: every file of a long list, every note
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    #[arg(short, long, global = true, help_heading = GENERAL, conflicts_with = "quiet")]
     pub verbose: bool,
     /// Colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, help_heading = GENERAL, value_name = "WHEN", default_value = "auto")]
     pub color: paint::When,
     /// Progress on standard error
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(long, global = true, help_heading = GENERAL, value_name = "WHEN", default_value = "auto")]
     pub progress: progress::When,
 }
 
@@ -41,19 +45,20 @@ pub struct Input {
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
     /// Read as this format instead of recognising it
-    #[arg(long = "as", value_name = "FORMAT", value_parser = format_names())]
+    #[arg(long = "as", help_heading = INPUT, value_name = "FORMAT", value_parser = format_names())]
     pub as_format: Option<String>,
     /// Revision of the format, where the bytes do not tell it
-    #[arg(long, value_name = "REVISION")]
+    #[arg(long, help_heading = INPUT, value_name = "REVISION")]
     pub revision: Option<String>,
     /// Name that standard input would have as a file
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, help_heading = INPUT, value_name = "NAME")]
     pub stdin_name: Option<String>,
     /// Map files instead of reading them: faster on large records, but nothing may truncate them meanwhile
-    #[arg(long)]
+    #[arg(long, help_heading = INPUT)]
     pub map: bool,
     /// Threads [default: one per core]; the output does not depend on it
-    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(short = 'j', long, help_heading = INPUT, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
 }
 

@@ -1,6 +1,7 @@
 //! What a report has to say: every finding and note, as one list in order.
 
 use crate::analysis::{FileReport, Report};
+use crate::format::Role;
 use crate::log::conclude::{Gap, RepeatKind, Unwhole};
 use crate::log::fault::{Behind, Cause};
 use crate::log::finding::{Class, Code};
@@ -53,6 +54,16 @@ impl Report {
                 _ => rest.next(),
             }
         })
+    }
+
+    /// Names of the files that say which files belong together and that something is wrong with: only logs are written anew. And
+    /// whether nothing else is wrong.
+    pub fn hurt_lists(&self) -> (Vec<&str>, bool) {
+        let list = |f: &Finding| f.file.map(|i| &self.files[i]).filter(|file| file.role == Role::List);
+        let wrong = || self.findings().filter(|f| f.class != Class::Note);
+        let mut names: Vec<&str> = wrong().filter_map(|f| list(&f)).map(|file| &*file.name).collect();
+        names.dedup();
+        (names, wrong().all(|f| list(&f).is_some()))
     }
 
     fn region_findings(&self) -> impl Iterator<Item = Finding> + '_ {

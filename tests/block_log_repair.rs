@@ -61,6 +61,19 @@ impl Kind {
         .collect()
     }
 
+    /// Each batch: its file, its offset and the number of its first operation.
+    fn batches(&self, log: &Path) -> Vec<(String, u64, u64)> {
+        let answer = self.run("dump", log, "--format ndjson");
+        let lines = answer.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let told = lines.filter(|line| line["status"] == "intact").filter_map(|line| {
+            let seq = line["seq"].as_str()?.parse().ok()?;
+            Some((line["file"].as_str()?.to_owned(), line["offset"].as_u64()?, seq))
+        });
+        let mut all: Vec<(String, u64, u64)> = told.collect();
+        all.dedup_by(|b, a| (&b.0, b.1) == (&a.0, a.1));
+        all
+    }
+
     /// The operations of all batches that are believed, in order; what states gaps is none.
     fn operations(&self, log: &Path) -> Vec<String> {
         let answer = self.run("dump", log, "--format ndjson --bytes hex");
@@ -180,15 +193,16 @@ fn a_repaired_store_opens_in_every_mode() {
         if let Err(why) = opens_everywhere(&mut judge, kind, &out, &wanted) {
             panic!("{what}: {why}");
         }
-        in_place(kind, store, &out, &what);
+        in_place(kind, store, &out, ("repair", ""), &what);
     });
     println!("{damaged} stores damaged, {lost} of them for good");
 }
 
 /// The same where the store lies, and back.
-fn in_place(kind: &Kind, store: &Path, out: &Path, what: &str) {
+fn in_place(kind: &Kind, store: &Path, out: &Path, (command, how): (&str, &str), what: &str) {
     let (before, backup) = (contents(store), store.with_extension("backup"));
-    let answer = kind.run("repair", store, &format!("--apply --in-place --backup {}", backup.display()));
+    let apply = format!("{how} --apply --in-place --backup {}", backup.display());
+    let answer = kind.run(command, store, &apply);
     assert!(answer.code <= 1, "{what}: {answer:?}");
     let made = contents(out);
     for (name, bytes) in contents(store) {
@@ -241,6 +255,41 @@ fn a_cut_store_opens_in_every_mode() {
                 );
             }
         }
+    });
+}
+
+/// Cut at an offset, in front of its first damage and behind its last commit, as a copy and where it lies.
+#[test]
+fn a_store_is_cut_where_it_is_asked_for() {
+    let mut judge = Judge::new();
+    stores("block-log-cuts", 1, false, &mut |kind, store, _, random| {
+        let batches = kind.batches(store);
+        let (file, at, seq) = &batches[random.within(1, batches.len())];
+        let wanted = kind.state(store, &format!("--until {}", seq - 1));
+        let inside = kind.run("truncate", store, &format!("--at {} --file {file}", at + 1));
+        inside.declines(4, &format!("lies inside a record; cut at {at} or "));
+        let mut cut = |how: &str| {
+            let (out, backup) = (store.with_extension("out"), store.with_extension("backup"));
+            let what = format!("{} {:?} {how}, {file} {at}", kind.format, kind.features);
+            kind.run("truncate", store, &format!("{how} --apply --output {}", out.display())).exits(0);
+            kind.run("verify", &out, "").exits(0);
+            assert!(kind.state(&out, "") == wanted, "{what}: another state");
+            if let Err(why) = opens_everywhere(&mut judge, kind, &out, &wanted) {
+                panic!("{what}: {why}");
+            }
+            in_place(kind, store, &out, ("truncate", how), &what);
+            for made in [out, backup] {
+                std::fs::remove_dir_all(made).expect("removed");
+            }
+        };
+        cut(&format!("--at {at} --file {file}"));
+        // The same place, where what stood there is damaged.
+        let (log, hurt) = (store.join(file), usize::try_from(*at).expect("an offset") + 12);
+        let mut bytes = std::fs::read(&log).expect("a log");
+        bytes[hurt] ^= 1;
+        std::fs::write(&log, bytes).expect("damaged");
+        cut("--at-damage");
+        cut("--last-commit");
     });
 }
 

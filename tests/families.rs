@@ -6,8 +6,9 @@ mod common;
 use common::wal::{Revision, Writer};
 use serde_json::{Value, json};
 use walmedic::analysis::{OpenLog, Report};
-use walmedic::format::block_log::merge::Merger;
 use walmedic::format::ddia_wal::DdiaWal;
+use walmedic::format::keys::{state_key, user_key};
+use walmedic::format::merge::Merger;
 use walmedic::format::{
     Claim, Entry, Family, Format, Given, Job, LogFile, Opened, Outcome, Part, Profile, Revision as Told,
     Role, Take, Taken,
@@ -19,7 +20,7 @@ use walmedic::replay::history::{self, Wanted};
 use walmedic::replay::measure::measure;
 use walmedic::replay::state::Value as Held;
 use walmedic::replay::walk::walk;
-use walmedic::replay::{Policy, Wish, into, replay, state_key, user_key};
+use walmedic::replay::{Policy, Wish, into, replay};
 use walmedic::ui::Format as Shown;
 use walmedic::ui::bytes::Notation;
 use walmedic::ui::paint::{Paint, When};

@@ -47,6 +47,28 @@ fn nothing_panics_on_the_fixtures() {
     assert!(count > 100);
 }
 
+/// Tables lie below logs; as one of them their bytes are nothing.
+#[test]
+fn nothing_panics_on_tables() {
+    let seeds = std::env::var_os("WALMEDIC_FUZZ_SEEDS").map(|_| root().join("fuzz/corpus/read"));
+    seeds.iter().for_each(|dir| std::fs::create_dir_all(dir).expect("a folder"));
+    let watch = Watch::new("tables", 300);
+    for (n, path) in list(&root().join("fixtures/sstable")).iter().filter(|path| path.is_file()).enumerate() {
+        let data = [&[0; 3][..], &std::fs::read(path).expect("a table")].concat();
+        read::read(&data);
+        if let Some(dir) = seeds.as_ref().filter(|_| data.len() < 12_000) {
+            std::fs::write(dir.join(format!("table-{n}")), &data).expect("a seed");
+        }
+        for round in 0..100 {
+            let mut random = watch.random(round);
+            let mut data = data.clone();
+            let at = 3 + random.below(data.len() - 3);
+            data[at] ^= 1 << random.below(8);
+            read::read(&data);
+        }
+    }
+}
+
 /// A log needs the file that it is about for much of what is done with it.
 #[test]
 fn nothing_panics_on_logs_and_what_they_are_about() {

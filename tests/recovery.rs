@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::damage::Damage;
 use common::log::Log;
 use common::random::Watch;
-use common::run::{Contents, contents};
+use common::read::format;
+use common::run::{Contents, contents, scratch};
 use common::{Sample, mended_samples};
 use walmedic::analysis::{OpenLog, Report};
 use walmedic::engine::lsm::{self, LsmTree};
@@ -25,7 +26,8 @@ use walmedic::io::listing::{Wanted, find};
 use walmedic::log::finding::{Class, Code};
 use walmedic::refused::Refused;
 use walmedic::repair::edits::Rule;
-use walmedic::repair::plan::Plan;
+use walmedic::repair::plan::{Listed, Plan, Verb};
+use walmedic::repair::prepared;
 use walmedic::repair::undo::undo;
 use walmedic::repair::{Strategy, Task, place, target};
 use walmedic::replay::{Policy, Wish, cut, image, replay, value_bytes};
@@ -88,24 +90,45 @@ impl Read {
         Strategy::Salvage.rule(&self.open, &self.report, undecided, true).expect("a rule")
     }
 
+    /// Transactions that wait for their application to decide upon them, as the engine keeps them.
+    fn waiting(&self) -> Vec<String> {
+        prepared::list(&self.report, &Rule::verbatim(), None).into_iter().map(|p| p.name).collect()
+    }
+
     /// Repairs it into `out`, and reads that; tells whether findings are said to be left.
     fn mended(&self, log: &Log, path: &Path, out: &Path) -> (Read, bool) {
-        let rule = self.salvage(false);
-        let task = Task { log: &self.open, report: &self.report, rule: &rule, path };
+        self.mended_by(&self.salvage(false), log, path, out)
+    }
+
+    fn mended_by(&self, rule: &Rule, log: &Log, path: &Path, out: &Path) -> (Read, bool) {
+        let task = Task { log: &self.open, report: &self.report, rule, path };
         let (plan, done) = target::copy(&task, out).expect("written");
-        let planned = self.plan(&rule);
+        let planned = self.plan(rule);
         let told = |plan: &Plan| (format!("{:?}", plan.files), plan.kept, plan.dropped);
         assert_eq!(told(&plan), told(&planned), "not what was planned");
         let mended = Read::at(out, log);
-        if let Some(after) = planned.after.filter(|_| mended.findings().is_empty()) {
+        if let Some(after) = planned.after.filter(|_| mended.findings().iter().all(waits)) {
             assert_eq!(mended.engine_records(), after, "writes that the engine keeps afterwards");
         }
+        let kept = planned.prepared.iter().filter(|p| p.kept).map(|p| p.name.clone());
+        assert_eq!(mended.waiting(), kept.collect::<Vec<_>>(), "prepared transactions");
         (mended, done.left)
     }
 
     fn plan(&self, rule: &Rule) -> Plan {
         Plan::of(&self.open, &self.report, rule).expect("a plan")
     }
+}
+
+/// What is prepared is not the log's to end.
+fn waits(finding: &Finding) -> bool {
+    finding.code == Code::OrphanedBatch && finding.message.contains(": prepared, ")
+}
+
+/// What says which logs a store has is no log: no repair writes it.
+fn lists(log: &Log, file: usize) -> bool {
+    let claim = format(log.format).claim(&log.files[file].name);
+    claim.is_some_and(|claim| claim.role == Role::List)
 }
 
 /// A damaged log, and what was done to it.
@@ -116,7 +139,7 @@ fn damaged(sample: &Sample, watch: &Watch, n: usize) -> (Log, String) {
     let mut done = Vec::new();
     for _ in 0..random.within(1, 4) {
         let file = log.any_file(&mut random);
-        if log.files[file].bytes.is_empty() {
+        if log.files[file].bytes.is_empty() || lists(&log, file) {
             continue;
         }
         let damage = Damage::any(&log.files[file], &mut random);
@@ -133,7 +156,7 @@ fn on_damaged(what: &'static str, rounds: usize, check: impl Fn(&Log, &Path) + s
     for (i, sample) in mended_samples().iter().enumerate() {
         for round in 0..rounds {
             let (log, told) = damaged(sample, &watch, i * 10_000 + round);
-            let folder = tempfile::tempdir().expect("a folder");
+            let folder = scratch();
             let path = folder.path().join("log");
             log.store(&path);
             let run = || check(&log, &path);
@@ -195,7 +218,7 @@ fn misleading(log: &Log) -> bool {
 
 #[test]
 fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
-    const ROUNDS: usize = 60;
+    const ROUNDS: usize = 40;
     let twice = AtomicUsize::new(0);
     on_damaged("repairs", ROUNDS, |log, path| {
         let before = contents(path);
@@ -210,7 +233,7 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
         assert_eq!(contents(path), before, "the input was changed");
         let findings = mended.findings();
         assert_eq!(left, !findings.is_empty(), "{findings:?}");
-        let clean = |read: &Read| read.findings().iter().all(|f| beneath(log, f));
+        let clean = |read: &Read| read.findings().iter().all(|f| beneath(log, f) || waits(f));
         let settled = |read: &Read| clean(read) && !read.plan(&read.salvage(false)).acts();
         let once = settled(&mended);
         twice.fetch_add(usize::from(!once), Ordering::Relaxed);
@@ -218,7 +241,7 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
             if settled(&mended) {
                 break;
             }
-            let findings = mended.findings();
+            let findings: Vec<_> = mended.findings().into_iter().filter(|f| !waits(f)).collect();
             let later = !findings.is_empty() && findings.iter().all(|f| shows_later(log, f));
             assert!(
                 later || misleading(log),
@@ -231,6 +254,11 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
             mended = Read::at(&out, log);
         }
         assert!(settled(&mended), "{:?}", mended.findings());
+        if !mended.waiting().is_empty() {
+            let rule = Rule { prepared: false, ..mended.salvage(false) };
+            let (ended, left) = mended.mended_by(&rule, log, &out, &path.with_file_name("ended"));
+            assert!(!left && ended.findings().is_empty(), "{:?}", ended.findings());
+        }
         if once && read.open.format().profile().paged() {
             assert_eq!(mended.image(Policy::Engine), read.image(Policy::Committed), "the file of pages");
         } else if once {
@@ -247,7 +275,7 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
 
 #[test]
 fn the_engine_recovers_from_its_own_repair_what_it_did_before() {
-    const ROUNDS: usize = 60;
+    const ROUNDS: usize = 40;
     let [written, afresh] = [0; 2].map(AtomicUsize::new);
     on_damaged("repairs by the engine", ROUNDS, |log, path| {
         let read = Read::at(path, log);
@@ -274,7 +302,7 @@ fn the_engine_recovers_from_its_own_repair_what_it_did_before() {
         } else {
             assert_same(after.state(Policy::Engine, false).as_ref(), &before, "the engine");
         }
-        let clean = after.findings().iter().all(|f| beneath(log, f));
+        let clean = after.findings().iter().all(|f| beneath(log, f) || waits(f));
         assert!(clean && left != after.findings().is_empty(), "{:?}", after.findings());
         if let Some(records) = plan.after {
             assert_eq!(after.engine_records(), records, "writes that the engine keeps afterwards");
@@ -300,7 +328,7 @@ fn a_sound_log_is_left_alone() {
         for round in 0..30 {
             let mut log = (sample.write)(&mut watch.random(i * 100 + round), 3 + 7 * round);
             log.files.retain(|f| round % 2 == 0 || !f.name.ends_with(".hint"));
-            let folder = tempfile::tempdir().expect("a folder");
+            let folder = scratch();
             log.store(folder.path());
             let read = Read::at(folder.path(), &log);
             let what = format!("{} {} round {round}", sample.format, sample.name);
@@ -314,12 +342,66 @@ fn a_sound_log_is_left_alone() {
             for strategy in [Strategy::Salvage, Strategy::Engine, Strategy::Tail] {
                 let rule = strategy.rule(&read.open, &read.report, true, false).expect("a rule");
                 let plan = read.plan(&rule);
-                assert!(!plan.acts(), "{what}, {}: {:?}", strategy.word(), plan.files);
+                // What is left of an older log keeps some ways to recover from opening, and only that is left out.
+                let older = read.report.format.profile().modes.len() > 1 && strategy != Strategy::Tail;
+                let spared = |e: &Listed| e.what == Verb::Keep || e.why.as_deref() == Some("stale");
+                let spared = older && plan.files.iter().flat_map(|f| &f.edits).all(spared);
+                assert!(!plan.acts() || spared, "{what}, {}: {:?}", strategy.word(), plan.files);
             }
             assert_eq!(cut::at_damage(&read.open, &read.report, false).expect("read"), None, "{what}");
         }
     }
     assert!(sound > 150, "only {sound} sound logs");
+}
+
+/// What says which logs there are is left as it is, whatever is wrong with it, and the logs are mended by what can be read of it.
+#[test]
+fn a_damaged_catalogue_is_told_and_left_alone() {
+    let watch = Watch::new("catalogues", 120);
+    let mut told = 0;
+    for (i, sample) in mended_samples().iter().enumerate() {
+        for round in 0..20 {
+            let mut random = watch.random(i * 100 + round);
+            let mut log = (sample.write)(&mut random, 10);
+            let Some(list) = (0..log.files.len()).filter(|&f| lists(&log, f)).nth(round % 2) else {
+                continue;
+            };
+            let file = &mut log.files[list];
+            let damage = Damage::any(file, &mut random);
+            damage.apply(file, &mut random);
+            let name = file.name.clone();
+            let what = format!("{} {} round {round}: {name} {damage:?}", sample.format, sample.name);
+            let folder = scratch();
+            let (path, out) = (folder.path().join("log"), folder.path().join("out"));
+            log.store(&path);
+            let read = Read::at(&path, &log);
+            let in_list =
+                |f: &&Finding| f.file.is_some_and(|file| read.report.files[file].role == Role::List);
+            let found = read.findings();
+            told += usize::from(found.iter().any(|f| in_list(&f)));
+            let (mended, _) = read.mended(&log, &path, &out);
+            let (before, after) = (contents(&path), contents(&out));
+            for list in ["CURRENT", "MANIFEST-000005"].map(std::ffi::OsStr::new) {
+                assert_eq!(before.get(list), after.get(list), "{what}");
+            }
+            let same = |read: &Read| read.findings().iter().filter(|f| !waits(f)).count();
+            assert_eq!(
+                same(&mended),
+                found.iter().filter(in_list).count(),
+                "{what}: {:?}",
+                mended.findings()
+            );
+            let opens = |read: &Read| read.report.forecast.as_ref().expect("a forecast").engine.opens;
+            assert_eq!(opens(&mended), opens(&read), "{what}");
+            if !opens(&read) {
+                assert!(
+                    found.iter().any(|f| in_list(&f)),
+                    "{what}: the engine does not open, and nothing is told"
+                );
+            }
+        }
+    }
+    assert!(told > 20, "only {told} told");
 }
 
 /// Changes the log in place by a rule; the contents before are back afterwards.
@@ -344,7 +426,7 @@ fn there_and_back(read: &Read, rule: &Rule, path: &Path, command: &str) -> Optio
 
 #[test]
 fn what_is_changed_in_place_comes_back() {
-    on_damaged("undo", 30, |log, path| {
+    on_damaged("undo", 20, |log, path| {
         let read = Read::at(path, log);
         let rule = read.salvage(false);
         let out = path.with_file_name("out");
@@ -357,7 +439,7 @@ fn what_is_changed_in_place_comes_back() {
 
 #[test]
 fn what_is_cut_at_its_damage_is_whole_and_comes_back() {
-    on_damaged("cuts", 60, |log, path| {
+    on_damaged("cuts", 40, |log, path| {
         let read = Read::at(path, log);
         if read.open.format().rolls_back() {
             return;
@@ -378,8 +460,10 @@ fn what_is_cut_at_its_damage_is_whole_and_comes_back() {
         let tables = log.files.iter().any(|f| f.damages > 0 && f.name.ends_with(".sst"));
         // Pages and their log are sound together or not at all.
         if in_place && !tables && to.is_some() && log.format != "ddia-btree" {
-            assert!(left.findings().is_empty(), "{:?}", left.findings());
+            assert!(left.findings().iter().all(waits), "{:?}", left.findings());
         }
+        let kept = read.plan(&rule).prepared.into_iter().filter(|p| p.kept).map(|p| p.name);
+        assert_eq!(left.waiting(), kept.collect::<Vec<_>>(), "prepared transactions");
         there_and_back(&read, &rule, path, "truncate");
     });
 }

@@ -102,6 +102,11 @@ fn dependencies_point_one_way() {
                 "crate::cli",
                 "crate::args",
                 "crate::analysis",
+                "crate::findings",
+                "crate::fate",
+                "crate::replay",
+                "crate::repair",
+                "crate::engine",
                 "std::fs",
                 "std::env",
             ] {

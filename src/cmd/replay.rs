@@ -12,6 +12,7 @@ use crate::args::{Format, Global, Input, Mending};
 use crate::cmd::{
     CLEAN, FINDINGS, INCOMPLETE, analyse_all, column_family, complain, open_one, put_words_right,
 };
+use crate::format::keys::user_key;
 use crate::io::fresh;
 use crate::repair::target::outside;
 use crate::replay::candidates;
@@ -19,7 +20,7 @@ use crate::replay::history::{self, Wanted};
 use crate::replay::into::{self, Engine, Target};
 use crate::replay::measure::measure;
 use crate::replay::until::{self, Cut, Point};
-use crate::replay::{Below, Policy, Replayed, Wish, image, replay, user_key};
+use crate::replay::{Below, Policy, Replayed, Wish, image, replay};
 use crate::ui::bytes::{Notation, matches};
 use crate::ui::out::Out;
 use crate::ui::paint::Paint;
@@ -41,9 +42,7 @@ pub struct Opts {
     /// Every version of a key, as `dump` prints it; a trailing * means any ending
     #[arg(long, value_name = "KEY", conflicts_with_all = ["diff", "into", "until"])]
     history: Option<String>,
-    /// Version of the engine to follow with the policy engine, by its commit; or the engine to build with --into: wal,
-    /// btree, lsm or leveldb. May be given twice
-    #[arg(long, value_name = "COMMIT|ENGINE")]
+    #[arg(long, value_name = "COMMIT|ENGINE", help = engine_help())]
     engine: Vec<String>,
     /// Records behind the last COMMIT, where nothing tells whether they belong to an unfinished batch
     #[arg(long, value_name = "WHAT", default_value = "drop")]
@@ -55,10 +54,7 @@ pub struct Opts {
     /// log's alone), or their directory
     #[arg(long, value_name = "WHERE", default_value = "beside", value_parser = below)]
     base: Below,
-    /// How the engine recovers with the policy engine, where it has several ways: for rocksdb tolerate-corrupted-tail,
-    /// absolute-consistency, point-in-time or skip-any, for leveldb lenient or paranoid; without it, as the store's OPTIONS
-    /// file says
-    #[arg(long, value_name = "MODE")]
+    #[arg(long, value_name = "MODE", help = mode_help())]
     mode: Option<String>,
     /// Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only
     #[arg(long, value_name = "SEQ|commit:N")]
@@ -80,6 +76,37 @@ pub struct Opts {
     /// How to print the answer; ndjson and csv print every live key
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
+}
+
+fn engine_help() -> String {
+    format!(
+        "Version of the engine to follow with the policy engine, by its commit; or the engine to build with --into: {}. \
+         May be given twice",
+        buildable()
+    )
+}
+
+fn mode_help() -> String {
+    let profiles = crate::format::ALL.iter().map(|f| f.profile()).filter(|p| !p.modes.is_empty());
+    let modes: Vec<_> = profiles.map(|p| format!("for {} {}", p.name, either(p.modes))).collect();
+    format!(
+        "How the engine recovers with the policy engine, where it has several ways: {}; without it, as the store's OPTIONS \
+         file says",
+        modes.join(", ")
+    )
+}
+
+/// The engines that can be built.
+fn buildable() -> String {
+    either(&Engine::ALL.map(|(name, _)| name))
+}
+
+/// Words of which one is to be chosen.
+fn either(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => words.concat(),
+    }
 }
 
 /// `--undecided`.
@@ -147,9 +174,7 @@ impl Opts {
         }
         let asks_engine = self.history.is_some() || policies.contains(&Policy::Engine);
         if let (Some(word), false) = (&commit, asks_engine) {
-            bail!(
-                "--engine {word}: only the policy engine follows an engine; to build one: wal, btree, lsm or leveldb"
-            );
+            bail!("--engine {word}: only the policy engine follows an engine; to build one: {}", buildable());
         }
         if let (Some(mode), false) = (&self.mode, asks_engine) {
             bail!("--mode {mode}: only the policy engine recovers in a mode");
@@ -163,7 +188,7 @@ impl Opts {
         let target = match (&self.into, engine.flatten()) {
             (Some(path), engine) => Some(Target::new(path, engine)?),
             (None, Some(_)) => {
-                bail!("--engine wal, btree, lsm and leveldb go with --into: they are built there")
+                bail!("--engine {} goes with --into: it is built there", buildable())
             }
             (None, None) => None,
         };
@@ -312,8 +337,9 @@ fn write(target: &Target, teller: &Teller<'_>, told: &mut Told<'_>) -> Result<()
             let Some(image) = &told.replayed.image else {
                 bail!(
                     "--into {}: only a log of pages makes a database file; a state goes into a file that ends in .ndjson, \
-                     .csv or .log, or with --engine wal, btree, lsm or leveldb into a directory",
-                    path.display()
+                     .csv or .log, or with --engine {} into a directory",
+                    path.display(),
+                    buildable()
                 );
             };
             fresh::must_have_room(path, image.len)?;

@@ -1,6 +1,8 @@
 //! Bounded reads from front to back of a few bytes in memory: fixed and variable-length little-endian numbers, and
 //! strings behind their length, as LevelDB and its descendants write them.
 
+use super::varint;
+
 /// A place in a slice. What does not fit gives `None` and moves nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor<'a> {
@@ -58,25 +60,16 @@ impl<'a> Cursor<'a> {
 
     /// Groups of seven bits, the lowest first, up to ten of them.
     pub fn varint64(&mut self) -> Option<u64> {
-        let mut value = 0u64;
-        for (i, &byte) in self.rest().iter().take(10).enumerate() {
-            value |= u64::from(byte & 0x7f) << (7 * i);
-            if byte < 0x80 {
-                // The tenth group has room for one bit.
-                if i == 9 && byte > 1 {
-                    return None;
-                }
-                self.at += i + 1;
-                return Some(value);
-            }
-        }
-        None
+        let mut ahead = *self;
+        let value = varint::read::<10>(|| ahead.byte())?;
+        *self = ahead;
+        Some(value)
     }
 
-    /// The same, for a number below 2^32.
+    /// The same, up to five groups and for a number below 2^32.
     pub fn varint32(&mut self) -> Option<u32> {
         let mut ahead = *self;
-        let value = u32::try_from(ahead.varint64()?).ok()?;
+        let value = u32::try_from(varint::read::<5>(|| ahead.byte())?).ok()?;
         *self = ahead;
         Some(value)
     }
@@ -117,6 +110,9 @@ mod tests {
         }
         let mut short = Cursor::new(&[9, b'a']);
         assert_eq!((short.string(), short.at()), (None, 0));
-        assert_eq!(Cursor::new(&[0xff, 0xff, 0xff, 0xff, 0x1f]).varint32(), None);
+        for no in [&[0xff, 0xff, 0xff, 0xff, 0x1f][..], &[0x80, 0x80, 0x80, 0x80, 0x80, 0]] {
+            let mut cursor = Cursor::new(no);
+            assert_eq!((cursor.varint32(), cursor.at()), (None, 0));
+        }
     }
 }

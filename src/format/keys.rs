@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::format::block_log::merge::Merger;
+use crate::format::merge::Merger;
 use crate::format::{Entry, Part};
 use crate::log::conclude::Place;
 
@@ -135,6 +135,22 @@ impl Family {
     pub fn number_of(all: &[Family], name: &str) -> Option<u32> {
         let named = all.iter().find(|family| family.name == name).map(|family| family.number);
         named.or_else(|| name.strip_prefix('#').unwrap_or(name).parse().ok())
+    }
+}
+
+/// A key as the state has it: behind the number of its column family, where the format has those.
+pub fn state_key(family: Option<u32>, key: &[u8]) -> Cow<'_, [u8]> {
+    match family {
+        Some(family) => Cow::Owned([&family.to_be_bytes(), key].concat()),
+        None => Cow::Borrowed(key),
+    }
+}
+
+/// The family of a key of the state, where it has one, and the key as its users know it.
+pub fn user_key(families: bool, key: &[u8]) -> (Option<u32>, &[u8]) {
+    match key.split_first_chunk().filter(|_| families) {
+        Some((number, key)) => (Some(u32::from_be_bytes(*number)), key),
+        None => (None, key),
     }
 }
 

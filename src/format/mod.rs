@@ -21,9 +21,11 @@ pub mod chain;
 pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
+pub mod entity;
 mod generation;
 mod image;
 pub mod keys;
+pub mod merge;
 pub mod outcome;
 pub mod python;
 pub mod rows;
@@ -267,6 +269,9 @@ pub trait Memtable {
     /// Whether a record with these contents could change anything: the tables may hold all of it already.
     fn concerns(&self, file: usize, contents: &[u8]) -> bool;
 
+    /// What waits for a commit, by place and name.
+    fn waiting(&self) -> Vec<(Place, String)>;
+
     /// Takes what still waits for a commit as if it had come; how many records it stood in.
     fn finish(&mut self, take: Take<'_>) -> u64;
 }
@@ -492,6 +497,11 @@ pub trait Format: Sync {
     /// Why that cannot be had.
     fn undo_last_commit(&self, _files: &[LogFile<'_>]) -> Result<(Image, u64, bool), &'static str> {
         Err("its log does not hold what was there before")
+    }
+
+    /// Where the record begins of which these bytes, which are neither a record nor damaged, end with the first part.
+    fn begun(&self, _files: &[LogFile<'_>], _file: usize, _span: Range<u64>) -> Option<u64> {
+        None
     }
 
     /// Whether its files can be written anew, as repair and truncate do.

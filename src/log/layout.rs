@@ -186,7 +186,7 @@ impl Layout {
             sum = match checksum.sum {
                 Sum::Crc32 => crc32::update(sum, bytes),
                 Sum::Bytes => bytes.iter().fold(sum, |s, &b| s.wrapping_add(u32::from(b))),
-                Sum::Crc32cMasked => crc32c::append(sum, bytes),
+                Sum::Crc32cMasked => crc32c::update(sum, bytes),
             };
         }
         let masked = checksum.sum == Sum::Crc32cMasked;

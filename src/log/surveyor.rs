@@ -532,12 +532,17 @@ impl Sink for Surveyor {
         if let Some((record, fix)) = recovery.record.filter(|(_, fix)| fix.field != OP) {
             self.recovered(&record, recovery.cause, fix, recovery.trust);
             let follows = record.next > record.seq && self.expected.is_none_or(|e| e == record.seq);
-            if record.next > record.seq && (follows || self.expected.is_none()) {
+            let proved = self.survey.rules.proves_numbers() && self.expected.is_none_or(|e| e <= record.seq);
+            if follows || proved {
                 self.group(&record);
                 self.expected = Some(if self.ends_count(&record) { 1 } else { record.next });
                 self.split = true;
                 self.resume_run(record.next);
                 self.last_mark = record.mark;
+                // It may be the last one, or in front of a gap.
+                if let Some(run) = self.survey.runs.last_mut().filter(|run| proved && run.records == 0) {
+                    (run.first, run.at) = (record.seq, record.at);
+                }
             } else if record.next == record.seq {
                 self.group(&record);
             }
@@ -572,6 +577,8 @@ impl Surveyor {
         let Some(held) = self.held.take() else { return };
         if self.survey.rules.numbering == Numbering::Time {
             self.settle_times(held);
+        } else if self.survey.rules.proves_numbers() {
+            self.jump(held, false);
         } else if restarts(&self.survey.rules) && self.expected == Some(1) && self.broken == 0 {
             // Where counting begins only 1 can stand.
             self.wrong_number(held, Some(1));

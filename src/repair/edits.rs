@@ -218,8 +218,11 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn keep(&mut self, seq: u64) {
-        (self.last, self.highest, self.left_out) = (Some(seq), self.highest.max(seq), 0);
+    /// A record is kept behind which `next` is due.
+    fn keep(&mut self, next: u64) {
+        if let Some(last) = next.checked_sub(1) {
+            (self.last, self.highest, self.left_out) = (Some(last), self.highest.max(last), 0);
+        }
     }
 }
 
@@ -326,7 +329,7 @@ impl<'a, 's> Editor<'a, 's> {
         }
         self.at = end;
         if !(inside && counts) && (self.numbers.chosen || item.standing == Standing::Uncommitted) {
-            self.numbers.left_out += item.record.next.saturating_sub(item.record.seq).max(1);
+            self.numbers.left_out += self.numbered(item).1;
         }
         if !inside {
             return self.drop(at..end, Why::Cut);
@@ -397,31 +400,32 @@ impl<'a, 's> Editor<'a, 's> {
             return Ok(None);
         }
         let due = self.numbers.last.map(|last| last.saturating_add(1));
-        if self.framer.is_some() && item.record.next == item.record.seq {
-            // It is given no number, and yet stands where the next one is due.
-            let seq = item.record.seq;
-            if let Some(due) = due.filter(|&due| due < seq && self.is_missing(due, seq - 1)) {
-                self.state_gap(due, seq - 1)?;
-                self.numbers.keep(seq - 1);
-            }
-            return Ok(None);
-        }
-        let Some(seq) = item.seq() else {
+        let (Some(seq), width) = self.numbered(item) else {
             let seq = due.unwrap_or(1);
-            self.numbers.keep(seq);
+            self.numbers.keep(seq.saturating_add(1));
             return Ok(chosen("seq", item.record.seq, seq));
         };
-        let width = item.record.next.saturating_sub(item.record.seq).max(1);
         match due {
             Some(due) if seq > due && self.is_missing(due, seq - 1) => self.state_gap(due, seq - 1)?,
             Some(due) if seq < due && self.numbers.renumber => {
-                self.numbers.keep(due);
+                self.numbers.keep(due.saturating_add(width));
                 return Ok(chosen("seq", seq, due));
             }
             _ => {}
         }
-        self.numbers.keep(seq.saturating_add(width - 1));
+        self.numbers.keep(seq.saturating_add(width));
         Ok(None)
+    }
+
+    /// The first number of a record, if it is known, and how many it takes. Where a number is a place among those of all
+    /// operations, a record without any still stands at one, and one that states a gap stands behind it.
+    fn numbered(&self, item: &Item<'_>) -> (Option<u64>, u64) {
+        let (seq, next) = (item.record.seq, item.record.next);
+        match &self.framer {
+            Some(_) if item.record.mark == Mark::Gap => (Some(next), 0),
+            Some(_) => (Some(seq), next.saturating_sub(seq)),
+            None => (item.seq(), next.saturating_sub(seq).max(1)),
+        }
     }
 
     /// The time of the first record of this file whose time is believed.

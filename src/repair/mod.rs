@@ -120,7 +120,7 @@ impl Strategy {
                 }
                 Rule { afresh, ..kept }
             }
-            Strategy::Tail => Rule { to: torn(report), ..Rule::verbatim() },
+            Strategy::Tail => Rule { to: torn(log, report), ..Rule::verbatim() },
         })
     }
 }
@@ -170,9 +170,12 @@ fn asked(log: &OpenLog, report: &Report, mode: Option<&str>) -> (Outcome, Option
 }
 
 /// Where the torn end begins, if the log has one.
-fn torn(report: &Report) -> Option<Place> {
+fn torn(log: &OpenLog, report: &Report) -> Option<Place> {
     let (file, last) =
         report.files.iter().enumerate().rev().find(|(_, f)| f.role == Role::Log && f.bytes > 0)?;
+    if let Some(at) = cut::unwritten(log, report, file) {
+        return Some(Place { file, at });
+    }
     let region = last.survey.regions.as_slice().iter().rev().find(|r| !r.kind.sound())?;
     (region.kind == Kind::Torn).then_some(Place { file, at: region.at })
 }

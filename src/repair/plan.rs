@@ -11,10 +11,11 @@ use crate::analysis::{FileReport, OpenLog, Report};
 use crate::codec::hex;
 use crate::fate::Standing;
 use crate::findings::Finding;
-use crate::format::{Anew, Grade, Image, Role};
+use crate::format::{Anew, Grade, Image, Memtable, Role};
 use crate::log::bytes::{ReadAt, Reader};
 use crate::log::conclude::RepeatKind;
 use crate::log::finding::{Class, Code};
+use crate::log::record::Mark;
 use crate::log::region::{Kind, MAX_REGIONS};
 use crate::repair::afresh;
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
@@ -200,9 +201,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn count(&mut self, item: &Item<'_>) {
+    /// Counts a record; `changes`: it changes something.
+    fn count(&mut self, item: &Item<'_>, changes: bool) {
         self.records += 1;
-        self.data += u64::from(item.record.mark.changes());
+        self.data += u64::from(changes);
         self.commits += u64::from(item.record.mark.commits());
     }
 }
@@ -267,7 +269,7 @@ impl Plan {
             sound: true,
             after: None,
             counted: count || !rule.verbatim,
-            prepared: prepared::list(report, rule),
+            prepared: prepared::list(report, rule, None),
             unfit: None,
         };
         if rule.afresh {
@@ -287,12 +289,17 @@ impl Plan {
             return Ok(plan);
         }
         let (verbatim, keys) = (rule.verbatim, HashSet::new());
-        let counts = Some(log).filter(|_| count);
-        let mut planner = Planner { plan: &mut plan, log: counts, report, verbatim, file: 0, keys, also };
+        let (counts, files) = (Some(log).filter(|_| count), log.files());
+        let memtable = log.format().memtable(&files);
+        let mut planner =
+            Planner { plan: &mut plan, log: counts, report, verbatim, file: 0, keys, memtable, also };
         edits(log, report, rule, &mut planner)?;
         if rule.verbatim && count {
             planner.count(log, report, rule)?;
         }
+        let waiting = planner.memtable.as_ref().filter(|_| !verbatim || count).map(|m| m.waiting());
+        drop(planner);
+        plan.prepared = prepared::list(report, rule, waiting);
         plan.falls_back = !rule.verbatim && !rule.renumber && falls_back(report);
         plan.sound = if rule.verbatim { cut_is_sound(report, rule) } else { !plan.falls_back };
         // A log of pages is judged beside its pages, and those are not what they were when it was written.
@@ -521,6 +528,8 @@ struct Planner<'p, 's> {
     file: usize,
     /// Hashes of the keys of which the last write so far is left out.
     keys: HashSet<u64>,
+    /// Follows what is prepared, where formats have that.
+    memtable: Option<Box<dyn Memtable + 'p>>,
     /// Gets the edits, too.
     also: Option<&'s mut (dyn Sink + 's)>,
 }
@@ -660,8 +669,17 @@ impl Sink for Planner<'_, '_> {
     }
 
     fn record(&mut self, item: &Item<'_>, kept: bool) -> Result<()> {
-        let tally = if kept { &mut self.plan.kept } else { &mut self.plan.dropped };
-        tally.count(item);
+        let changes = item.record.mark.changes();
+        if !kept {
+            self.plan.dropped.count(item, changes);
+        } else {
+            // What is prepared changes something where it is committed, and if it is.
+            let marked = self.memtable.as_mut().filter(|_| item.record.mark != Mark::Data);
+            let changes = marked.map_or(changes, |memtable| {
+                memtable.insert(item.file, &item.record, item.contents(), &mut |_| ())
+            });
+            self.plan.kept.count(item, changes);
+        }
         self.written(item, kept);
         Ok(())
     }

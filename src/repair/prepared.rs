@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::analysis::Report;
+use crate::log::conclude::Place;
 use crate::log::survey::{BatchState, Ended};
 use crate::repair::edits::Rule;
 
@@ -27,19 +28,24 @@ impl Prepared {
     }
 }
 
-/// Those of a log, in its order, and what a rule makes of them.
-pub fn list(report: &Report, rule: &Rule) -> Vec<Prepared> {
+/// Those of a log, in its order, and what a rule makes of them. `waiting`: what is prepared and not ended among the records
+/// that are kept, by place and name, where they were gone through: a cut may leave out an end.
+pub fn list(report: &Report, rule: &Rule, waiting: Option<Vec<(Place, String)>>) -> Vec<Prepared> {
     let open = |state| matches!(state, BatchState::Orphan(Ended::Prepared));
     let all = report.conclusions.batches.iter().filter(|u| open(u.batch.state));
-    let inside = |file: usize, at: u64| {
-        rule.to.is_none_or(|to| (file, at) < (to.file, to.at))
-            && rule.from.is_none_or(|from| (file, at) >= (from.file, from.at))
+    let inside = |place: &Place| {
+        rule.to.is_none_or(|to| *place < to) && rule.from.is_none_or(|from| *place >= from) && rule.prepared
     };
-    let listed = all.map(|u| Prepared {
-        name: report.name_of(u).unwrap_or_default().to_owned(),
-        file: report.files[u.file].name.to_string(),
-        at: u.batch.at,
-        kept: rule.prepared && inside(u.file, u.batch.at),
-    });
-    listed.collect()
+    let all = all
+        .map(|u| (Place { file: u.file, at: u.batch.at }, report.name_of(u).unwrap_or_default().to_owned()));
+    let (mut kept, left_out): (Vec<_>, Vec<_>) = all.partition(|(place, _)| inside(place));
+    kept = waiting.unwrap_or(kept);
+    let told = |kept: bool, all: Vec<(Place, String)>| {
+        all.into_iter().map(move |(place, name)| {
+            (place, Prepared { name, file: report.files[place.file].name.to_string(), at: place.at, kept })
+        })
+    };
+    let mut all: Vec<_> = told(true, kept).chain(told(false, left_out)).collect();
+    all.sort_by_key(|(place, _)| *place);
+    all.into_iter().map(|(_, prepared)| prepared).collect()
 }

@@ -8,7 +8,7 @@ use crate::format::Role;
 use crate::log::conclude::Place;
 use crate::log::record::Mark;
 use crate::log::region::{Kind, Region};
-use crate::log::survey::Grouping;
+use crate::log::survey::{Ends, Grouping};
 use crate::refused::Refused;
 use crate::replay::until::{self, Point};
 use crate::replay::walk::{Item, walk, written_order};
@@ -153,7 +153,7 @@ fn movable(log: &OpenLog, report: &Report, from: Place) -> Result<()> {
 /// # Errors
 /// Those of reading.
 pub fn at_damage(log: &OpenLog, report: &Report, partial: bool) -> Result<Option<Place>> {
-    let Some(damage) = first_damage(report) else { return Ok(None) };
+    let Some(damage) = first_damage(log, report) else { return Ok(None) };
     Ok(Some(if partial { damage } else { whole(log, report, damage)? }))
 }
 
@@ -170,12 +170,34 @@ pub fn whole(log: &OpenLog, report: &Report, place: Place) -> Result<Place> {
     Ok(transactions.begin().unwrap_or(place))
 }
 
-fn first_damage(report: &Report) -> Option<Place> {
+/// Where the first damage begins; a record of which only the first part is left in front of it is part of it.
+fn first_damage(log: &OpenLog, report: &Report) -> Option<Place> {
     let logs = written_order(report).into_iter().filter(|&i| report.files[i].role == Role::Log);
     logs.into_iter().find_map(|file| {
-        let at = report.files[file].survey.regions.first_bad()?;
+        let at = match report.files[file].survey.regions.first_bad() {
+            Some(bad) => begun(log, report, Place { file, at: bad }).unwrap_or(bad),
+            None => unwritten(log, report, file)?,
+        };
         Some(Place { file, at })
     })
+}
+
+/// Where what was never written whole begins at the end of a file, though nothing in it is damaged.
+pub fn unwritten(log: &OpenLog, report: &Report, file: usize) -> Option<u64> {
+    let survey = &report.files[file].survey;
+    match survey.ends {
+        Ends::Whole => None,
+        Ends::Unwritten => survey.regions.as_slice().last().map(|last| last.at),
+        Ends::BreaksOff => begun(log, report, Place { file, at: report.files[file].bytes }),
+    }
+}
+
+/// Where the record begins of which only the first part stands in front of a place.
+fn begun(log: &OpenLog, report: &Report, place: Place) -> Option<u64> {
+    let before = report.files[place.file].survey.regions.find(place.at.checked_sub(1)?)?;
+    let framing = before.kind == Kind::Framing;
+    let span = before.at..place.at;
+    framing.then(|| log.format().begun(&log.files(), place.file, span)).flatten()
 }
 
 /// Behind the last committed record in front of any damage. `None`: the log ends there.
@@ -183,7 +205,7 @@ fn first_damage(report: &Report) -> Option<Place> {
 /// # Errors
 /// Where nothing in front of the damage is committed.
 pub fn last_commit(log: &OpenLog, report: &Report) -> Result<Option<Place>> {
-    let damage = first_damage(report);
+    let damage = first_damage(log, report);
     let mut transactions = Transactions::of(report);
     walk(log, report, damage, &mut |item: &Item<'_>| {
         transactions.pass(item);

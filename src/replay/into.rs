@@ -15,10 +15,11 @@ use crate::engine::storage::Directory;
 use crate::engine::wal::WalStore;
 use crate::findings::plural;
 use crate::format::block_log::fresh::{Fresh, Set};
+use crate::format::keys::user_key;
 use crate::io::interrupt;
 use crate::replay::measure::Measure;
 use crate::replay::state::{Lives, Sorted, Value};
-use crate::replay::{user_key, value_bytes};
+use crate::replay::value_bytes;
 
 /// An engine that can be built from a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,10 +4,11 @@
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 
-use super::{user_key, value_bytes};
+use super::value_bytes;
 use crate::analysis::OpenLog;
 use crate::codec::hex;
 use crate::format::Family;
+use crate::format::keys::user_key;
 use crate::replay::state::{Live, Sorted, Value};
 
 /// Of keys.

@@ -23,7 +23,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::analysis::{OpenLog, Report};
 use crate::fate::Standing;
-use crate::format::block_log::entity;
+use crate::format::entity;
+use crate::format::keys::state_key;
 use crate::format::{Base, Effect, Entry, Image, Job, Open, Outcome, Part, Recovered, Role, Take, Taken};
 use crate::io::source::Source;
 use crate::log::bytes::{Bytes, ReadAt, Reader};
@@ -493,22 +494,6 @@ pub struct Change<'a> {
     pub effect: Effect<Value<'a>>,
     /// Its own number, where a record holds several operations.
     pub seq: Option<u64>,
-}
-
-/// A key as the state has it: behind the number of its column family, where the format has those.
-pub fn state_key(family: Option<u32>, key: &[u8]) -> Cow<'_, [u8]> {
-    match family {
-        Some(family) => Cow::Owned([&family.to_be_bytes(), key].concat()),
-        None => Cow::Borrowed(key),
-    }
-}
-
-/// The family of a key of the state, where it has one, and the key as its users know it.
-pub fn user_key(families: bool, key: &[u8]) -> (Option<u32>, &[u8]) {
-    match key.split_first_chunk().filter(|_| families) {
-        Some((number, key)) => (Some(u32::from_be_bytes(*number)), key),
-        None => (None, key),
-    }
 }
 
 impl Item<'_> {

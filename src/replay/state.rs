@@ -19,9 +19,9 @@ use anyhow::{Context, Result};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use redb::Database;
 
-use crate::format::block_log::entity;
-use crate::format::block_log::merge::Merger;
+use crate::format::entity;
 use crate::format::keys::Base;
+use crate::format::merge::Merger;
 use crate::format::{Effect, Family, Part};
 use crate::log::conclude::Place;
 use chain::{Chain, Operand};

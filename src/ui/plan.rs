@@ -58,7 +58,8 @@ impl View<'_> {
             let falls_back = plan.falls_back.then(|| FALLS_BACK.to_owned());
             let kept = plan.prepared.iter().any(|prepared| prepared.kept);
             let choice = (kept && self.again.0 == "repair").then(|| DROP.to_owned());
-            for sentence in falls_back.into_iter().chain(prepared(&plan.prepared)).chain(choice) {
+            let said = falls_back.into_iter().chain(prepared(&plan.prepared)).chain(choice);
+            for sentence in said.chain(lists(report)) {
                 for line in wrap(&sentence, 78) {
                     writeln!(out, "  {line}")?;
                 }
@@ -192,6 +193,15 @@ fn prepared(all: &[Prepared]) -> Vec<String> {
     said.into_iter().flatten().collect()
 }
 
+/// What is wrong with files that nothing here writes.
+fn lists(report: &Report) -> Option<String> {
+    let (names, _) = report.hurt_lists();
+    let names = names.join(", ");
+    (!names.is_empty()).then(|| {
+        format!("What is wrong with {names} stays: that says which files belong together, and only logs are written.")
+    })
+}
+
 /// Logs that the engine's catalogue will not fit.
 fn unfit(unfit: &Unfit) -> String {
     const SHOWN: usize = 4;
@@ -275,6 +285,7 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     }
     said.extend(prepared(&plan.prepared));
     said.extend(plan.unfit.as_ref().map(unfit));
+    said.extend(lists(report));
     if report.alone() {
         said.push("The database was not given, so nothing is said of what the two lead to.".into());
     }

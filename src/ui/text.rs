@@ -549,6 +549,14 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
             "what can be made of it, each file graded, and the best one".into(),
         ));
     }
+    let (lists, alone) = report.hurt_lists();
+    if let (Some(state), true, false) = (beside(&report.place, ".ndjson"), alone, lists.is_empty()) {
+        steps.push((
+            format!("walmedic replay {} --into {}", quote(&report.place), quote(&state)),
+            format!("what the store holds, in a file; repair writes logs, and not {}", lists.join(", ")),
+        ));
+        return steps;
+    }
     if let Some(copy) = copy_place(report)
         .filter(|_| report.path != "-" && report.format.mends() && report.foreign().is_none())
     {

@@ -261,7 +261,8 @@ fn several(random: &mut Random, records: usize, variety: Variety, first: u64, lo
     for number in [4, 8, 12] {
         let mut writer = Writer::new(number, false, seq);
         if variety == Variety::Rocks {
-            writer.aside(TIMESTAMP_SIZES, &[1, 0, 0, 0, 8, 0]);
+            // Of a family that has been dropped.
+            writer.aside(TIMESTAMP_SIZES, &[9, 0, 0, 0, 8, 0]);
         }
         fill(random, records.div_ceil(3), variety, &mut writer);
         seq = writer.seq;

@@ -75,9 +75,5 @@ pub fn known_samples() -> Vec<Sample> {
 
 /// Those of them that a repair writes.
 pub fn mended_samples() -> Vec<Sample> {
-    // Logs of LevelDB and RocksDB keep prepared transactions, and a store has a catalogue that no repair of its logs mends:
-    // `block_log_repair.rs` holds them to the engines themselves.
-    let own = |s: &Sample| matches!(s.format, "leveldb" | "rocksdb");
-    let mends = |s: &Sample| read::format(s.format).mends() && !own(s);
-    known_samples().into_iter().filter(mends).collect()
+    known_samples().into_iter().filter(|s| read::format(s.format).mends()).collect()
 }

@@ -67,6 +67,11 @@ pub fn run_on(before: &str, path: &Path, behind: &str) -> Answer {
     Answer::of(command.output().expect("it runs"))
 }
 
+/// A folder for logs that are written over and over: in memory, where there is such a place, for each copy is synced.
+pub fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder")
+}
+
 /// Everything below a directory: names, and what the files hold.
 pub type Contents = BTreeMap<OsString, Vec<u8>>;
 

@@ -2,14 +2,13 @@
 
 use super::directory::Directory;
 use super::manifest::{self, LiveTable};
-use crate::format::keys::{Base, Older, Olders};
+use crate::format::keys::{Base, Older, Olders, state_key};
 use crate::format::sstable::blob::{self, Reference};
 use crate::format::sstable::merged::{Merged, MergedError, Opener};
 use crate::format::sstable::order::Order;
 use crate::format::sstable::visible::{Content, Keys, Value, Visible};
 use crate::format::{Effect, Open};
 use crate::log::conclude::Place;
-use crate::replay::state_key;
 
 /// Tables of a store by its catalogue.
 pub struct Tables {

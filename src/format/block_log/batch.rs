@@ -8,6 +8,7 @@
 //! what is in memory; the same code then serves one in a slice.
 
 use super::Flavour;
+use crate::codec::varint;
 use crate::format::Entry;
 
 /// Bytes of the sequence number and the count.
@@ -110,15 +111,8 @@ pub trait Feed {
     /// A number of up to 32 bits in groups of seven, the lowest first.
     #[inline]
     fn varint(&mut self) -> Option<u32> {
-        let mut value = 0u32;
-        for shift in (0..35).step_by(7) {
-            let byte = self.byte()?;
-            value |= u32::from(byte & 0x7f).checked_shl(shift)?;
-            if byte < 0x80 {
-                return Some(value);
-            }
-        }
-        None
+        // The engines leave out the bits past the last as well.
+        varint::read::<5>(|| self.byte()).map(|n| n as u32)
     }
 
     /// A number of `n` bytes, the lowest first.
@@ -274,7 +268,7 @@ pub fn quick(batch: &[u8], flavour: Flavour) -> Option<(u64, u32)> {
     (counted == count && count > 0 && seq < SEQ_LIMIT).then_some((seq, count))
 }
 
-#[inline]
+#[inline(always)]
 fn operation<F: Feed>(feed: &mut F, tag: Tag) -> Option<()> {
     if tag.family {
         feed.varint()?;
@@ -450,15 +444,6 @@ fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(string)
 }
 
-/// Appends a number in groups of seven bits.
-pub fn put_varint(mut n: u32, out: &mut Vec<u8>) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -524,9 +509,10 @@ mod tests {
         let mut bytes = Vec::new();
         for n in [0, 127, 128, 300, u32::MAX] {
             bytes.clear();
-            put_varint(n, &mut bytes);
+            varint::put(n, &mut bytes);
             assert_eq!((&bytes[..]).varint(), Some(n));
         }
+        assert_eq!((&[0xff, 0xff, 0xff, 0xff, 0x7f][..]).varint(), Some(u32::MAX));
         assert_eq!((&[0x80u8; 6][..]).varint(), None);
     }
 }

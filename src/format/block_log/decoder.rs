@@ -332,3 +332,6 @@ impl Decoder for BlockDecoder {
         self.resynchronise(reader, fault)
     }
 }
+
+#[cfg(test)]
+mod tests;

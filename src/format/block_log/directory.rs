@@ -1,10 +1,10 @@
 //! What the files of a store say about its logs: which the tables have taken in already, which column families there are.
 
 use super::assemble::{Assembler, Found, Grid};
-use super::fragment::{BLOCK, Fragment, fragment};
+use super::fragment::{BLOCK, fragment};
 use super::manifest::{self, Catalogue};
-use super::merge::Merger;
 use super::{Content, Facts, Flavour, Name, kind_of};
+use crate::format::merge::Merger;
 use crate::format::{Family, LogFile};
 use crate::log::bytes::{Bytes, ReadAt, Reader, Window};
 use crate::log::fault::Cause;
@@ -23,7 +23,9 @@ pub struct Directory {
     pub manifest: Option<usize>,
     /// Where that cannot be read on, and why.
     pub broken: Option<(u64, &'static str)>,
-    /// What CURRENT names, if that is not there.
+    /// What CURRENT says.
+    pub current: Option<String>,
+    /// What it names, if that is not there.
     pub missing: Option<String>,
     /// The newest OPTIONS file.
     pub options: Option<String>,
@@ -37,6 +39,7 @@ impl Directory {
             catalogue: Catalogue::default(),
             manifest: None,
             broken: None,
+            current: None,
             missing: None,
             options: None,
         };
@@ -47,7 +50,7 @@ impl Directory {
         let options = of(Name::Options).max();
         directory.options = options.and_then(|(_, i)| text(files[i].src));
         let current = of(Name::Current).next().and_then(|(_, i)| text(files[i].src));
-        let named = current.as_deref().map(str::trim_end);
+        let named = current.as_deref().map(|named| named.strip_suffix('\n').unwrap_or(named));
         directory.manifest = match named {
             Some(name) => files.iter().position(|f| f.name == name),
             // Without CURRENT the newest is the likeliest.
@@ -57,6 +60,7 @@ impl Directory {
             Some(i) => directory.edits(&files[i]),
             None => directory.missing = named.map(str::to_owned),
         }
+        directory.current = current;
         directory
     }
 
@@ -205,9 +209,8 @@ impl<'a> Records<'a> {
 
     /// Behind damage: past the fragments without a first one.
     fn skip_rest(&mut self, damaged: u64) {
-        let own = |f: &Fragment| f.payload.end;
         if let Ok(next) = fragment(&mut self.reader, damaged, BLOCK - damaged % BLOCK) {
-            self.at = own(&next);
+            self.at = next.payload.end;
         }
     }
 }

@@ -209,7 +209,7 @@ mod tests {
                 let mut batch = (i + 1).to_le_bytes().to_vec();
                 batch.extend_from_slice(&1u32.to_le_bytes());
                 batch.extend_from_slice(&[1, 1, b'k']);
-                super::super::batch::put_varint(len, &mut batch);
+                crate::codec::varint::put(len, &mut batch);
                 batch.resize(batch.len() + len as usize, b'v');
                 lens.push(batch.len());
                 let at = out.len() as u64;

@@ -1,8 +1,9 @@
 //! Logs that are written from a state, one batch a key, and the files that make one a database of LevelDB.
 
-use super::batch::{SEQ_LIMIT, put_varint};
+use super::batch::SEQ_LIMIT;
 use super::fragment::BLOCK;
 use super::framer::put_record;
+use crate::codec::varint;
 
 /// The name of the log of [`catalogue`].
 pub const LOG: &str = "000003.log";
@@ -68,11 +69,11 @@ impl Fresh {
             self.batch.push(plain);
         } else {
             self.batch.push(named);
-            put_varint(family, &mut self.batch);
+            varint::put(family, &mut self.batch);
         }
         for bytes in [key, value] {
             let len = u32::try_from(bytes.len()).map_err(|_| "it has more bytes than a batch can tell")?;
-            put_varint(len, &mut self.batch);
+            varint::put(len, &mut self.batch);
             self.batch.extend_from_slice(bytes);
         }
         self.out.clear();

@@ -1,6 +1,8 @@
 //! What only the whole directory tells of a log: which of its files the tables have taken in, which are missing, what became of
 //! transactions that were prepared, and how a file ends.
 
+use std::ops::Range;
+
 use super::aside;
 use super::batch::{self, Phase};
 use super::decoder::BlockDecoder;
@@ -15,7 +17,7 @@ use crate::log::bytes::Reader;
 use crate::log::decoder::Recovery;
 use crate::log::finding::Code;
 use crate::log::record::{Mark, Record};
-use crate::log::region::{Kind, Region};
+use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
 use crate::log::survey::{Batch, BatchState, Ended, Ends, Survey};
 
@@ -73,7 +75,7 @@ fn ending(facts: &Facts, nth: usize, file: &LogFile<'_>, survey: &mut Survey) ->
             );
             remark(Code::TornTail, message)
         }
-        Kind::Framing if is_cut(file, &last) => {
+        Kind::Framing if begun(file, last.at..last.end()).is_some() => {
             survey.ends = Ends::BreaksOff;
             let message = "the file ends between two fragments of a record, of which only the first are left";
             remark(Code::TornTail, message.into())
@@ -87,18 +89,24 @@ fn ending(facts: &Facts, nth: usize, file: &LogFile<'_>, survey: &mut Survey) ->
     }
 }
 
-/// Whether what lies here are the first fragments of a record.
-fn is_cut(file: &LogFile<'_>, region: &Region) -> bool {
-    // Other framing may lie in front of it.
+/// Where the record begins whose first fragments are the last ones in this span, if there is one: other framing may lie in
+/// front of it.
+pub fn begun(file: &LogFile<'_>, span: Range<u64>) -> Option<u64> {
     let mut reader = Reader::with_chunk(file.src, BLOCK as usize);
-    let (mut at, mut part) = (region.at, None);
-    while at < region.end() {
-        match fragment(&mut reader, at, BLOCK) {
-            Ok(found) => (at, part) = (found.payload.end, Some(found.part)),
-            Err(_) => at += BLOCK - at % BLOCK,
-        }
+    let (mut at, mut begun) = (span.start, None);
+    while at < span.end {
+        let Ok(found) = fragment(&mut reader, at, BLOCK) else {
+            at += BLOCK - at % BLOCK;
+            continue;
+        };
+        begun = match found.part {
+            Part::First => Some(at),
+            Part::Middle => begun,
+            _ => None,
+        };
+        at = found.payload.end;
     }
-    matches!(part, Some(Part::First | Part::Middle))
+    begun
 }
 
 /// What the catalogue says of the logs.
@@ -106,6 +114,10 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>)
     let directory = Directory::of(flavour, files);
     let mut say = |code, file, at, message| remarks.push(Remark { code, file, at, len: 0, message });
     let current = files.iter().position(|file| file.name == "CURRENT").unwrap_or(0);
+    if directory.current.as_deref().is_some_and(|named| !named.ends_with('\n')) {
+        let message = "CURRENT does not end with a newline: the engine does not open";
+        say(Code::Malformed, current, 0, message.into());
+    }
     if let Some(name) = directory.missing.as_deref() {
         let message = format!("CURRENT names {name:?}, which is not there: the engine does not open");
         say(Code::MissingFile, current, 0, message);

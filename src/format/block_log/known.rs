@@ -3,23 +3,26 @@
 use std::sync::{Arc, OnceLock};
 
 use super::directory::Directory;
+use super::engine::Answers;
 use super::{Facts, Flavour};
 use crate::format::LogFile;
 
 /// Each part is found when it is first asked for.
-struct Known {
+pub struct Known {
     directory: OnceLock<Arc<Directory>>,
     /// By index of the file.
     facts: Vec<OnceLock<Facts>>,
+    /// What engines make of it.
+    pub answers: Answers,
 }
 
 impl Known {
     /// What is kept with these files; `None`: nothing is kept.
-    fn of(files: &[LogFile<'_>]) -> Option<Arc<Known>> {
+    pub fn of(files: &[LogFile<'_>]) -> Option<Arc<Known>> {
         let memo = files.first()?.memo?;
         Some(memo.get(|| {
             let facts = files.iter().map(|_| OnceLock::new()).collect();
-            Arc::new(Known { directory: OnceLock::new(), facts })
+            Arc::new(Known { directory: OnceLock::new(), facts, answers: Answers::default() })
         }))
     }
 }
@@ -43,20 +46,31 @@ impl Facts {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::io;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use super::super::ROCKSDB;
     use super::super::fragment::put;
-    use super::super::{ROCKSDB, batch};
     use super::*;
+    use crate::codec::varint;
     use crate::format::{Format, Memo, Open};
     use crate::log::bytes::ReadAt;
 
     /// Counts how often its first byte is read.
-    struct Counting {
+    pub struct Counting {
         bytes: Vec<u8>,
         reads: AtomicU64,
+    }
+
+    impl Counting {
+        pub fn of(bytes: Vec<u8>) -> Counting {
+            Counting { bytes, reads: AtomicU64::new(0) }
+        }
+
+        pub fn reads(&self) -> u64 {
+            self.reads.load(Ordering::Relaxed)
+        }
     }
 
     impl ReadAt for Counting {
@@ -76,7 +90,7 @@ mod tests {
         put(1, None, b"\x01\x01b\x02\x04\x03\x05\x04\x00", &mut manifest);
         let mut put_one = [&1u64.to_le_bytes()[..], &1u32.to_le_bytes(), &[1]].concat();
         for string in [b"key", b"val"] {
-            batch::put_varint(3, &mut put_one);
+            varint::put(3u64, &mut put_one);
             put_one.extend_from_slice(string);
         }
         put(5, Some(4), &put_one, &mut log);
@@ -86,7 +100,7 @@ mod tests {
             ("MANIFEST-000005", manifest),
             ("CURRENT", b"MANIFEST-000005\n".to_vec()),
         ];
-        files.map(|(name, bytes)| (name, Counting { bytes, reads: AtomicU64::new(0) })).into()
+        files.map(|(name, bytes)| (name, Counting::of(bytes))).into()
     }
 
     /// Asks all there is to ask before records are read.
@@ -113,7 +127,7 @@ mod tests {
             })
             .collect();
         (0..asked).for_each(|_| ask(&ROCKSDB, &files));
-        sources.iter().map(|(name, src)| (*name, src.reads.load(Ordering::Relaxed))).collect()
+        sources.iter().map(|(name, src)| (*name, src.reads())).collect()
     }
 
     #[test]

@@ -8,10 +8,10 @@ use super::directory::{Directory, number_of};
 use super::unpack::Unpacker;
 use super::waiting::{self, Waiting};
 use super::{Facts, Flavour};
+use crate::format::keys::state_key;
 use crate::format::{Effect, Given, LogFile, Memtable, Part, Take, Taken, Unpack};
 use crate::log::conclude::Place;
 use crate::log::record::Record;
-use crate::replay::state_key;
 
 /// See the top of this file.
 pub struct Batches<'a> {
@@ -157,6 +157,14 @@ impl Memtable for Batches<'_> {
     fn concerns(&self, file: usize, contents: &[u8]) -> bool {
         let log = self.files.get(file).and_then(number_of);
         batch::operations(contents, self.flavour).any(|operation| self.counts(log, &operation))
+    }
+
+    fn waiting(&self) -> Vec<(Place, String)> {
+        let place = |&(file, record): &(usize, Record)| Place { file, at: record.at };
+        let told = |(name, part): (&[u8], &_)| (place(part), String::from_utf8_lossy(name).into_owned());
+        let mut all: Vec<_> = self.prepared.iter().map(told).collect();
+        all.sort_unstable();
+        all
     }
 
     fn finish(&mut self, take: Take<'_>) -> u64 {

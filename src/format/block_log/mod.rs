@@ -31,7 +31,6 @@ pub mod batch;
 mod decoder;
 mod directory;
 mod engine;
-pub mod entity;
 pub mod fragment;
 mod framer;
 pub mod fresh;
@@ -41,7 +40,6 @@ mod known;
 mod layout;
 pub mod manifest;
 mod memtable;
-pub mod merge;
 mod older;
 mod search;
 mod tracked;
@@ -53,7 +51,7 @@ mod waiting;
 pub enum Flavour {
     /// Google's LevelDB.
     LevelDb,
-    /// RocksDB, and what else took over its format: Pebble, Speedb.
+    /// RocksDB, and what else took over its format: Pebble, as far as its headers go.
     RocksDb,
 }
 
@@ -386,6 +384,10 @@ impl Format for BlockLog {
         let facts = Facts::of(self.flavour, files, file);
         let frames = (facts.content == Content::Batches).then(|| framer::Frames::new(facts, &files[file]));
         frames.map(|frames| Box::new(frames) as Box<dyn Framer + 'a>)
+    }
+
+    fn begun(&self, files: &[LogFile<'_>], file: usize, span: std::ops::Range<u64>) -> Option<u64> {
+        inspect::begun(&files[file], span)
     }
 
     fn belongs(&self, name: &str) -> bool {

@@ -9,7 +9,7 @@
 use super::assemble::{Found, Grid, Whole, filled};
 use super::batch::{Phase, Shape};
 use super::decoder::{BlockDecoder, PROOF, TRUST};
-use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, mend};
+use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, fragment, header, mend};
 use super::older::older;
 use super::{Content, inflate};
 use crate::log::bytes::{Bytes, Reader};
@@ -193,7 +193,7 @@ impl BlockDecoder {
     /// Where the damaged fragment at `at` ends by its own length, if another whole one stands there.
     fn own_length(&self, reader: &mut Reader<'_>, at: u64, grid: Grid) -> Option<u64> {
         let [.., low, high, kind] = reader.array::<{ HEADER as usize }>(at).ok()?;
-        let header = if matches!(kind, 5..=8) { RECYCLABLE } else { HEADER };
+        let header = header(kind);
         let len = u64::from(u16::from_le_bytes([low, high]));
         let end = at + header + len;
         let inside = len > 0 && header + len <= grid.left(at) && end < reader.end();
@@ -396,7 +396,7 @@ mod tests {
     /// A batch that sets one key to a value of so many bytes.
     fn put(seq: u64, len: usize, out: &mut Vec<u8>) {
         let mut batch = [&seq.to_le_bytes()[..], &[1, 0, 0, 0, 1, 1, b'k']].concat();
-        super::super::batch::put_varint(len as u32, &mut batch);
+        crate::codec::varint::put(len as u32, &mut batch);
         batch.resize(batch.len() + len, b'v');
         put_record(&batch, None, out.len() as u64, out);
     }

@@ -1,7 +1,7 @@
 //! The contents of records: in their fragments, or compressed.
 
 use super::assemble::{Assembler, Found, Grid};
-use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, mend};
+use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, header, mend};
 use super::{Facts, KIND_PACKED, inflate};
 use crate::format::Unpack;
 use crate::log::bytes::{ReadAt, Reader};
@@ -100,11 +100,7 @@ impl Unpack for Unpacker<'_> {
 /// The payload of a record that is one fragment and not compressed, the usual case.
 fn plain<'b>(record: &Record, bytes: &'b [u8]) -> Option<&'b [u8]> {
     let &[_, _, _, _, low, high, kind] = bytes.first_chunk::<{ HEADER as usize }>()?;
-    let header = match kind {
-        1 => HEADER,
-        5 => RECYCLABLE,
-        _ => return None,
-    };
+    let header = matches!(kind, 1 | 5).then(|| header(kind))?;
     let len = header + u64::from(u16::from_le_bytes([low, high]));
     // Zeros that fill a block may follow; but it may as well be the length that is wrong.
     let whole = len == record.len && record.kind != KIND_PACKED;

@@ -51,7 +51,17 @@ impl<T> Waiting<T> {
         parts.into_iter().map(|(part, _)| part).collect()
     }
 
-    /// All parts that have no end, each with the name of its transaction.
+    /// All parts that have no end so far, each with the name of its transaction.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &T)> {
+        let left = self.left.iter().map(|(name, part)| (&name[..], part));
+        let named = self
+            .by_name
+            .iter()
+            .flat_map(|(name, parts)| parts.iter().map(move |(part, _)| (&name[..], part)));
+        left.chain(named)
+    }
+
+    /// Takes them out.
     pub fn rest(&mut self) -> Vec<(Vec<u8>, T)> {
         let mut rest = std::mem::take(&mut self.left);
         for (name, parts) in std::mem::take(&mut self.by_name) {

@@ -2,6 +2,8 @@
 
 use xxhash_rust::{xxh3, xxh32, xxh64};
 
+use crate::codec::crc32c;
+
 /// How a table checks its blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Checksum {
@@ -29,7 +31,7 @@ impl Checksum {
     pub fn of(self, bytes: &[u8]) -> u32 {
         match self {
             Checksum::None => 0,
-            Checksum::Crc32c => masked(crc32c::crc32c(bytes)),
+            Checksum::Crc32c => crc32c::masked(bytes, &[]),
             Checksum::Xxh32 => xxh32::xxh32(bytes, 0),
             Checksum::Xxh64 => xxh64::xxh64(bytes, 0) as u32,
             Checksum::Xxh3 => match bytes.split_last() {
@@ -38,11 +40,6 @@ impl Checksum {
             },
         }
     }
-}
-
-/// A CRC as it is stored, so that the CRC of bytes that hold CRCs stays useful.
-pub fn masked(crc: u32) -> u32 {
-    crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
 /// What is added to a checksum for its place: `base` is the file's own number, 0 where nothing is added.

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::row::{Row, file_of};
-use crate::format::block_log::merge::Merger;
+use crate::format::merge::Merger;
 use crate::log::conclude::Place;
 
 /// What a key has been given since its last value: in pieces of `stamp u32 | file u32 | offset u64 | length u64 | bytes`.

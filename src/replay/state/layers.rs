@@ -12,7 +12,7 @@ use super::ranges::{Ranges, Sweep};
 use super::row::{CHAIN, Entry, KIND, Under};
 use super::{Live, Mergers, Unmerged, Value};
 use crate::format::Effect;
-use crate::format::block_log::entity;
+use crate::format::entity;
 use crate::format::keys::{Older, Olders};
 
 /// What the log holds of a key.

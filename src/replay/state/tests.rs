@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::format::block_log::entity;
+use crate::format::entity;
 use crate::format::keys::{Older, Olders};
 
 fn place(at: u64) -> Place {

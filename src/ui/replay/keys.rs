@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::Teller;
 use crate::format::Family;
-use crate::format::block_log::entity;
+use crate::format::entity;
+use crate::format::keys::user_key;
 use crate::replay::state::{Unmerged, Value};
-use crate::replay::user_key;
 use crate::ui::bytes::Notation;
 use crate::ui::row::{cell, put, short, string};
 

@@ -1,8 +1,8 @@
 //! What the engines have to say about the contents of a batch.
 
-use super::super::Flavour;
 use super::super::batch::{self, HEAD};
-use super::{Settings, Version};
+use super::Version;
+use super::ways::Ways;
 
 /// Shorter records are no batches.
 pub const SHORTEST: usize = HEAD;
@@ -18,25 +18,25 @@ pub fn count(batch: &[u8]) -> u32 {
 }
 
 /// What the engine finds wrong with a batch, in its words.
-pub fn fault(settings: &Settings, flavour: Flavour, batch: &[u8]) -> Option<String> {
-    let mut operations = batch::operations(batch, flavour);
+pub fn fault(ways: &Ways, batch: &[u8]) -> Option<String> {
+    let mut operations = batch::operations(batch, ways.flavour());
     let mut counted = 0u32;
     for operation in operations.by_ref() {
-        if operation.word == "TIMED_PUT" && settings.version < Version::Rocks9 {
+        if operation.word == "TIMED_PUT" && !ways.is(Version::Rocks9) {
             return Some("unknown WriteBatch tag".into());
         }
         counted = counted.wrapping_add(u32::from(operation.changes));
     }
     match operations.broken() {
-        Some((tag, word)) => Some(broken(settings, tag, word)),
+        Some((tag, word)) => Some(broken(ways, tag, word)),
         None => (counted != count(batch)).then(|| "WriteBatch has wrong count".into()),
     }
 }
 
-fn broken(settings: &Settings, tag: u8, word: Option<&str>) -> String {
-    let late = settings.version < Version::Rocks9 && word == Some("TIMED_PUT");
+fn broken(ways: &Ways, tag: u8, word: Option<&str>) -> String {
+    let late = word == Some("TIMED_PUT") && !ways.is(Version::Rocks9);
     let what = match word.filter(|_| !late) {
-        None if settings.version >= Version::Rocks9 => {
+        None if ways.is(Version::Rocks9) => {
             return format!("unknown WriteBatch tag: {}", tag as i8 as u32);
         }
         None => "unknown WriteBatch tag",

@@ -5,9 +5,12 @@
 //! `paranoid_checks`. Versions 7.8.3 and 9.8.4 were measured, 10.4.2 is known by its source.
 
 use std::fmt;
+use std::sync::Arc;
 
-use self::recover::{Pass, Recovery};
+use self::recover::{Pass, Recovered, Recovery};
+use self::ways::Ways;
 use super::directory::{Directory, number_of};
+use super::known::Known;
 use super::{Facts, Flavour, Name, kind_of};
 use crate::format::{Halt, Job, LogFile, Outcome, Role, Take};
 use crate::log::survey::Survey;
@@ -18,8 +21,10 @@ mod reader;
 mod recover;
 #[cfg(test)]
 mod tests;
+mod ways;
 mod words;
 
+pub use ways::Answers;
 pub use words::at;
 
 /// Versions of RocksDB whose behaviour is known.
@@ -60,14 +65,15 @@ struct Settings {
 }
 
 impl Settings {
-    fn of(flavour: Flavour, directory: &Directory, job: &Job<'_>) -> Settings {
-        let version = match (flavour, job.engine) {
+    /// Those of a version and a mode by their words; without them of the oldest version, and as the store was opened last.
+    fn of(flavour: Flavour, directory: &Directory, engine: Option<&str>, mode: Option<&str>) -> Settings {
+        let version = match (flavour, engine) {
             (Flavour::LevelDb, _) => Version::LevelDb,
             (Flavour::RocksDb, Some("10.4.2")) => Version::Rocks10,
             (Flavour::RocksDb, Some("9.8.4")) => Version::Rocks9,
             (Flavour::RocksDb, _) => Version::Rocks7,
         };
-        let mode = match job.mode.unwrap_or_else(|| stored_mode(flavour, directory)) {
+        let mode = match mode.unwrap_or_else(|| stored_mode(flavour, directory)) {
             "tolerate-corrupted-tail" => Mode::TolerateTail,
             "absolute-consistency" => Mode::Absolute,
             "skip-any" => Mode::SkipAny,
@@ -78,6 +84,16 @@ impl Settings {
         let careless = flavour == Flavour::RocksDb && directory.option("paranoid_checks") == Some("false");
         let listens = !matches!(mode, Mode::SkipAny | Mode::Lenient) && !careless;
         Settings { version, mode, listens }
+    }
+
+    /// All that there are of a system.
+    fn all(flavour: Flavour, directory: &Directory) -> Vec<Settings> {
+        let (modes, versions) = match flavour {
+            Flavour::LevelDb => (LEVELDB_MODES, &[""][..]),
+            Flavour::RocksDb => (ROCKSDB_MODES, VERSIONS),
+        };
+        let pairs = modes.iter().flat_map(|&mode| versions.iter().map(move |&version| (version, mode)));
+        pairs.map(|(version, mode)| Settings::of(flavour, directory, Some(version), Some(mode))).collect()
     }
 
     /// Whether what is cut off at the end of a log is damage.
@@ -144,41 +160,73 @@ impl Refusal {
 /// See [`crate::format::Format::engine`].
 pub fn outcome(flavour: Flavour, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
     let directory = Directory::of(flavour, job.files);
-    let settings = Settings::of(flavour, &directory, job);
-    if let Err(refusal) = recover::catalogue(&settings, &directory, job.files) {
-        return refusal.outcome(Vec::new());
+    let mut settings = Settings::of(flavour, &directory, job.engine, job.mode);
+    let mut found = recovered(settings, flavour, &directory, job.files);
+    if found.unheard_of && settings.version == Version::Rocks7 && job.engine.is_none() {
+        // The version that wrote these logs is no older.
+        settings.version = Version::Rocks9;
+        found = recovered(settings, flavour, &directory, job.files);
     }
-    let logs = logs(&settings, &directory, job.files);
-    let run = |pass: Pass, take: Option<Take<'_>>| {
-        Recovery::new(settings, &directory, job.files, &logs, pass).run(take)
-    };
+    match take {
+        Some(take) if found.refusal.is_none() => {
+            let pass = Pass { late: found.late, visible: found.last_sequence };
+            run(&Ways::new(settings, Vec::new()), &directory, job.files, pass, Some(take)).outcome()
+        }
+        _ => found.outcome(),
+    }
+}
+
+/// What comes of a recovery with these settings; nothing is read for it that was read for others which go the same way.
+fn recovered(
+    settings: Settings,
+    flavour: Flavour,
+    directory: &Directory,
+    files: &[LogFile<'_>],
+) -> Arc<Recovered> {
+    let recover = |ways: &Ways| recover(ways, directory, files);
+    match Known::of(files) {
+        Some(known) => known.answers.get(settings, Settings::all(flavour, directory), recover),
+        None => Arc::new(recover(&Ways::new(settings, Vec::new()))),
+    }
+}
+
+fn recover(ways: &Ways, directory: &Directory, files: &[LogFile<'_>]) -> Recovered {
+    if let Err(refusal) = recover::catalogue(ways, directory, files) {
+        return Recovered::refused(refusal);
+    }
+    let found = run(ways, directory, files, Pass::default(), None);
     // Only numbers that fall back make it matter what a key's newest one is; so that is looked at only then.
-    let mut last = run(Pass::default(), None);
-    let late = last.late;
-    if late.is_some() {
-        last = run(Pass { late, ..Pass::default() }, None);
-    }
-    if let (Some(take), None) = (take, &last.refusal) {
-        last = run(Pass { late, visible: last.last_sequence }, Some(take));
-    }
-    last.outcome()
+    let Some(late) = found.late else { return found };
+    let mut again = run(ways, directory, files, Pass { late: Some(late), ..Pass::default() }, None);
+    again.late = Some(late);
+    again
+}
+
+fn run(
+    ways: &Ways,
+    directory: &Directory,
+    files: &[LogFile<'_>],
+    pass: Pass,
+    take: Option<Take<'_>>,
+) -> Recovered {
+    let logs = logs(ways, directory, files);
+    Recovery::new(ways.clone(), directory, files, &logs, pass).run(take)
 }
 
 /// The logs that are read, by number: index of the file, number.
-fn logs(settings: &Settings, directory: &Directory, files: &[LogFile<'_>]) -> Vec<(usize, Option<u64>)> {
+fn logs(ways: &Ways, directory: &Directory, files: &[LogFile<'_>]) -> Vec<(usize, Option<u64>)> {
     let is_log = |file: &LogFile<'_>| {
         file.claim.role == Role::Log && matches!(kind_of(file.name), None | Some((Name::Log, _)))
     };
     let named = files.iter().enumerate().filter(|(_, file)| is_log(file));
-    let flavour = if settings.version == Version::LevelDb { Flavour::LevelDb } else { Flavour::RocksDb };
-    let mut logs: Vec<_> = named.map(|(i, _)| (i, Facts::log_number(flavour, files, i))).collect();
-    logs.retain(|(_, number)| number.is_none_or(|number| reads(settings, directory, number)));
+    let mut logs: Vec<_> = named.map(|(i, _)| (i, Facts::log_number(ways.flavour(), files, i))).collect();
+    logs.retain(|(_, number)| number.is_none_or(|number| reads(ways, directory, number)));
     logs.sort_by_key(|&(_, number)| number.unwrap_or(u64::MAX));
     logs
 }
 
 /// Whether the log with this number is opened. Without transactions of two phases none is needed whose data every family has.
-fn reads(settings: &Settings, directory: &Directory, number: u64) -> bool {
+fn reads(ways: &Ways, directory: &Directory, number: u64) -> bool {
     let keep = directory.catalogue.min_log_to_keep.unwrap_or(0);
-    directory.replays(number) && (settings.version < Version::Rocks9 || number >= keep)
+    directory.replays(number) && (number >= keep || !ways.is(Version::Rocks9))
 }

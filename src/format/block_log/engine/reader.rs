@@ -6,8 +6,10 @@
 
 use std::ops::Range;
 
+use super::super::assemble::{Grid, filled};
 use super::super::fragment::{BLOCK, HEADER, RECYCLABLE};
 use super::super::inflate;
+use super::ways::Ways;
 use super::{Mode, Refusal, Settings, Version};
 use crate::codec::crc32c;
 use crate::log::bytes::{Bytes, ReadAt, Reader};
@@ -67,7 +69,7 @@ pub struct Tracking {
 
 /// Reads one log.
 pub struct LogReader<'a> {
-    settings: Settings,
+    ways: Ways,
     bytes: Reader<'a>,
     log: Option<u32>,
     tracking: Option<Tracking>,
@@ -91,7 +93,7 @@ pub struct LogReader<'a> {
     summed: usize,
     /// Contents of the record.
     pub record: Vec<u8>,
-    /// Where it begins and ends.
+    /// Where it begins and, with the zeros that fill its block, ends.
     pub span: Range<u64>,
     /// Its contents were compressed.
     pub packed: bool,
@@ -101,18 +103,15 @@ pub struct LogReader<'a> {
     pub reported: Option<(String, Option<u64>)>,
     /// It ended at an older record, which a later log may go on from.
     pub met_old: bool,
+    /// It met a fragment that only later versions write.
+    pub unheard_of: bool,
 }
 
 impl<'a> LogReader<'a> {
     /// At the start of a log. `log`: its number, which headers have to agree with.
-    pub fn new(
-        settings: Settings,
-        src: &'a dyn ReadAt,
-        log: Option<u32>,
-        tracking: Option<Tracking>,
-    ) -> Self {
+    pub fn new(ways: Ways, src: &'a dyn ReadAt, log: Option<u32>, tracking: Option<Tracking>) -> Self {
         LogReader {
-            settings,
+            ways,
             bytes: Reader::new(src),
             log,
             tracking,
@@ -135,18 +134,23 @@ impl<'a> LogReader<'a> {
             spoiled: false,
             reported: None,
             met_old: false,
+            unheard_of: false,
         }
     }
 
     /// Notes damage, if anybody wants to know.
     pub fn report(&mut self, what: impl Into<String>) {
-        if self.settings.listens && self.reported.is_none() {
+        if self.reported.is_none() && self.ways.ask(|settings| settings.listens) {
             self.reported = Some((what.into(), None));
         }
     }
 
     fn is(&self, version: Version) -> bool {
-        self.settings.version >= version
+        self.ways.is(version)
+    }
+
+    fn skips_any(&self) -> bool {
+        self.ways.ask(|settings| settings.mode == Mode::SkipAny)
     }
 
     /// The next record.
@@ -199,7 +203,7 @@ impl<'a> LogReader<'a> {
                     self.scratch.clear();
                 }
                 Piece::Bad => begun = self.give_up(begun),
-                Piece::Old if self.settings.mode == Mode::SkipAny => begun = self.give_up(begun),
+                Piece::Old if self.skips_any() => begun = self.give_up(begun),
                 Piece::BadSum | Piece::BadLength => match self.damaged(piece) {
                     Some(next) => return next,
                     None => begun = self.give_up(begun),
@@ -253,7 +257,8 @@ impl<'a> LogReader<'a> {
             self.at = self.end;
             return Next::End;
         }
-        self.span = first..self.payload.end;
+        let (end, header) = (self.payload.end, self.payload.start - self.header_at);
+        self.span = first..filled(&mut self.bytes, end, header, Some(Grid::at(0))).unwrap_or(end);
         self.first_read = true;
         Next::Record
     }
@@ -294,12 +299,12 @@ impl<'a> LogReader<'a> {
     /// The checksum or the length is wrong; `None`: it goes on behind the block.
     fn damaged(&mut self, piece: Piece) -> Option<Next> {
         if piece == Piece::BadLength && self.eof {
-            if self.settings.wants_whole_tails() {
+            if self.ways.ask(Settings::wants_whole_tails) {
                 self.report("truncated record body");
             }
             return Some(Next::End);
         }
-        if self.recycled && self.settings.mode == Mode::TolerateTail {
+        if self.recycled && self.ways.ask(|settings| settings.mode == Mode::TolerateTail) {
             return Some(Next::End);
         }
         let length = piece == Piece::BadLength;
@@ -309,7 +314,8 @@ impl<'a> LogReader<'a> {
 
     /// The end of the log.
     fn ended(&mut self, piece: Piece, begun: bool) -> Next {
-        let strict = self.settings.wants_whole_tails();
+        let cut = begun || piece == Piece::BadHeader;
+        let strict = cut && self.ways.ask(Settings::wants_whole_tails);
         if piece == Piece::BadHeader && strict {
             self.report("truncated header");
         }
@@ -320,13 +326,14 @@ impl<'a> LogReader<'a> {
                 (true, _) => "error reading trailing data due to encountering EOF",
             });
         }
-        let tells = self.is(Version::Rocks9) && self.settings.mode == Mode::PointInTime;
-        self.met_old |= piece == Piece::Old && !begun && tells;
+        let tells =
+            |settings: &Settings| settings.version >= Version::Rocks9 && settings.mode == Mode::PointInTime;
+        self.met_old |= piece == Piece::Old && !begun && self.ways.ask(tells);
         Next::End
     }
 
     fn unknown(&mut self, kind: u8) {
-        if self.is(Version::Rocks10) && kind & 0x80 != 0 {
+        if kind & 0x80 != 0 && self.is(Version::Rocks10) {
             return;
         }
         // Older versions read the type as a signed number.
@@ -433,12 +440,12 @@ impl<'a> LogReader<'a> {
             let len = u64::from(u16::from_le_bytes([low, high]));
             let recyclable = self.is_recyclable(kind);
             if recyclable {
-                if self.is(Version::Rocks9) && self.first_read && !self.recycled {
+                if self.first_read && !self.recycled && self.is(Version::Rocks9) {
                     return Ok(Piece::Endless(
                         "a record of a recycled log in one that is not; the reader never gets past it",
                     ));
                 }
-                self.recycled |= self.is(Version::Rocks9) || self.at == 0;
+                self.recycled = self.recycled || self.at == 0 || self.is(Version::Rocks9);
                 if self.left() < RECYCLABLE {
                     match self.more() {
                         Some(end) => return Ok(end),
@@ -464,11 +471,9 @@ impl<'a> LogReader<'a> {
         let header = if recyclable { RECYCLABLE } else { HEADER };
         let old = recyclable && self.is_old()?;
         if old && !self.is(Version::Rocks9) {
-            return Ok(match self.settings.mode {
-                Mode::SkipAny => {
-                    Piece::Endless("a record of an older log, or of none; the reader never gets past it")
-                }
-                _ => Piece::Old,
+            return Ok(match self.skips_any() {
+                true => Piece::Endless("a record of an older log, or of none; the reader never gets past it"),
+                false => Piece::Old,
             });
         }
         let (at, end) = (self.at, self.at + header + len);
@@ -502,7 +507,11 @@ impl<'a> LogReader<'a> {
         }
         self.at = end;
         (self.header_at, self.payload) = (at, at + header..end);
-        Ok(self.result(kind))
+        self.unheard_of |= matches!(kind, 10 | 11);
+        Ok(match kind {
+            1..=4 => Piece::Fragment(kind),
+            _ => self.ways.ask(|settings| result(settings.version, kind)),
+        })
     }
 
     /// Whether the header here names another log.
@@ -510,26 +519,26 @@ impl<'a> LogReader<'a> {
         let named = u32::from_le_bytes(self.bytes.array(self.at + HEADER)?);
         Ok(self.log.is_some_and(|own| own != named))
     }
+}
 
-    /// See the top of this file.
-    fn result(&self, kind: u8) -> Piece {
-        let known = match self.settings.version {
-            Version::LevelDb => 4,
-            Version::Rocks7 => 9,
-            Version::Rocks9 => 11,
-            Version::Rocks10 => 131,
-        };
-        match kind.saturating_sub(known) {
-            0 if kind == 0 || matches!(kind, 12..130) => Piece::Unknown(kind),
-            0 => Piece::Fragment(kind),
-            1 => Piece::Eof,
-            2 => Piece::Bad,
-            3.. if !self.is(Version::Rocks7) => Piece::Unknown(kind),
-            3 => Piece::BadHeader,
-            4 => Piece::Old,
-            5 => Piece::BadLength,
-            6 => Piece::BadSum,
-            _ => Piece::Unknown(kind),
-        }
+/// See the top of this file.
+fn result(version: Version, kind: u8) -> Piece {
+    let known = match version {
+        Version::LevelDb => 4,
+        Version::Rocks7 => 9,
+        Version::Rocks9 => 11,
+        Version::Rocks10 => 131,
+    };
+    match kind.saturating_sub(known) {
+        0 if kind == 0 || matches!(kind, 12..130) => Piece::Unknown(kind),
+        0 => Piece::Fragment(kind),
+        1 => Piece::Eof,
+        2 => Piece::Bad,
+        3.. if version < Version::Rocks7 => Piece::Unknown(kind),
+        3 => Piece::BadHeader,
+        4 => Piece::Old,
+        5 => Piece::BadLength,
+        6 => Piece::BadSum,
+        _ => Piece::Unknown(kind),
     }
 }

@@ -7,11 +7,13 @@ use super::super::batch::{self, Operation, Phase, SEQ_LIMIT};
 use super::super::directory::{Directory, number_of};
 use super::super::manifest::Catalogue;
 use super::super::memtable::Batches;
-use super::super::{Flavour, KIND_PACKED, KIND_PLAIN};
+use super::super::{Flavour, KIND_PACKED, KIND_PLAIN, Name, kind_of};
 use super::contents::{self, SHORTEST};
 use super::order::Order;
 use super::reader::{LogReader, Next, Predecessor, Tracking};
-use super::{Mode, Refusal, Settings, Version};
+use super::ways::Ways;
+use super::{Mode, Refusal, Version};
+use crate::codec::varint;
 use crate::format::{Halt, LogFile, Memtable, Outcome, Take};
 use crate::log::record::{Mark, Record};
 
@@ -41,6 +43,7 @@ impl Default for Pass {
 }
 
 /// What came of a recovery.
+#[derive(Default)]
 pub struct Recovered {
     records: u64,
     settled: u64,
@@ -51,13 +54,21 @@ pub struct Recovered {
     pub last_sequence: u64,
     /// The engine does not open.
     pub refusal: Option<Refusal>,
+    /// It met what only later versions write.
+    pub unheard_of: bool,
 }
 
 impl Recovered {
+    /// The engine does not even read the logs.
+    pub fn refused(refusal: Refusal) -> Recovered {
+        Recovered { refusal: Some(refusal), ..Recovered::default() }
+    }
+
     /// The same in reports.
-    pub fn outcome(self) -> Outcome {
-        let Recovered { records, settled, halts, .. } = self;
-        match self.refusal {
+    pub fn outcome(&self) -> Outcome {
+        let Recovered { records, settled, .. } = *self;
+        let halts = self.halts.clone();
+        match &self.refusal {
             Some(refusal) => refusal.outcome(halts),
             None => Outcome { opens: true, records, settled, halts, ..Outcome::default() },
         }
@@ -66,7 +77,7 @@ impl Recovered {
 
 /// A recovery under way.
 pub struct Recovery<'a> {
-    settings: Settings,
+    ways: Ways,
     directory: &'a Directory,
     files: &'a [LogFile<'a>],
     logs: &'a [(usize, Option<u64>)],
@@ -112,10 +123,17 @@ type Step = Result<(), Stop>;
 ///
 /// # Errors
 /// When it cannot.
-pub fn catalogue(settings: &Settings, directory: &Directory, files: &[LogFile<'_>]) -> Result<(), Refusal> {
-    let rocks = settings.version > Version::LevelDb;
+pub fn catalogue(ways: &Ways, directory: &Directory, files: &[LogFile<'_>]) -> Result<(), Refusal> {
+    let rocks = ways.flavour() == Flavour::RocksDb;
+    let corrupt = |why: &str| Err(Refusal::Corruption(why.into()));
+    if directory.current.as_deref().is_some_and(|named| !named.ends_with('\n')) {
+        return corrupt("CURRENT file does not end with newline");
+    }
     if let Some(missing) = &directory.missing {
         return Err(match rocks {
+            true if !matches!(kind_of(missing), Some((Name::Manifest, _))) => {
+                Refusal::Corruption("CURRENT file corrupted".into())
+            }
             true => {
                 Refusal::Io(format!("No such file or directory: While opening a file for reading: {missing}"))
             }
@@ -123,8 +141,7 @@ pub fn catalogue(settings: &Settings, directory: &Directory, files: &[LogFile<'_
         });
     }
     let Some(manifest) = directory.manifest.and_then(|i| files.get(i)) else { return Ok(()) };
-    let mode = if rocks { Mode::TolerateTail } else { Mode::Paranoid };
-    let mut reader = LogReader::new(Settings { mode, listens: true, ..*settings }, manifest.src, None, None);
+    let mut reader = LogReader::new(ways.of_catalogue(), manifest.src, None, None);
     let mut edits = Catalogue::default();
     loop {
         let next = reader.next();
@@ -139,7 +156,24 @@ pub fn catalogue(settings: &Settings, directory: &Directory, files: &[LogFile<'_
             Next::Stuck(refusal) => return Err(refusal),
         }
     }
+    lacking(&edits, rocks)?;
     if rocks { tracked(directory, files) } else { Ok(()) }
+}
+
+/// Whether a catalogue says what no engine opens without.
+fn lacking(edits: &Catalogue, rocks: bool) -> Result<(), Refusal> {
+    let numbers = [edits.log_number, edits.next_file, edits.last_sequence];
+    // In the order in which each asks for them, in its words.
+    let (order, words) = match rocks {
+        true => ([0, 1, 2], ["log_file_number", "next_file_number", "last_sequence"]),
+        false => ([1, 0, 2], ["meta-lognumber", "meta-nextfile", "last-sequence-number"]),
+    };
+    let absent: Vec<&str> = order.into_iter().filter(|&n| numbers[n].is_none()).map(|n| words[n]).collect();
+    match absent[..] {
+        [] => Ok(()),
+        [first, ..] if !rocks => Err(Refusal::Corruption(format!("no {first} entry in descriptor"))),
+        _ => Err(Refusal::Corruption(format!("no {} entry in MANIFEST", absent.join(", ")))),
+    }
 }
 
 /// Whether the logs are there that the catalogue tracks.
@@ -166,17 +200,16 @@ fn tracked(directory: &Directory, files: &[LogFile<'_>]) -> Result<(), Refusal> 
 impl<'a> Recovery<'a> {
     /// Nothing read yet.
     pub fn new(
-        settings: Settings,
+        ways: Ways,
         directory: &'a Directory,
         files: &'a [LogFile<'a>],
         logs: &'a [(usize, Option<u64>)],
         pass: Pass,
     ) -> Self {
         let last_sequence = directory.catalogue.last_sequence.unwrap_or(0);
-        let found =
-            Recovered { records: 0, settled: 0, halts: Vec::new(), late: None, last_sequence, refusal: None };
+        let found = Recovered { last_sequence, ..Recovered::default() };
         Recovery {
-            settings,
+            ways,
             directory,
             files,
             logs,
@@ -198,7 +231,7 @@ impl<'a> Recovery<'a> {
 
     /// Reads the logs; changes go to `take`.
     pub fn run(mut self, take: Option<Take<'_>>) -> Recovered {
-        self.memtable = take.is_some().then(|| Batches::of_engine(flavour(&self.settings), self.files));
+        self.memtable = take.is_some().then(|| Batches::of_engine(self.ways.flavour(), self.files));
         let mut nobody = |_| ();
         let take = take.unwrap_or(&mut nobody);
         for &(file, log) in self.logs {
@@ -212,17 +245,18 @@ impl<'a> Recovery<'a> {
     }
 
     fn rocks(&self) -> bool {
-        self.settings.version > Version::LevelDb
+        self.ways.flavour() == Flavour::RocksDb
     }
 
     fn log(&mut self, file: usize, log: Option<u64>, take: Take<'_>) -> Result<(), Refusal> {
         let tracks = self.directory.option("track_and_verify_wals") == Some("true");
-        let checks = tracks && self.settings.mode != Mode::SkipAny && !self.stopped;
+        let checks = tracks && !self.stopped && self.ways.ask(|settings| settings.mode != Mode::SkipAny);
         let tracking = checks.then(|| Tracking { before: self.before, oldest: self.directory.oldest() });
         let src = self.files[file].src;
-        let mut reader = LogReader::new(self.settings, src, log.map(|log| log as u32), tracking);
+        let mut reader = LogReader::new(self.ways.clone(), src, log.map(|log| log as u32), tracking);
         let (mut end, due) = (0, self.next);
         let step = self.records(&mut reader, file, log, &mut end, take);
+        self.found.unheard_of |= reader.unheard_of;
         if end < src.size() {
             let at_once = matches!(step, Err(Stop::Refused(_)));
             self.halt(Halt { file, at: end, for_good: at_once, to: u64::MAX });
@@ -246,15 +280,15 @@ impl<'a> Recovery<'a> {
 
     /// A log ended in an error: what that means.
     fn decide(&mut self, status: Option<Refusal>, log: u64) -> Result<(), Refusal> {
-        match (status, self.settings.mode) {
-            (Some(refusal @ Refusal::NotSupported(_)), _) => Err(refusal),
-            (_, Mode::SkipAny) => Ok(()),
-            (_, Mode::PointInTime) => {
-                (self.stopped, self.corrupted) = (true, log);
-                Ok(())
-            }
-            (status, _) => status.map_or(Ok(()), Err),
+        if let Some(refusal @ Refusal::NotSupported(_)) = status {
+            return Err(refusal);
         }
+        let (skips, stops) =
+            self.ways.ask(|settings| (settings.mode == Mode::SkipAny, settings.mode == Mode::PointInTime));
+        if stops {
+            (self.stopped, self.corrupted) = (true, log);
+        }
+        status.filter(|_| !skips && !stops).map_or(Ok(()), Err)
     }
 
     /// The records of a log; `end`: behind the last one that was taken.
@@ -310,7 +344,7 @@ impl<'a> Recovery<'a> {
     /// What stands in front of a batch's being inserted; whether it is.
     fn judge(&mut self, reader: &mut LogReader<'_>, last_seen: &mut u64) -> Result<bool, Stop> {
         let refused = |why: String| Err(Stop::Refused(Refusal::Corruption(why)));
-        if let Some(fault) = contents::fault(&self.settings, Flavour::RocksDb, &reader.record) {
+        if let Some(fault) = contents::fault(&self.ways, &reader.record) {
             return refused(fault);
         }
         if reader.spoiled {
@@ -318,7 +352,7 @@ impl<'a> Recovery<'a> {
         }
         let sequence = contents::sequence(&reader.record);
         *last_seen = sequence;
-        if sequence >= SEQ_LIMIT && self.settings.version >= Version::Rocks9 {
+        if sequence >= SEQ_LIMIT && self.ways.is(Version::Rocks9) {
             reader.report(format!("sequence {sequence} is too large"));
             return Ok(false);
         }
@@ -329,15 +363,15 @@ impl<'a> Recovery<'a> {
 
     /// A batch could not be inserted. Most versions give up the log then; later ones take it for damage like any other.
     fn ignores(&self, reader: &mut LogReader<'_>, why: Refusal) -> Result<Option<Stop>, Stop> {
-        let careless = match self.settings.version {
-            Version::LevelDb => self.settings.mode == Mode::Lenient,
-            Version::Rocks10 => !self.settings.listens,
-            _ => !self.settings.listens && self.settings.mode != Mode::SkipAny,
-        };
+        let careless = self.ways.ask(|settings| match settings.version {
+            Version::LevelDb => settings.mode == Mode::Lenient,
+            Version::Rocks10 => !settings.listens,
+            _ => !settings.listens && settings.mode != Mode::SkipAny,
+        });
         if careless {
             return Ok(None);
         }
-        if self.settings.version == Version::LevelDb {
+        if !self.rocks() {
             return Err(Stop::Refused(why));
         }
         // One more record is read before it is noticed, which may be the one at which the reader hangs.
@@ -389,17 +423,16 @@ impl<'a> Recovery<'a> {
 
     /// Puts those operations of a batch into `kept` that are inserted and count; `seq`: the number of the next one.
     fn operations(&mut self, record: &[u8], log: Option<u64>, seq: &mut u64) -> Result<(), Refusal> {
-        let flavour = flavour(&self.settings);
         (self.applies, self.changes) = (false, false);
         self.kept.clear();
         self.kept.extend_from_slice(record.get(..SHORTEST).unwrap_or_default());
-        let mut operations = batch::operations(record, flavour);
+        let mut operations = batch::operations(record, self.ways.flavour());
         let (mut at, mut waiting) = (record.len() - operations.left(), None);
         while let Some(operation) = operations.next() {
             let bytes = record.get(at..record.len() - operations.left()).unwrap_or_default();
             at += bytes.len();
             match operation.phase {
-                Phase::BeginBatch | Phase::Begin if self.settings.version >= Version::Rocks9 => {
+                Phase::BeginBatch | Phase::Begin if self.ways.is(Version::Rocks9) => {
                     return Err(Refusal::NotSupported(PREPARED));
                 }
                 Phase::BeginBatch => return Err(Refusal::NotSupported(BY_BATCH)),
@@ -436,10 +469,9 @@ impl<'a> Recovery<'a> {
             }
             self.kept.extend_from_slice(bytes);
         }
-        match contents::fault(&self.settings, flavour, record) {
-            Some(fault) if !self.rocks() => Err(Refusal::Corruption(fault)),
-            _ => Ok(()),
-        }
+        // RocksDB has judged them before.
+        let fault = if self.rocks() { None } else { contents::fault(&self.ways, record) };
+        fault.map_or(Ok(()), |fault| Err(Refusal::Corruption(fault)))
     }
 
     /// A transaction ends; how many operations it has.
@@ -459,7 +491,7 @@ impl<'a> Recovery<'a> {
             return Err(Refusal::InvalidArgument("end key comes before start key"));
         }
         let twice = taken && self.order.as_mut().is_some_and(|order| order.repeats(operation, seq));
-        if twice && self.settings.version > Version::LevelDb {
+        if twice && self.rocks() {
             return Err(Refusal::Corruption(TWICE.into()));
         }
         self.applies |= taken;
@@ -469,7 +501,7 @@ impl<'a> Recovery<'a> {
 
     /// The newest version does not open where numbers fall back.
     fn falls_back(&self, due: u64) -> Result<(), Refusal> {
-        if self.settings.version < Version::Rocks10 || due == UNKNOWN || due <= self.next {
+        if due == UNKNOWN || due <= self.next || !self.ways.is(Version::Rocks10) {
             return Ok(());
         }
         Err(Refusal::Corruption(format!(
@@ -501,10 +533,6 @@ impl<'a> Recovery<'a> {
     }
 }
 
-fn flavour(settings: &Settings) -> Flavour {
-    if settings.version == Version::LevelDb { Flavour::LevelDb } else { Flavour::RocksDb }
-}
-
 /// RocksDB gives such an operation no number.
 fn is_empty_range(operation: &Operation<'_>) -> bool {
     operation.word == "DELETE_RANGE" && operation.second == Some(operation.first)
@@ -515,7 +543,7 @@ fn delete(operation: &Operation<'_>, out: &mut Vec<u8>) {
     /// Tag of a deletion that names its family.
     const DELETE: u8 = 4;
     out.push(DELETE);
-    batch::put_varint(operation.family, out);
-    batch::put_varint(operation.first.len() as u32, out);
+    varint::put(operation.family, out);
+    varint::put(operation.first.len() as u32, out);
     out.extend_from_slice(operation.first);
 }

@@ -1,16 +1,18 @@
 //! Small logs of one kind of damage each, and what every mode makes of them.
 
 use super::super::fragment::{BLOCK, put};
-use super::super::{LEVELDB, ROCKSDB, batch};
+use super::super::known::tests::Counting;
+use super::super::{LEVELDB, ROCKSDB};
 use super::*;
-use crate::format::Format;
+use crate::codec::varint;
+use crate::format::{Format, Memo};
 
 /// A batch that puts a value of `len` bytes under the key that is its number.
 fn batch_of(seq: u64, len: usize) -> Vec<u8> {
     let mut batch = [&seq.to_le_bytes()[..], &1u32.to_le_bytes(), &[1]].concat();
     let key = seq.to_string();
     for string in [key.as_bytes(), &vec![b'v'; len]] {
-        batch::put_varint(string.len() as u32, &mut batch);
+        varint::put(string.len() as u32, &mut batch);
         batch.extend_from_slice(string);
     }
     batch
@@ -23,46 +25,62 @@ fn log(numbers: impl IntoIterator<Item = u64>) -> Vec<u8> {
     log
 }
 
-/// What comes of logs 4, 5, … : batches that are kept, or why the engine does not open.
-fn told(flavour: Flavour, logs: &[Vec<u8>], engine: &str, mode: &str) -> Result<u64, String> {
+/// What each engine makes of logs 4, 5, … in each mode, asked one after the other; with `memo` they may share readings.
+fn all_told(
+    flavour: Flavour,
+    logs: &[Counting],
+    memo: Option<&Memo>,
+) -> Vec<(Option<&'static str>, Outcome)> {
     let names: Vec<String> = (4..).take(logs.len()).map(|n| format!("{n:06}.log")).collect();
     let format = if flavour == Flavour::LevelDb { &LEVELDB } else { &ROCKSDB };
-    let sources: Vec<&[u8]> = logs.iter().map(Vec::as_slice).collect();
     let files: Vec<LogFile<'_>> = names
         .iter()
-        .zip(&sources)
-        .map(|(name, bytes)| LogFile {
-            name,
-            claim: format.claim(name).expect("a log"),
-            src: bytes,
-            memo: None,
-            stream: false,
+        .zip(logs)
+        .map(|(name, src)| {
+            let claim = format.claim(name).expect("a log");
+            LogFile { name, claim, src, memo, stream: false }
         })
         .collect();
-    let job = Job {
+    let (engines, modes): (Vec<Option<&str>>, _) = match flavour {
+        Flavour::LevelDb => (vec![None], LEVELDB_MODES),
+        Flavour::RocksDb => (VERSIONS.iter().copied().map(Some).collect(), ROCKSDB_MODES),
+    };
+    let jobs = modes.iter().flat_map(|&mode| engines.iter().map(move |&engine| (engine, mode)));
+    let job = |engine, mode| Job {
         files: &files,
         surveys: &[],
         revision: None,
-        engine: Some(engine),
+        engine,
         mode: Some(mode),
         until: None,
     };
-    let outcome = format.engine(&job, None);
-    assert_eq!(outcome.opens, outcome.error.is_none());
-    outcome.error.map_or(Ok(outcome.records), Err)
+    jobs.map(|(engine, mode)| (engine, format.engine(&job(engine, mode), None))).collect()
+}
+
+/// What comes of logs in each mode: batches that are kept, or why the engine does not open. `engine`: its version.
+fn told(flavour: Flavour, logs: &[Vec<u8>], engine: Option<&str>) -> Vec<Result<u64, String>> {
+    let logs: Vec<Counting> = logs.iter().cloned().map(Counting::of).collect();
+    let alone = all_told(flavour, &logs, None);
+    assert_eq!(
+        alone,
+        all_told(flavour, &logs, Some(&Memo::default())),
+        "as if each had a reading of its own"
+    );
+    let of_engine = alone.into_iter().filter(|(version, _)| *version == engine);
+    of_engine
+        .map(|(_, outcome)| {
+            assert_eq!(outcome.opens, outcome.error.is_none());
+            outcome.error.map_or(Ok(outcome.records), Err)
+        })
+        .collect()
 }
 
 fn rocks(logs: &[Vec<u8>], engine: &str) -> [Result<u64, String>; 4] {
-    ROCKSDB_MODES
-        .iter()
-        .map(|mode| told(Flavour::RocksDb, logs, engine, mode))
-        .collect::<Vec<_>>()
-        .try_into()
-        .unwrap()
+    told(Flavour::RocksDb, logs, Some(engine)).try_into().unwrap()
 }
 
 fn level(logs: &[Vec<u8>]) -> [Result<u64, String>; 2] {
-    [0, 1].map(|nth| told(Flavour::LevelDb, logs, "", LEVELDB_MODES[nth]))
+    told(Flavour::LevelDb, logs, None).try_into().unwrap()
 }
 
 fn refuses<T>(why: &str) -> Result<T, String> {
@@ -186,4 +204,79 @@ fn types_that_an_older_version_does_not_know() {
         refuses("Corruption: unknown record type 4294967184")
     );
     assert_eq!(rocks(&[bytes], "10.4.2")[1], Ok(2));
+}
+
+/// Random numbers, the same at every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n
+    }
+}
+
+/// Fragments of every kind that make a difference to some version or mode, in any order, and random damage to them.
+fn odd(random: &mut Random, first: u64) -> Vec<u8> {
+    let (mut log, mut seq) = (Vec::new(), first);
+    for _ in 0..random.below(30) {
+        let header = (random.below(3) == 0).then_some(4 + random.below(2) as u32);
+        let batch = batch_of(seq, random.below(40));
+        seq += 1;
+        match random.below(24) {
+            0 => put(9, None, &7u32.to_le_bytes(), &mut log),
+            1 => put(10, None, &[0, 0, 0, 0, 8, 0], &mut log),
+            2 => put(130, None, &[4; 24], &mut log),
+            3 => put(random.below(256) as u8, None, &batch, &mut log),
+            4 => put(1, None, &batch[..random.below(batch.len())], &mut log),
+            // A tag that not every version knows, prepared operations, a commit.
+            5 => put(1, None, &[&batch[..12], b"\x18\x01k\x01v"].concat(), &mut log),
+            6 => put(1, None, &[&batch[..8], b"\x00\0\0\0\x09\x0a\x01t"].concat(), &mut log),
+            7 => put(1, None, &[&batch[..8], b"\x00\0\0\0\x0b\x01t"].concat(), &mut log),
+            8 => put(1, None, &batch_of(1 << 56, 3), &mut log),
+            9 => seq = first,
+            10 => put(2, None, &batch[..9], &mut log),
+            11 => put(4, None, &batch[9..], &mut log),
+            12 => log.resize(log.len().next_multiple_of(BLOCK as usize), 0),
+            _ if header.is_some() => put(5, header, &batch, &mut log),
+            _ => put(1, None, &batch, &mut log),
+        }
+    }
+    if !log.is_empty() {
+        match random.below(4) {
+            0 => log.truncate(random.below(log.len())),
+            1 | 2 => {
+                let at = random.below(log.len());
+                log[at] ^= 1 << random.below(8);
+            }
+            _ => {}
+        }
+    }
+    log
+}
+
+#[test]
+fn a_shared_reading_tells_each_what_its_own_would() {
+    let mut random = Random(3);
+    for _ in 0..400 {
+        let logs: Vec<Vec<u8>> =
+            (0..=random.below(2)).map(|nth| odd(&mut random, 20 * nth as u64 + 1)).collect();
+        _ = level(&logs);
+        _ = rocks(&logs, "9.8.4");
+    }
+}
+
+#[test]
+fn settings_that_go_the_same_way_share_a_reading() {
+    let mut bytes = log(1..=5);
+    let readings = |bytes: &[u8], memo: Option<&Memo>| {
+        let logs = [Counting::of(bytes.to_vec())];
+        all_told(Flavour::RocksDb, &logs, memo);
+        logs[0].reads()
+    };
+    assert_eq!(readings(&bytes, Some(&Memo::default())), 1);
+    bytes[100] ^= 1;
+    // Those that do not open; point-in-time; skip-any.
+    assert_eq!(readings(&bytes, Some(&Memo::default())), 3);
+    assert_eq!(readings(&bytes, None), 12);
 }

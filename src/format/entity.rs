@@ -6,48 +6,50 @@
 //!
 //! Columns rise by name. The one without a name is what a plain read of the key gives.
 
+use crate::codec::cursor::Cursor;
+use crate::codec::varint;
+
 /// A column: its name and its value.
 pub type Column<'a> = (&'a [u8], &'a [u8]);
 
 /// The columns of an entity; `None`: it is none, or some of its values lie in blob files.
 pub fn columns(entity: &[u8]) -> Option<Vec<Column<'_>>> {
-    let mut rest = entity;
-    let (version, n) = (varint(&mut rest)?, varint(&mut rest)?);
+    let mut rest = Cursor::new(entity);
+    let (version, n) = (rest.varint32()?, rest.varint32()?);
     // Each column takes two bytes at least.
     let mut lens = Vec::with_capacity((n as usize).min(entity.len() / 2));
     let mut names = Vec::with_capacity(lens.capacity());
     match version {
         1 => {
             for _ in 0..n {
-                let len = varint(&mut rest)?;
-                names.push(take(&mut rest, len)?);
-                lens.push(varint(&mut rest)?);
+                names.push(rest.string()?);
+                lens.push(rest.varint32()?);
             }
         }
         2 => {
             /// The type of a column that has its value with it.
             const INLINE: u8 = 1;
             for _ in 0..3 {
-                varint(&mut rest)?;
+                rest.varint32()?;
             }
-            if take(&mut rest, n)?.iter().any(|&kind| kind != INLINE) {
+            if rest.take(n as usize)?.iter().any(|&kind| kind != INLINE) {
                 return None;
             }
             let mut named = Vec::with_capacity(lens.capacity());
             for lens in [&mut named, &mut lens] {
                 for _ in 0..n {
-                    lens.push(varint(&mut rest)?);
+                    lens.push(rest.varint32()?);
                 }
             }
             for len in named {
-                names.push(take(&mut rest, len)?);
+                names.push(rest.take(len as usize)?);
             }
         }
         _ => return None,
     }
     let mut columns = Vec::with_capacity(names.len());
     for (name, len) in names.into_iter().zip(lens) {
-        columns.push((name, take(&mut rest, len)?));
+        columns.push((name, rest.take(len as usize)?));
     }
     rest.is_empty().then_some(columns)
 }
@@ -69,42 +71,15 @@ pub fn with_plain(entity: &[u8], value: &[u8]) -> Option<Vec<u8>> {
 /// An entity of these columns, in version 1; they rise by name.
 pub fn encode(columns: &[Column<'_>]) -> Vec<u8> {
     let mut out = Vec::new();
-    put_varint(&mut out, 1);
-    put_varint(&mut out, columns.len());
+    varint::put(1u64, &mut out);
+    varint::put(columns.len() as u64, &mut out);
     for (name, value) in columns {
-        put_varint(&mut out, name.len());
+        varint::put(name.len() as u64, &mut out);
         out.extend_from_slice(name);
-        put_varint(&mut out, value.len());
+        varint::put(value.len() as u64, &mut out);
     }
     columns.iter().for_each(|(_, value)| out.extend_from_slice(value));
     out
-}
-
-fn take<'a>(rest: &mut &'a [u8], len: u32) -> Option<&'a [u8]> {
-    let (taken, behind) = rest.split_at_checked(len as usize)?;
-    *rest = behind;
-    Some(taken)
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u32> {
-    let mut value = 0u64;
-    for shift in [0, 7, 14, 21, 28] {
-        let (&byte, behind) = rest.split_first()?;
-        *rest = behind;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return u32::try_from(value).ok();
-        }
-    }
-    None
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: usize) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]
