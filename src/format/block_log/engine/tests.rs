@@ -274,9 +274,11 @@ fn settings_that_go_the_same_way_share_a_reading() {
         all_told(Flavour::RocksDb, &logs, memo);
         logs[0].reads()
     };
-    assert_eq!(readings(&bytes, Some(&Memo::default())), 1);
+    // The first headers tell the number of the log.
+    let look = 1;
+    assert_eq!(readings(&bytes, Some(&Memo::default())), look + 1);
     bytes[100] ^= 1;
     // Those that do not open; point-in-time; skip-any.
-    assert_eq!(readings(&bytes, Some(&Memo::default())), 3);
-    assert_eq!(readings(&bytes, None), 12);
+    assert_eq!(readings(&bytes, Some(&Memo::default())), look + 3);
+    assert_eq!(readings(&bytes, None), 12 * (look + 1));
 }
