@@ -391,14 +391,17 @@ fn disown_copies(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) {
     let mut kept = Vec::with_capacity(runs.len());
     for of_file in runs.chunk_by(|a, b| a.0 == b.0) {
         let proved = of_file.first().is_some_and(|(file, _)| files[*file].survey.rules.proves_numbers());
-        let rises = of_file.windows(2).all(|pair| pair[0].1.first < pair[1].1.first);
+        // Those that take no numbers say nothing of where they belong.
+        let counts = |run: &Run| run.next > run.first;
+        let counted: Vec<_> = of_file.iter().copied().filter(|(_, run)| counts(run)).collect();
+        let rises = counted.windows(2).all(|pair| pair[0].1.first < pair[1].1.first);
         if rises || !proved {
             kept.extend_from_slice(of_file);
             continue;
         }
-        let mut due = 0;
-        for (&(file, run), rises) in of_file.iter().zip(rising(of_file)) {
-            if rises {
+        let (mut due, mut in_order) = (0, rising(&counted).into_iter());
+        for &(file, run) in of_file {
+            if !counts(&run) || in_order.next().unwrap_or(true) {
                 due = run.next;
                 kept.push((file, run));
             } else {

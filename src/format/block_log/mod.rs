@@ -103,8 +103,8 @@ impl Facts {
             return Facts { number: found, recycled: found.is_some(), ..unread };
         };
         // In a store a log that was just taken for writing has nothing but older records. By itself it was renamed.
-        let alone = files.iter().filter(|file| kind_of(file.name).is_some()).count() == 1;
-        let renamed = found != named && alone && !has_log(file, named);
+        let alone = || files.iter().filter(|file| kind_of(file.name).is_some()).take(2).count() == 1;
+        let renamed = found != named && alone() && !has_log(file, named);
         Facts { number: Some(if renamed { found } else { named }), recycled: true, ..unread }
     }
 
