@@ -1,9 +1,8 @@
 //! The formats: one file or folder each, and one line in [`ALL`].
 
-use std::any::Any;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::log::bytes::ReadAt;
 use crate::log::conclude::Place;
@@ -22,22 +21,25 @@ pub mod ddia_btree;
 pub mod ddia_lsm;
 pub mod ddia_wal;
 pub mod entity;
+pub mod file;
 mod generation;
 mod image;
 pub mod keys;
 pub mod merge;
 pub mod outcome;
 pub mod python;
+pub mod rewrite;
 pub mod rows;
 pub mod sqlite;
 pub mod sqlite_journal;
 pub mod sqlite_wal;
 pub mod sstable;
 
-pub use keys::{Base, Effect, Family, Given, Olders, Taken};
-
+pub use self::file::{About, Away, Claim, LogFile, Memo, Role};
+pub use self::generation::{Generation, Left};
+pub use self::keys::{Base, Effect, Family, Given, Olders, Taken};
 pub use self::outcome::{Fill, Halt, Image, Outcome, Patch};
-pub use generation::{Generation, Left};
+pub use self::rewrite::{Anew, Framer, Fresh, Link, Put, Seal, Store};
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
@@ -51,91 +53,6 @@ pub static ALL: &[&dyn Format] = &[
     &block_log::LEVELDB,
     &block_log::ROCKSDB,
 ];
-
-/// The part a file plays in its log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// Holds the records that count: a log, a segment, a data file that is appended to.
-    Log,
-    /// A sorted table, written at once.
-    Table,
-    /// Pages that the log is about.
-    Pages,
-    /// An index over a data file; never the truth.
-    Hint,
-    /// Names the files that belong together; holds no records.
-    List,
-    /// A log of another kind about the same pages, which the engine goes by as well.
-    Companion,
-}
-
-impl Role {
-    /// The word of reports.
-    pub fn word(self) -> &'static str {
-        match self {
-            Role::Log => "log",
-            Role::Table => "table",
-            Role::Pages => "pages",
-            Role::Hint => "hint",
-            Role::List => "list",
-            Role::Companion => "companion",
-        }
-    }
-}
-
-impl Role {
-    /// Whether its records are the log's own: an index or the pages behind it are not.
-    pub fn counts(self) -> bool {
-        matches!(self, Role::Log | Role::Table)
-    }
-}
-
-/// What a format makes of a file name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The part it plays.
-    pub role: Role,
-    /// Its place among the files of the log; files of equal order follow by name.
-    pub order: u64,
-    /// The name is this format's alone, not just a pattern that others may use.
-    pub exact: bool,
-    /// The engine reads it. A left-over that it ignores is named in a note and otherwise left alone.
-    pub read: bool,
-}
-
-/// One file of a log, open for reading.
-pub struct LogFile<'a> {
-    /// Name relative to the log.
-    pub name: &'a str,
-    /// See [`Claim`].
-    pub claim: Claim,
-    /// Its bytes.
-    pub src: &'a dyn ReadAt,
-    /// Of the whole log; `None` where nothing is kept.
-    pub memo: Option<&'a Memo>,
-    /// It came by standard input: what lies beside it was not given.
-    pub stream: bool,
-}
-
-/// A log in a directory below, where its engine puts what it does not read any more.
-pub struct Away<'a> {
-    /// It, by its name relative to the log.
-    pub file: &'a LogFile<'a>,
-    /// What is in it.
-    pub survey: &'a Survey,
-}
-
-/// What a format found out about a log: a log is asked about several times, and its bytes need to be read for it once.
-#[derive(Debug, Default)]
-pub struct Memo(OnceLock<Box<dyn Any + Send + Sync>>);
-
-impl Memo {
-    /// What is kept; where nothing is yet, what `make` gives.
-    pub fn get<T: Any + Send + Sync + Clone>(&self, make: impl Fn() -> T) -> T {
-        let kept = self.0.get_or_init(|| Box::new(make()));
-        kept.downcast_ref().cloned().unwrap_or_else(make)
-    }
-}
 
 /// A revision of a format, and how it was told.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -179,15 +96,6 @@ impl Profile {
     pub fn paged(&self) -> bool {
         self.entry == "page"
     }
-}
-
-/// A file that is no log, and those that go with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct About {
-    /// What it is; `None`: only its name speaks for it.
-    pub what: Option<&'static str>,
-    /// The names of the logs.
-    pub logs: Vec<String>,
 }
 
 /// How to read one file of a log.
@@ -244,21 +152,6 @@ pub struct Part {
     pub file: usize,
     /// Offsets in it.
     pub span: Range<u64>,
-}
-
-/// Writes records anew, where their form depends on the place at which they stand.
-pub trait Framer {
-    /// Whether a record can stand as it is at the offset `to` of the new file. `bytes`: of a very long one only the first.
-    fn fits(&self, record: &Record, bytes: &[u8], to: u64) -> bool;
-
-    /// Appends a record as it is to be at the offset `at`; with these contents, if any are given.
-    fn record(&mut self, record: &Record, contents: Option<&[u8]>, at: u64, out: &mut Vec<u8>);
-
-    /// Appends what of the framing in this span of the old file is still needed.
-    fn framing(&mut self, span: Range<u64>, at: u64, out: &mut Vec<u8>);
-
-    /// Appends what states that these numbers are missing.
-    fn gap(&mut self, first: u64, last: u64, at: u64, out: &mut Vec<u8>);
 }
 
 /// Turns records into changes of the state, where what one does depends on those before it.
@@ -380,58 +273,6 @@ pub struct Word {
     pub inferred: [u8; 4],
     /// Of so many pieces of damage to several words, in the same bits as here, about one looks like this word's.
     pub odds: u64,
-}
-
-/// A key and its value that are to be written as a new record.
-#[derive(Clone, Copy, Debug)]
-pub struct Fresh<'a> {
-    /// The key.
-    pub key: &'a [u8],
-    /// Its value.
-    pub value: &'a [u8],
-    /// The record's number, in formats that have one.
-    pub seq: u64,
-    /// Bits of its timestamp, in formats that have one.
-    pub time: u64,
-    /// No other record is written.
-    pub alone: bool,
-}
-
-/// That a record was written, or why none can say that.
-pub type Put = Result<(), &'static str>;
-
-/// Files that a repair makes anew: the pages from the recovered state, and an empty log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Anew {
-    /// The file of the pages.
-    pub file: &'static str,
-    /// What they make up.
-    pub store: Store,
-}
-
-/// What pages make up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store {
-    /// The tree of the teaching engine, which `engine::btree` fills.
-    BTree,
-}
-
-/// Makes what stands behind the records of a file: an index, a footer.
-pub trait Seal {
-    /// The next record stands at this offset of the new file.
-    fn record(&mut self, at: u64, entry: &Entry<'_>);
-
-    /// The records end at `end`; appends what follows them.
-    fn finish(self: Box<Self>, end: u64, out: &mut Vec<u8>);
-}
-
-/// Ties records together again, where each carries a sum over all those before it.
-pub trait Link {
-    /// Length of the old file's header, and what the new one begins with, unless that is the same.
-    fn header(&self) -> (u64, Option<Vec<u8>>);
-
-    /// The fields of the next record that depend on the ones before it.
-    fn record(&mut self, record: &[u8]) -> [Option<Fix>; 2];
 }
 
 /// What only the rest of a log tells of its records.
