@@ -8,7 +8,7 @@ use std::path::Path;
 use common::block_log::{self, Variety};
 use common::judge::{Judge, State, copy_of, damage_to, family, has, logs, workloads, write};
 use common::random::{Random, Watch};
-use common::run::{contents, run_on};
+use common::run::{contents, run_on, scratch};
 use serde_json::Value;
 use walmedic::format::block_log::{LEVELDB_MODES, ROCKSDB_MODES};
 
@@ -147,7 +147,7 @@ fn stores(test: &'static str, rounds: usize, harms: bool, each: Each<'_>) {
         if !has(writer) {
             continue;
         }
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = scratch();
         let sound = dir.path().join("sound");
         write(kind.format, &sound, workload, kind.features);
         let mut random = watch.random(workload);

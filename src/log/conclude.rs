@@ -282,8 +282,11 @@ fn missing_numbers(files: &[Member<'_>], a: usize, b: usize) -> bool {
     numbers.clone().zip(numbers.skip(1)).any(|(x, y)| y > x + 1)
 }
 
+/// The index of a file, and a run in it.
+type Filed = (usize, Run);
+
 /// Runs without an intact record: what is recovered in front of the first one, and behind the last, where checksums prove numbers.
-fn recovered_edges(files: &[Member<'_>]) -> (Vec<(usize, Run)>, Vec<(usize, Run)>) {
+fn recovered_edges(files: &[Member<'_>]) -> (Vec<Filed>, Vec<Filed>) {
     let proved = files.iter().enumerate().filter(|(_, f)| f.counts && f.survey.rules.proves_numbers());
     let runs = || proved.clone().flat_map(|(i, f)| f.survey.runs.iter().map(move |&run| (i, run)));
     let leading = runs().take_while(|(_, run)| run.records == 0).collect();
@@ -295,10 +298,10 @@ fn recovered_edges(files: &[Member<'_>]) -> (Vec<(usize, Run)>, Vec<(usize, Run)
 /// Gaps in front of recovered records; the last of these records, or what lies before them.
 fn between_recovered(
     files: &[Member<'_>],
-    mut before: Option<(usize, Run)>,
-    recovered: &[(usize, Run)],
+    mut before: Option<Filed>,
+    recovered: &[Filed],
     out: &mut Conclusions,
-) -> Option<(usize, Run)> {
+) -> Option<Filed> {
     for &(file, run) in recovered {
         match before {
             Some((_, a)) if run.first < a.next => continue,
@@ -319,7 +322,7 @@ fn between_recovered(
 fn walk(
     files: &mut [Member<'_>],
     runs: &mut Vec<(usize, Run)>,
-    before: Option<(usize, Run)>,
+    before: Option<Filed>,
     out: &mut Conclusions,
 ) {
     let before = before.filter(|(_, a)| runs.first().is_some_and(|(_, run)| a.next <= run.first));

@@ -44,7 +44,12 @@ pub struct Judge {
 impl Judge {
     pub fn new() -> Judge {
         let mut asked = Command::new("python3");
-        let asked = asked.args([JUDGE, "open"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        // Its copies are opened in memory, where there is such a place.
+        let asked = asked
+            .args([JUDGE, "open"])
+            .env("TMPDIR", "/dev/shm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         let mut child = asked.stderr(Stdio::null()).spawn().expect("a judge");
         let answers = BufReader::new(child.stdout.take().expect("its answers"));
         Judge { child, answers, said: String::new() }
