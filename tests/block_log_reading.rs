@@ -155,7 +155,8 @@ fn a_renamed_log_is_read_by_its_headers() {
     (0..60).for_each(|i| old.put(&format!("old {i}"), "value"));
     let mut new = Writer::new(12, true, 500);
     (0..20).for_each(|i| new.put(&format!("new {i}"), "value"));
-    let tail = old.file.bytes.split_off(new.file.bytes.len());
+    let live = new.file.bytes.len();
+    let tail = old.file.bytes.split_off(live);
     let bytes = [new.file.bytes, tail].concat();
     let status = |name: &str| -> Vec<String> {
         let rows = rows(dir.path(), name, &bytes, "--op put");
@@ -175,6 +176,11 @@ fn a_renamed_log_is_read_by_its_headers() {
     let repaired = repaired(dir.path(), "000099.log");
     assert!(messages(&repaired, "WM-808").is_empty(), "{repaired}");
     assert_eq!(repaired["files"][0]["records"]["intact"], 20, "{repaired}");
+    // Nor are the headers behind damage believed: those may be the older ones.
+    let mut hurt = bytes.clone();
+    hurt[..live].fill(0x55);
+    std::fs::write(dir.path().join("000012.log"), &hurt).expect("a file");
+    assert_eq!(report(dir.path(), "000012.log")["files"][0]["records"]["intact"], 0);
     // In a store a log that was just taken for writing has only older records.
     let store = dir.path().join("store");
     put(&store, &[catalogue(4), current(5)]);

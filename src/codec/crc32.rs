@@ -1,28 +1,19 @@
 //! CRC-32 (zlib polynomial).
 
-#[cfg(target_arch = "x86_64")]
-type Fold = super::fold::Fold<0xEDB8_8320>;
+use super::fold::Fold;
+
+type Kernel = Fold<0xEDB8_8320>;
 
 /// Continues the CRC `crc` (0 to begin) over `bytes`.
 #[inline]
 pub fn update(crc: u32, bytes: &[u8]) -> u32 {
-    #[cfg(target_arch = "x86_64")]
-    if *super::fold::AVAILABLE {
-        // SAFETY: AVAILABLE says that this CPU has every feature `update` is compiled for.
-        return unsafe { Fold::update(crc, bytes) };
-    }
-    elsewhere(crc, bytes)
+    Kernel::update(crc, bytes).unwrap_or_else(|| elsewhere(crc, bytes))
 }
 
 /// The same as `update(update(crc, a), b)`, but cheaper for a short `a`, such as a key.
 #[inline]
 pub fn update2(crc: u32, a: &[u8], b: &[u8]) -> u32 {
-    #[cfg(target_arch = "x86_64")]
-    if *super::fold::AVAILABLE {
-        // SAFETY: AVAILABLE says that this CPU has every feature `update2` is compiled for.
-        return unsafe { Fold::update2(crc, a, b) };
-    }
-    elsewhere(elsewhere(crc, a), b)
+    Kernel::update2(crc, a, b).unwrap_or_else(|| elsewhere(elsewhere(crc, a), b))
 }
 
 /// Not inlined: `update` is, and should stay small where it is called.

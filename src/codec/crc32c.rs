@@ -1,23 +1,19 @@
 //! CRC-32C (Castagnoli), and as LevelDB and its kin store it: masked, since a checksum over bytes that hold checksums is a
 //! weak one.
 
+use super::fold::Fold;
+
 /// The polynomial, reflected and without x^32.
 const POLY: u32 = 0x82F6_3B78;
 
-#[cfg(target_arch = "x86_64")]
-type Fold = super::fold::Fold<POLY>;
+type Kernel = Fold<POLY>;
 
 const DELTA: u32 = 0xa282_ead8;
 
 /// Continues the CRC `crc` (0 to begin) over `bytes`.
 #[inline]
 pub fn update(crc: u32, bytes: &[u8]) -> u32 {
-    #[cfg(target_arch = "x86_64")]
-    if *super::fold::AVAILABLE {
-        // SAFETY: AVAILABLE says that this CPU has every feature `update` is compiled for.
-        return unsafe { Fold::update(crc, bytes) };
-    }
-    elsewhere(crc, bytes)
+    Kernel::update(crc, bytes).unwrap_or_else(|| elsewhere(crc, bytes))
 }
 
 /// Not inlined: `update` is, and should stay small where it is called.

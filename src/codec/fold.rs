@@ -24,9 +24,9 @@ const XMM: usize = 16;
 const ABREAST: usize = 8;
 const STRIDE: usize = 64 * ABREAST;
 
-/// Whether this CPU has every feature that [`Fold`] is compiled for. Remembered in one place: std's
-/// own macro would test six bits on every call.
-pub static AVAILABLE: LazyLock<bool> = LazyLock::new(|| {
+/// Whether this CPU has every feature that the kernel is compiled for. Remembered in one place:
+/// std's own macro would test six bits on every call.
+static AVAILABLE: LazyLock<bool> = LazyLock::new(|| {
     is_x86_feature_detected!("pclmulqdq")
         && is_x86_feature_detected!("sse4.1")
         && is_x86_feature_detected!("vpclmulqdq")
@@ -96,9 +96,23 @@ impl<const POLY: u32> Fold<POLY> {
         table
     };
 
-    /// Continues the CRC `crc` (0 to begin) over `bytes`.
+    /// Continues the CRC `crc` (0 to begin) over `bytes`; `None` where the CPU lacks what it takes.
+    #[inline]
+    pub fn update(crc: u32, bytes: &[u8]) -> Option<u32> {
+        // SAFETY: AVAILABLE says that this CPU has every feature the kernel is compiled for.
+        (*AVAILABLE).then(|| unsafe { Self::one(crc, bytes) })
+    }
+
+    /// The same as `update(update(crc, a), b)`, but cheaper for a short `a`: both parts share one
+    /// reduction.
+    #[inline]
+    pub fn update2(crc: u32, a: &[u8], b: &[u8]) -> Option<u32> {
+        // SAFETY: as above.
+        (*AVAILABLE).then(|| unsafe { Self::two(crc, a, b) })
+    }
+
     #[target_feature(enable = "pclmulqdq,sse4.1,vpclmulqdq,avx512f,avx512bw,avx512vl")]
-    pub fn update(crc: u32, bytes: &[u8]) -> u32 {
+    fn one(crc: u32, bytes: &[u8]) -> u32 {
         if bytes.len() > MAX {
             return Self::long(crc, bytes);
         }
@@ -110,12 +124,10 @@ impl<const POLY: u32> Fold<POLY> {
         Self::finish(_mm_xor_si128(front, Self::sum(bytes)))
     }
 
-    /// The same as `update(update(crc, a), b)`, but cheaper for a short `a`: both parts share one
-    /// reduction.
     #[target_feature(enable = "pclmulqdq,sse4.1,vpclmulqdq,avx512f,avx512bw,avx512vl")]
-    pub fn update2(crc: u32, a: &[u8], b: &[u8]) -> u32 {
+    fn two(crc: u32, a: &[u8], b: &[u8]) -> u32 {
         if a.len() > XMM || b.len() > MAX {
-            return Self::update(Self::update(crc, a), b);
+            return Self::one(Self::one(crc, a), b);
         }
         let [low, high] = [16, 8].map(|more| u64::from(Self::POWERS[b.len() + more]));
         let front = sum_xmm(a, low, high);
@@ -129,7 +141,7 @@ impl<const POLY: u32> Fold<POLY> {
     #[target_feature(enable = "pclmulqdq,sse4.1,vpclmulqdq,avx512f,avx512bw,avx512vl")]
     fn long(crc: u32, bytes: &[u8]) -> u32 {
         let (head, strides) = bytes.split_at(bytes.len() % STRIDE);
-        let crc = Self::update(crc, head);
+        let crc = Self::one(crc, head);
         let mut strides = strides.chunks_exact(STRIDE);
         let mut sums = [_mm512_setzero_si512(); ABREAST];
         // The first one has the CRC so far on its first bytes.

@@ -4,7 +4,6 @@ use std::any::Any;
 use std::sync::OnceLock;
 
 use crate::log::bytes::ReadAt;
-use crate::log::survey::Survey;
 
 /// The part a file plays in its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,14 +66,6 @@ pub struct LogFile<'a> {
     pub memo: Option<&'a Memo>,
     /// It came by standard input: what lies beside it was not given.
     pub stream: bool,
-}
-
-/// A log in a directory below, where its engine puts what it does not read any more.
-pub struct Away<'a> {
-    /// It, by its name relative to the log.
-    pub file: &'a LogFile<'a>,
-    /// What is in it.
-    pub survey: &'a Survey,
 }
 
 /// What a format found out about a log: a log is asked about several times, and its bytes need to be read for it once.

@@ -34,12 +34,14 @@ pub mod sqlite;
 pub mod sqlite_journal;
 pub mod sqlite_wal;
 pub mod sstable;
+mod told;
 
-pub use self::file::{About, Away, Claim, LogFile, Memo, Role};
+pub use self::file::{About, Claim, LogFile, Memo, Role};
 pub use self::generation::{Generation, Left};
 pub use self::keys::{Base, Effect, Family, Given, Olders, Taken};
 pub use self::outcome::{Fill, Halt, Image, Outcome, Patch};
 pub use self::rewrite::{Anew, Framer, Fresh, Link, Put, Seal, Store};
+pub use self::told::{Aside, Away, Grade, Remark, Word};
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
@@ -134,17 +136,6 @@ pub struct Entry<'a> {
     pub time: Option<u64>,
 }
 
-/// What is no record, and yet says something: of the file, or of what only later versions know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Aside {
-    /// What it is, in the word of reports.
-    pub op: &'static str,
-    /// Which of those it is, where that is not known by a word.
-    pub key: Option<String>,
-    /// What it says.
-    pub value: Vec<u8>,
-}
-
 /// Bytes of one file of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -234,45 +225,6 @@ impl Job<'_> {
             _ => default,
         }
     }
-}
-
-/// A finding that only this format can make: hints, tables, trees.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remark {
-    /// The code.
-    pub code: Code,
-    /// Index of the file.
-    pub file: usize,
-    /// Where, and how many bytes.
-    pub at: u64,
-    /// See `at`.
-    pub len: u64,
-    /// One sentence.
-    pub message: String,
-}
-
-/// What a format says of a file that a recovery made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Grade {
-    /// Things wrong with its structure; 0: it is sound.
-    pub problems: u64,
-    /// The first of them.
-    pub first: Vec<String>,
-    /// Rows of all tables that can be reached.
-    pub rows: u64,
-}
-
-/// A damaged 32-bit word that a checksum locates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Word {
-    /// Its offset in the file.
-    pub at: u64,
-    /// Its bytes.
-    pub found: [u8; 4],
-    /// What they would have to be.
-    pub inferred: [u8; 4],
-    /// Of so many pieces of damage to several words, in the same bits as here, about one looks like this word's.
-    pub odds: u64,
 }
 
 /// What only the rest of a log tells of its records.

@@ -97,14 +97,15 @@ impl Facts {
         if content != Content::Batches || flavour == Flavour::LevelDb {
             return unread;
         }
-        let found = first_log(file);
+        let first = first_log(file);
         let named = kind_of(file.name).map(|(_, number)| number as u32);
-        let (Some(found), Some(named)) = (found, named) else {
-            return Facts { number: found, recycled: found.is_some(), ..unread };
+        let (Some((found, damaged)), Some(named)) = (first, named) else {
+            return Facts { number: first.map(|(log, _)| log), recycled: first.is_some(), ..unread };
         };
-        // In a store a log that was just taken for writing has nothing but older records. By itself it was renamed.
+        // In a store a log that was just taken for writing has nothing but older records. By itself it was renamed,
+        // unless its own records are damaged and the older ones are the first to be found.
         let alone = || files.iter().filter(|file| kind_of(file.name).is_some()).take(2).count() == 1;
-        let renamed = found != named && alone() && !has_log(file, named);
+        let renamed = found != named && !damaged && alone() && !has_log(file, named);
         Facts { number: Some(if renamed { found } else { named }), recycled: true, ..unread }
     }
 
@@ -123,8 +124,9 @@ impl Facts {
     }
 }
 
-/// The number in the first fragment that may carry one, near the start of a file; where damage stands there, behind it.
-fn first_log(file: &LogFile<'_>) -> Option<u32> {
+/// The number in the first fragment that may carry one, near the start of a file; where damage stands there, behind it, which
+/// the flag says.
+fn first_log(file: &LogFile<'_>) -> Option<(u32, bool)> {
     /// Blocks looked at.
     const BLOCKS: u64 = 4;
     /// Bytes summed for nothing: hostile ones may look like a header at every other offset.
@@ -138,7 +140,7 @@ fn first_log(file: &LogFile<'_>) -> Option<u32> {
             Some(Ok(fragment)) => match fragment.part {
                 // What is said of a file may stand in a header of the other kind.
                 fragment::Part::Aside | fragment::Part::Ignorable => fragment.payload.end,
-                _ => return fragment.log,
+                _ => return Some((fragment.log?, damaged)),
             },
             tried => {
                 let len = u64::from(u16::from_le_bytes([low, high]));
