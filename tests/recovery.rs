@@ -218,7 +218,7 @@ fn misleading(log: &Log) -> bool {
 
 #[test]
 fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
-    const ROUNDS: usize = 40;
+    const ROUNDS: usize = 60;
     let twice = AtomicUsize::new(0);
     on_damaged("repairs", ROUNDS, |log, path| {
         let before = contents(path);
@@ -275,7 +275,7 @@ fn a_repaired_copy_is_clean_and_holds_what_was_committed() {
 
 #[test]
 fn the_engine_recovers_from_its_own_repair_what_it_did_before() {
-    const ROUNDS: usize = 40;
+    const ROUNDS: usize = 60;
     let [written, afresh] = [0; 2].map(AtomicUsize::new);
     on_damaged("repairs by the engine", ROUNDS, |log, path| {
         let read = Read::at(path, log);
@@ -426,7 +426,7 @@ fn there_and_back(read: &Read, rule: &Rule, path: &Path, command: &str) -> Optio
 
 #[test]
 fn what_is_changed_in_place_comes_back() {
-    on_damaged("undo", 20, |log, path| {
+    on_damaged("undo", 30, |log, path| {
         let read = Read::at(path, log);
         let rule = read.salvage(false);
         let out = path.with_file_name("out");
@@ -439,7 +439,7 @@ fn what_is_changed_in_place_comes_back() {
 
 #[test]
 fn what_is_cut_at_its_damage_is_whole_and_comes_back() {
-    on_damaged("cuts", 40, |log, path| {
+    on_damaged("cuts", 60, |log, path| {
         let read = Read::at(path, log);
         if read.open.format().rolls_back() {
             return;
