@@ -33,6 +33,8 @@ pub struct BlockDecoder {
     pub(super) old_grid: Grid,
     /// The number of the next operation.
     pub(super) due: Option<u64>,
+    /// The number that was due where the last damage began.
+    pub(super) due_before: Option<u64>,
     /// Numbers that the commit of a transaction gives out.
     prepared: HashMap<Xid, u64>,
     /// A transaction has shown that the store gives a number to each batch, not to each operation.
@@ -63,6 +65,7 @@ impl BlockDecoder {
             grid: Some(Grid::at(0)),
             old_grid: Grid::at(0),
             due: None,
+            due_before: None,
             prepared: HashMap::new(),
             by_batch: false,
             gap: None,

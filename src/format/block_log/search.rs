@@ -95,7 +95,9 @@ impl BlockDecoder {
         }
         let known = self.grid.take();
         self.old_grid = known.unwrap_or(self.old_grid);
-        match self.next_record(reader, at.max(self.searched), known) {
+        let found = self.next_record(reader, at.max(self.searched), known);
+        self.due_before = self.due;
+        match found {
             Some((resume, trust)) => recovery(Kind::Damage, resume, trust, fault.cause),
             None if self.older_behind(reader, at) => {
                 recovery(Kind::Stale, end, PROOF, Cause::Behind(Behind::Generation))
@@ -298,11 +300,20 @@ impl BlockDecoder {
             // Of what lies far off the next record has to be witness.
             let follows =
                 self.probe(reader, whole.end, None).is_some_and(|behind| self.numbers(&behind).0 == next);
+            if follows && self.was_passed_over(first) {
+                return Some(at);
+            }
             if follows && self.due.is_some_and(|due| first > due) {
                 *other = other.or(Some(at));
             }
         }
         None
+    }
+
+    /// Whether a number is one that the records behind the last damage left out: these may be a copy of others, which belong
+    /// further behind.
+    fn was_passed_over(&self, first: u64) -> bool {
+        matches!((self.due_before, self.due), (Some(from), Some(to)) if (from..to).contains(&first))
     }
 
     /// The first place in `span` where a record may begin, and its number, if that can be read.
@@ -520,6 +531,19 @@ mod tests {
         for record in &found.recovered {
             assert_eq!(unpack.contents(record, &[]).first(), Some(&(record.seq as u8)), "at {}", record.at);
         }
+    }
+
+    #[test]
+    fn what_lies_behind_a_sector_of_later_records_is_found() {
+        let mut log = Vec::new();
+        (1..=100).for_each(|seq| put(seq, 60, &mut log));
+        log.copy_within(6144..6656, 1024);
+        let found = found(Flavour::LevelDb, &&log[..], 256 << 10);
+        let len = log.len() as u64 / 100;
+        let in_place = |r: &&Record| r.at == (r.seq - 1) * len;
+        let overwritten = 1535 / len + 1 - 1024 / len;
+        assert_eq!(found.records.iter().filter(in_place).count() as u64, 100 - overwritten);
+        assert_eq!(found.records.iter().filter(|r| !in_place(r)).count(), 5);
     }
 
     /// Where a block is there twice, the first part of a record goes with the last part of another of the same size.
