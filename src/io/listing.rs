@@ -11,6 +11,8 @@ use crate::log::bytes::{ReadAt, Reader};
 
 /// How many bytes of a file of unknown name are looked at.
 const HEAD: usize = 64 << 10;
+/// The same of a file whose name may be of several formats, where only one record in many tells them apart.
+const ALIKE: usize = 4 << 20;
 /// How deep directories are searched for logs, where the directory itself holds none.
 const DEPTH: usize = 8;
 
@@ -220,7 +222,7 @@ fn suiting(formats: &[&'static dyn Format], dir: &Path, entries: &[PathBuf]) -> 
     let names: Vec<&str> = all.filter_map(|path| path.file_name()?.to_str()).collect();
     let mut head = |name: &str| {
         let path: Arc<Path> = dir.join(name).into();
-        Source::open(&path, false, true).map_or_else(|_| Vec::new(), |source| head(&source))
+        Source::open(&path, false, true).map_or_else(|_| Vec::new(), |source| head(&source, ALIKE))
     };
     // What the user has named is taken.
     let named = formats.len() == 1;
@@ -233,7 +235,7 @@ fn file(path: &Path, name: &str, formats: &[&'static dyn Format], wanted: &Wante
         return Ok(vec![single(path, name, Some(path), formats, wanted)?]);
     }
     let source = Source::open(&path.into(), wanted.map, true)?;
-    let head = head(&source);
+    let head = head(&source, HEAD);
     let mut looked = Vec::new();
     let mut what = None;
     let mut logs = Vec::new();
@@ -347,7 +349,7 @@ fn by_bytes(
     formats: &[&'static dyn Format],
     wanted: &Wanted,
 ) -> Result<Option<(&'static dyn Format, String)>> {
-    let head = head(&Source::open(&file.into(), wanted.map, true)?);
+    let head = head(&Source::open(&file.into(), wanted.map, true)?, HEAD);
     let best = formats
         .iter()
         .map(|f| (f.recognise(&head), *f))
@@ -358,8 +360,9 @@ fn by_bytes(
     }))
 }
 
-fn head(source: &Source) -> Vec<u8> {
-    let mut reader = Reader::with_chunk(source, HEAD);
-    let window = reader.window(0, HEAD.min(source.size() as usize));
-    window.bytes[..window.bytes.len().min(HEAD)].to_vec()
+fn head(source: &Source, most: usize) -> Vec<u8> {
+    let len = most.min(source.size() as usize);
+    let mut reader = Reader::with_chunk(source, len.max(1));
+    let window = reader.window(0, len);
+    window.bytes[..window.bytes.len().min(len)].to_vec()
 }

@@ -99,6 +99,13 @@ impl Directory {
         }
     }
 
+    /// A log with this number, or a higher one, was being written; 0 if that is not known.
+    pub fn newest(&self) -> u64 {
+        let live = self.catalogue.families.values().filter(|family| !family.dropped);
+        let rocks = live.map(|family| family.log_number).max().unwrap_or(0);
+        rocks.max(self.catalogue.log_number.filter(|_| self.flavour == Flavour::LevelDb).unwrap_or(0))
+    }
+
     /// Whether the engine replays the log with this number.
     pub fn replays(&self, log: u64) -> bool {
         if !self.is_known() {

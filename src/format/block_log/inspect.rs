@@ -123,6 +123,10 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>)
         say(Code::MissingFile, current, 0, message);
     }
     let Some(manifest) = directory.manifest else { return };
+    if directory.current.is_none() {
+        let message = "CURRENT is not there: the engine does not open, or begins a new store over this one";
+        say(Code::MissingFile, manifest, 0, message.into());
+    }
     if let Some((at, what)) = directory.broken.filter(|(_, what)| *what != super::directory::DAMAGED) {
         say(Code::Malformed, manifest, at, format!("edit of the catalogue: {what}"));
     }
@@ -133,6 +137,16 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>)
             let message = format!("the catalogue lists {log:06}.log{size}, which is not there");
             say(Code::MissingFile, manifest, 0, message);
         }
+    }
+    // The log that is written was there before the catalogue said so.
+    let newest = directory.newest();
+    if numbers.iter().all(|&log| log < newest) {
+        let elsewhere = directory.option("wal_dir").filter(|dir| !dir.is_empty());
+        let elsewhere = elsewhere.map_or(String::new(), |dir| format!("; OPTIONS names {dir} for logs"));
+        let message = format!(
+            "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here{elsewhere}"
+        );
+        say(Code::MissingFile, manifest, 0, message);
     }
     for (i, file) in files.iter().enumerate() {
         if number_of(file).is_some_and(|log| !directory.replays(log)) {

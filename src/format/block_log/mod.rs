@@ -249,17 +249,15 @@ impl Format for BlockLog {
     }
 
     fn suits(&self, names: &[&str], head: &mut dyn FnMut(&str) -> Vec<u8>) -> bool {
-        let log = names.iter().find(|name| matches!(kind_of(name), Some((Name::Log, _))));
+        let of =
+            |wanted| names.iter().filter(move |name| kind_of(name).is_some_and(|(kind, _)| kind == wanted));
         let ends = |ending: &str| names.iter().any(|name| name.ends_with(ending));
-        let rocks = names.iter().any(|name| matches!(kind_of(name), Some((Name::Options, _))));
-        let flavour = if rocks || names.contains(&"IDENTITY") || ends(".blob") {
-            Flavour::RocksDb
-        } else if ends(".ldb") {
-            Flavour::LevelDb
-        } else if let Some(log) = log {
-            directory::flavour_of(&head(log))
-        } else {
-            return true;
+        let rocks = of(Name::Options).next().is_some() || names.contains(&"IDENTITY") || ends(".blob");
+        let mut of_rocks = |log: &&str| directory::flavour_of(&head(log)) == Flavour::RocksDb;
+        // Without these files only what is in a log tells them apart, and RocksDB's last one may be like LevelDB's.
+        let flavour = match rocks || !ends(".ldb") && of(Name::Log).any(|log| of_rocks(&log)) {
+            true => Flavour::RocksDb,
+            false => Flavour::LevelDb,
         };
         flavour == self.flavour
     }
