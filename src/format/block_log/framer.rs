@@ -219,8 +219,9 @@ impl Frames<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::block_log::{Content, Flavour};
+    use crate::format::block_log::{Content, Flavour, KIND_PLAIN};
     use crate::format::{Claim, Role};
+    use crate::log::record::Mark;
     use crate::log::scan::scan;
 
     static NOTHING: &[u8] = b"";
@@ -260,6 +261,49 @@ mod tests {
             let seqs: Vec<u64> = found.0.iter().map(|r| r.seq).collect();
             assert_eq!(seqs, (1..=200).collect::<Vec<u64>>());
         }
+    }
+
+    /// Kinds of the fragments in a block, and whether what they hold is compressed.
+    fn told(bytes: &[u8]) -> Vec<(u8, bool)> {
+        let (mut window, mut at, mut told) =
+            (Window { bytes, base: 0, end: bytes.len() as u64 }, 0, Vec::new());
+        while at < window.end {
+            let found = fragment(&mut window, at, BLOCK - at).expect("a fragment");
+            let payload = &bytes[found.payload.start as usize..found.payload.end as usize];
+            told.push((found.kind, payload.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])));
+            at = found.payload.end;
+        }
+        told
+    }
+
+    /// That records are compressed is said once, in front of the first, whatever it stands behind; all are then, or none.
+    #[test]
+    fn records_are_compressed_all_or_none() {
+        const BATCH: [u8; 15] = [9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, b'k'];
+        let record = |kind| Record { at: 0, len: 0, seq: 9, next: 10, txn: 0, kind, mark: Mark::Data };
+        let (plain, zstd) = (record(KIND_PLAIN), record(KIND_PACKED));
+        let add = |frames: &mut Frames<'_>, next: &Record, out: &mut Vec<u8>| {
+            frames.record(next, Some(&BATCH), out.len() as u64, out);
+        };
+        // A gap is stated in front.
+        let (mut frames_of, mut out) = (frames(None), Vec::new());
+        frames_of.gap(1, 8, Some(&zstd), 0, &mut out);
+        add(&mut frames_of, &zstd, &mut out);
+        add(&mut frames_of, &plain, &mut out);
+        assert_eq!(told(&out), [(9, false), (1, true), (1, true), (1, true), (1, true)]);
+        // Another fragment stands in front.
+        let (mut frames_of, mut out) = (frames(None), Vec::new());
+        put_whole(10, None, &[0; 6], 0, &mut out);
+        add(&mut frames_of, &zstd, &mut out);
+        add(&mut frames_of, &zstd, &mut out);
+        assert_eq!(told(&out), [(10, false), (9, false), (1, true), (1, true)]);
+        // Too late to say so.
+        let (mut frames_of, mut out) = (frames(None), Vec::new());
+        frames_of.gap(1, 8, Some(&plain), 0, &mut out);
+        add(&mut frames_of, &plain, &mut out);
+        add(&mut frames_of, &zstd, &mut out);
+        assert_eq!(told(&out), [(1, false); 4]);
+        assert!(!frames_of.takes_compression(&ZSTD));
     }
 
     struct Found(Vec<Record>);
