@@ -17,7 +17,7 @@ use crate::refused::Refused;
 use crate::repair::bound::{self, Deed};
 use crate::repair::pages::Pages;
 use crate::repair::plan::Plan;
-use crate::repair::{Done, Strategy, Task, place, target};
+use crate::repair::{Done, Found, Strategy, Task, place, target};
 use crate::replay::mode_of;
 use crate::ui::json::line;
 use crate::ui::out::Out;
@@ -233,10 +233,14 @@ pub fn carry_out(task: &Task<'_>, wanted: &Target, deed: &Deed, global: &Global)
         (None, true) => in_place(task, wanted, deed, global)?,
         (None, false) => bail!("--apply needs --output DIR (a new copy) or --in-place (with a backup)"),
     };
-    let left = done.as_ref().map_or(remaining(report) != CLEAN, |done| done.left);
-    let code = if left || plan.lost || plan.problems() > 0 { FINDINGS } else { CLEAN };
+    let found = match done {
+        Some(done) => done.found,
+        None => Found { left: remaining(report) != CLEAN, refused: None },
+    };
+    let bad = found.left || found.refused.is_some();
+    let code = if bad || plan.lost || plan.problems() > 0 { FINDINGS } else { CLEAN };
     if !global.quiet {
-        told(&plan, wanted, left, &target::strangers(log))?;
+        told(&plan, wanted, &found, &target::strangers(log))?;
     }
     Ok(if report.incomplete() { INCOMPLETE } else { code })
 }
@@ -263,7 +267,7 @@ fn remaining(report: &Report) -> u8 {
 }
 
 /// What was done, in one line.
-fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Result<()> {
+fn told(plan: &Plan, wanted: &Target, found: &Found, strangers: &[String]) -> Result<()> {
     let mut out = Out::default();
     let strangers = if wanted.output.is_some() { strangers } else { &[] };
     if wanted.format == Format::Text {
@@ -276,7 +280,11 @@ fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Resul
             ),
         };
         let lost = if plan.lost { "; something is lost for good" } else { "" };
-        let found = if left { "findings are left, see walmedic verify" } else { "it reads back clean" };
+        let found = match &found.refused {
+            Some(error) => format!("but the engine does not open the new log ({error})"),
+            None if found.left => "findings are left, see walmedic verify".into(),
+            None => "it reads back clean".into(),
+        };
         let kept = plan.counted.then(|| format!("{} kept, ", plural(plan.kept.records, "record")));
         writeln!(out, "{what}: {}{found}{broken}{lost}.", kept.unwrap_or_default())?;
         if let Some(sentence) = not_copied(strangers) {
@@ -286,8 +294,11 @@ fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Resul
         let written = wanted.output.as_ref().map(|path| path.display().to_string());
         let mut done = serde_json::json!({
             "schema": "walmedic.done/1", "applied": plan.acts() || written.is_some(), "output": written,
-            "records": plan.counted.then_some(plan.kept.records), "lost": plan.lost, "findings_left": left,
+            "records": plan.counted.then_some(plan.kept.records), "lost": plan.lost, "findings_left": found.left,
         });
+        if let Some(error) = &found.refused {
+            done["refused"] = error.as_str().into();
+        }
         if let Some(grade) = &plan.grade {
             done["problems"] = grade.problems.into();
         }

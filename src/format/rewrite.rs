@@ -8,8 +8,9 @@ use crate::log::record::{Fix, Record};
 
 /// Writes records anew, where their form depends on the place at which they stand.
 pub trait Framer {
-    /// Whether a record can stand as it is at the offset `to` of the new file. `bytes`: of a very long one only the first.
-    fn fits(&self, record: &Record, bytes: &[u8], to: u64) -> bool;
+    /// Whether a record can stand as it is at the offset `to` of the new file, which then is the place it is copied to. `bytes`:
+    /// of a very long one only the first.
+    fn keeps(&mut self, record: &Record, bytes: &[u8], to: u64) -> bool;
 
     /// Appends a record as it is to be at the offset `at`; with these contents, if any are given.
     fn record(&mut self, record: &Record, contents: Option<&[u8]>, at: u64, out: &mut Vec<u8>);
@@ -17,8 +18,8 @@ pub trait Framer {
     /// Appends what of the framing in this span of the old file is still needed.
     fn framing(&mut self, span: Range<u64>, at: u64, out: &mut Vec<u8>);
 
-    /// Appends what states that these numbers are missing.
-    fn gap(&mut self, first: u64, last: u64, at: u64, out: &mut Vec<u8>);
+    /// Appends what states that these numbers are missing in front of a record, or at the end of the file.
+    fn gap(&mut self, first: u64, last: u64, next: Option<&Record>, at: u64, out: &mut Vec<u8>);
 }
 
 /// A key and its value that are to be written as a new record.

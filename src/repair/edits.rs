@@ -13,7 +13,7 @@ use crate::log::fault::{Behind, Cause};
 use crate::log::finding::{Class, Code};
 use crate::log::layout::Layout;
 use crate::log::numbering::Numbering;
-use crate::log::record::{Fix, Mark};
+use crate::log::record::{Fix, Mark, Record};
 use crate::log::region::Kind;
 use crate::repair::pages::Pages;
 use crate::replay::walk::{Item, walk_file, written_order};
@@ -366,7 +366,7 @@ impl<'a, 's> Editor<'a, 's> {
     ) -> Result<Box<dyn Framer + 'a>> {
         let span = item.record.at..item.record.end();
         let stays = item.fix.is_none() && number.is_none();
-        if stays && framer.fits(&item.record, item.bytes, self.written) {
+        if stays && framer.keeps(&item.record, item.bytes, self.written) {
             self.keep(span)?;
             return Ok(framer);
         }
@@ -406,7 +406,9 @@ impl<'a, 's> Editor<'a, 's> {
             return Ok(chosen("seq", item.record.seq, seq));
         };
         match due {
-            Some(due) if seq > due && self.is_missing(due, seq - 1) => self.state_gap(due, seq - 1)?,
+            Some(due) if seq > due && self.is_missing(due, seq - 1) => {
+                self.state_gap(due, seq - 1, Some(&item.record))?
+            }
             Some(due) if seq < due && self.numbers.renumber => {
                 self.numbers.keep(due.saturating_add(width));
                 return Ok(chosen("seq", seq, due));
@@ -451,10 +453,10 @@ impl<'a, 's> Editor<'a, 's> {
             || gaps.iter().any(|gap| gap.first <= last && first <= gap.last)
     }
 
-    fn state_gap(&mut self, first: u64, last: u64) -> Result<()> {
+    fn state_gap(&mut self, first: u64, last: u64, next: Option<&Record>) -> Result<()> {
         if let Some(framer) = &mut self.framer {
             let (mut bytes, lost) = (Vec::new(), last - first >= self.numbers.left_out);
-            framer.gap(first, last, self.written, &mut bytes);
+            framer.gap(first, last, next, self.written, &mut bytes);
             self.sink.missing(first, last, lost);
             return self.insert(&bytes);
         }
@@ -556,7 +558,7 @@ impl<'a, 's> Editor<'a, 's> {
             self.drop(0..len, Why::Cut)?;
         }
         if let Some(highest) = highest.filter(|&highest| self.numbers.highest < highest) {
-            self.state_gap(self.numbers.highest + 1, highest)?;
+            self.state_gap(self.numbers.highest + 1, highest, None)?;
         }
         if let Some(seal) = self.seal.take() {
             self.flush()?;

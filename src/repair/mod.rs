@@ -47,10 +47,19 @@ pub struct Task<'a> {
 
 /// What was done.
 pub struct Done {
-    /// Something is still to be found in the log.
-    pub left: bool,
+    /// What is found in the new log.
+    pub found: Found,
     /// Processes that may have the log open and could not be looked at.
     pub unseen: usize,
+}
+
+/// What is found in a new log.
+#[derive(Default)]
+pub struct Found {
+    /// Something is still to be found.
+    pub left: bool,
+    /// The engine does not open it, with this error, though it opened the old one or gave another reason.
+    pub refused: Option<String>,
 }
 
 /// What a repair keeps.
@@ -151,6 +160,15 @@ fn halts(log: &OpenLog, report: &Report, engine: &Outcome) -> Result<Vec<Place>>
 fn skipped(engine: &Outcome) -> Vec<Part> {
     let spans = engine.halts.iter().filter(|h| h.to < u64::MAX);
     spans.map(|h| Part { file: h.file, span: h.at..h.to }).collect()
+}
+
+/// The error with which the engine does not open a log as it is set up.
+fn refusal(log: &OpenLog, report: &Report) -> Option<String> {
+    let (files, surveys) = (log.files(), report.files.iter().map(|f| &f.survey).collect::<Vec<&Survey>>());
+    let (surveys, revision) = (&surveys, log.revision);
+    let job = Job { files: &files, surveys, revision, engine: None, mode: None, until: None };
+    let outcome = log.format().engine(&job, None);
+    (!outcome.opens).then(|| outcome.error.unwrap_or_else(|| "it reads the same bytes for ever".into()))
 }
 
 /// What the engine makes of the log, and offsets of the records that it applies, by file: a batch that an earlier one

@@ -17,7 +17,7 @@ use crate::log::bytes::{Prefix, ReadAt};
 use crate::refused::Refused;
 use crate::repair::plan::{Action, FilePlan, Plan, sha256};
 use crate::repair::record::{self, Changed, How, ORIGINALS, Other, Record, State};
-use crate::repair::{Done, Task, held, target, write};
+use crate::repair::{Done, Found, Task, held, target, write};
 
 /// Bytes before a cut by which the file is known again.
 const WITNESS: u64 = 1 << 20;
@@ -55,9 +55,9 @@ pub fn change(task: &Task<'_>, plan: &Plan, backup: Option<&Path>, command: &str
     let folder = folder.keep();
     let record = folder.join(record::NAME);
     writing.done();
-    let left = step.hold(&dir, &folder).and_then(|()| settle(task, plan, &step, &dir, &folder));
-    let left = left.with_context(|| format!("the change was made; {} takes it back", record.display()))?;
-    Ok((record, Done { left, unseen }))
+    let found = step.hold(&dir, &folder).and_then(|()| settle(task, plan, &step, &dir, &folder));
+    let found = found.with_context(|| format!("the change was made; {} takes it back", record.display()))?;
+    Ok((record, Done { found, unseen }))
 }
 
 /// The directory in which all files of the log lie, as an absolute path without links.
@@ -238,7 +238,7 @@ fn prepare(task: &Task<'_>, plan: &Plan, dir: &Path, folder: &Folder, command: &
             *linked = link_rest(dir, &originals, plan)?;
             like(dir, &originals)?;
             // All of the new log is there: it is judged before it takes the old one's place.
-            target::findings(log, &originals)?;
+            target::findings(task, &originals)?;
         }
     }
     durable::sync_dir(&originals).with_context(|| format!("{}: cannot sync", originals.display()))?;
@@ -408,22 +408,22 @@ fn swap(a: &Path, b: &Path) -> Result<()> {
 
 /// Leaves in the backup only what is not in the log any more, and reads the log again: whether anything is still to be
 /// found. Of a file that was only cut everything left has been read already.
-fn settle(task: &Task<'_>, plan: &Plan, step: &Step, dir: &Path, folder: &Path) -> Result<bool> {
+fn settle(task: &Task<'_>, plan: &Plan, step: &Step, dir: &Path, folder: &Path) -> Result<Found> {
     match step {
         Step::Cut(name, to) => {
             let now = fs::metadata(dir.join(name))?.len();
             if now != *to {
                 bail!("{name}: has {now} bytes and should have {to}");
             }
-            Ok(!plan.sound)
+            Ok(Found { left: !plan.sound, ..Found::default() })
         }
-        Step::Swap(_) | Step::Remove(_) | Step::Rename(..) => target::findings(task.log, task.path),
+        Step::Swap(_) | Step::Remove(_) | Step::Rename(..) => target::findings(task, task.path),
         Step::Directory(linked) => {
             for name in linked {
                 fs::remove_file(folder.join(ORIGINALS).join(name))?;
             }
             durable::sync_dir(&folder.join(ORIGINALS))?;
-            target::findings(task.log, dir)
+            target::findings(task, dir)
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::io::{durable, fresh};
 use crate::judgement::{CLEAN, Judgement};
 use crate::refused::Refused;
 use crate::repair::plan::Plan;
-use crate::repair::{Done, Task, held, write};
+use crate::repair::{Done, Found, Task, framed, held, refusal, write};
 
 /// Writes the new log to `output`, which comes into being complete or not at all. Gives back the plan of it, too.
 ///
@@ -36,7 +36,7 @@ pub fn copy(task: &Task<'_>, output: &Path) -> Result<(Plan, Done)> {
         Some(name) if single => dir.join(name),
         _ => dir.clone(),
     };
-    let left = findings(log, &made)?;
+    let found = findings(task, &made)?;
     held::unchanged(log)?;
     if made == dir
         && let Some(old) = log.path(0)
@@ -53,7 +53,7 @@ pub fn copy(task: &Task<'_>, output: &Path) -> Result<(Plan, Done)> {
     let unsure = || format!("{}: is written, but may not last", output.display());
     durable::sync_dir(parent).with_context(unsure)?;
     writing.done();
-    Ok((plan, Done { left, unseen }))
+    Ok((plan, Done { found, unseen }))
 }
 
 /// Copies what is no part of the log and yet has to go with it.
@@ -106,22 +106,27 @@ pub fn outside(log: &OpenLog, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the same reader finds anything in the log at `path`.
+/// What the same reader finds in the new log at `path`.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn findings(log: &OpenLog, path: &Path) -> Result<bool> {
+pub fn findings(task: &Task<'_>, path: &Path) -> Result<Found> {
+    let log = task.log;
     let wanted = Wanted {
         format: Some(log.format().profile().name.into()),
         revision: log.revision.map(str::to_owned),
         ..Wanted::default()
     };
-    let mut left = false;
+    let mut made = Found::default();
     for found in listing::find(path, &wanted).context("the new log")? {
         let mut log = OpenLog::new(found, &wanted)?;
         log.follow();
         let report = log.analyse(2);
-        left |= Judgement::default().exit_code(&[report]) != CLEAN;
+        // Records in another form read well here and yet may not to the engine.
+        let refused = if framed(&log) { refusal(&log, &report) } else { None };
+        let refused = refused.filter(|error| refusal(task.log, task.report).as_ref() != Some(error));
+        made.refused = made.refused.or(refused);
+        made.left |= Judgement::default().exit_code(&[report]) != CLEAN;
     }
-    Ok(left)
+    Ok(made)
 }

@@ -9,7 +9,7 @@ use super::directory::number_of;
 use super::fragment::{BLOCK, Fragment, HEADER, Part, RECYCLABLE, fragment, put};
 use super::unpack::Unpacker;
 use super::{Facts, KIND_PACKED};
-use crate::format::{Framer, LogFile};
+use crate::format::{Framer, LogFile, Unpack};
 use crate::log::bytes::{Reader, Window};
 use crate::log::record::Record;
 
@@ -27,8 +27,8 @@ pub struct Frames<'a> {
     facts: Facts,
     unpack: Unpacker<'a>,
     reader: Reader<'a>,
-    /// The new file says that its records are compressed.
-    packed: bool,
+    /// Whether the records of the new file are compressed, all or none: it is said in front of the first.
+    packed: Option<bool>,
 }
 
 impl<'a> Frames<'a> {
@@ -38,7 +38,7 @@ impl<'a> Frames<'a> {
         // What is written is to go with the name.
         let named = number_of(file).map(|log| log as u32).filter(|_| facts.number.is_some());
         let facts = Facts { number: named.or(facts.number), ..facts };
-        Frames { facts, unpack, reader, packed: false }
+        Frames { facts, unpack, reader, packed: None }
     }
 
     fn header(&self) -> u64 {
@@ -50,18 +50,41 @@ impl<'a> Frames<'a> {
         self.facts.number.filter(|_| self.facts.recycled)
     }
 
-    /// Appends a record in fragments; the new file is `at` bytes long before.
-    fn fragments(&self, payload: &[u8], packed: bool, at: u64, out: &mut Vec<u8>) {
-        put_fragments(payload, self.log(), if packed { PACKED_MOST } else { u64::MAX }, at, out);
-    }
-
-    /// Appends the fragment that says that records are compressed, if it has to be said.
-    fn announce(&mut self, at: u64, out: &mut Vec<u8>) {
-        if at == 0 && !self.packed {
-            put(COMPRESSION, None, &ZSTD, out);
-            self.packed = true;
+    /// Appends a record in fragments, compressed where those of the new file are, which is `at` bytes long before.
+    fn fragments(&self, contents: &[u8], at: u64, out: &mut Vec<u8>) {
+        match self.packed {
+            Some(true) => self.packed_fragments(&packed(contents), at, out),
+            _ => put_fragments(contents, self.log(), u64::MAX, at, out),
         }
     }
+
+    /// The same for what is compressed already.
+    fn packed_fragments(&self, payload: &[u8], at: u64, out: &mut Vec<u8>) {
+        put_fragments(payload, self.log(), PACKED_MOST, at, out);
+    }
+
+    /// Whether records are compressed, decided by the first, if nothing said it before; and appends the fragment that says so.
+    fn announce(&mut self, first: bool, at: u64, out: &mut Vec<u8>) -> bool {
+        if first && self.packed.is_none() {
+            put_whole(COMPRESSION, None, &ZSTD, at, out);
+        }
+        *self.packed.get_or_insert(first)
+    }
+}
+
+/// Contents as a compressed log holds them.
+fn packed(contents: &[u8]) -> Vec<u8> {
+    compress_to_vec(contents, CompressionLevel::Fastest)
+}
+
+/// Appends a fragment of a kind that is never cut to a file that is `at` bytes long.
+fn put_whole(kind: u8, log: Option<u32>, payload: &[u8], at: u64, out: &mut Vec<u8>) {
+    let header = if log.is_some() { RECYCLABLE } else { HEADER };
+    let left = Grid::at(0).left(at);
+    if left < header + payload.len() as u64 {
+        out.resize(out.len() + left as usize, 0);
+    }
+    put(kind, log, payload, out);
 }
 
 /// Appends a record in fragments to a file that is `at` bytes long before. `log`: the number in their headers, if they are to be
@@ -96,11 +119,65 @@ fn put_fragments(payload: &[u8], log: Option<u32>, most: u64, at: u64, out: &mut
 }
 
 impl Framer for Frames<'_> {
+    fn keeps(&mut self, record: &Record, bytes: &[u8], to: u64) -> bool {
+        let packed = record.kind == KIND_PACKED;
+        let keeps = self.packed.unwrap_or(false) == packed && self.fits(record, bytes, to);
+        if keeps {
+            self.packed = Some(packed);
+        }
+        keeps
+    }
+
+    fn record(&mut self, record: &Record, contents: Option<&[u8]>, at: u64, out: &mut Vec<u8>) {
+        let stored = record.kind == KIND_PACKED;
+        let start = out.len() as u64;
+        let packed = self.announce(stored, at, out);
+        let at = at + out.len() as u64 - start;
+        match contents {
+            Some(contents) => self.fragments(contents, at, out),
+            None if packed && stored => {
+                let payload = self.unpack.payload(record).to_vec();
+                self.packed_fragments(&payload, at, out);
+            }
+            None => {
+                let contents = self.unpack.contents(record, &[]).to_vec();
+                self.fragments(&contents, at, out);
+            }
+        }
+    }
+
+    fn framing(&mut self, span: std::ops::Range<u64>, at: u64, out: &mut Vec<u8>) {
+        let (mut from, grid, start) = (span.start, Grid::at(0), out.len() as u64);
+        while from < span.end {
+            let Ok(found) = fragment(&mut self.reader, from, grid.left(from)) else {
+                from += grid.left(from);
+                continue;
+            };
+            from = found.payload.end;
+            let told =
+                matches!(found.part, Part::Aside | Part::Ignorable) && !PREDECESSOR.contains(&found.kind);
+            if told
+                && let Ok(payload) = self.payload_of(&found)
+                && (found.kind != COMPRESSION || self.takes_compression(&payload))
+            {
+                put_whole(found.kind, found.log, &payload, at + out.len() as u64 - start, out);
+            }
+        }
+    }
+
+    fn gap(&mut self, first: u64, last: u64, next: Option<&Record>, at: u64, out: &mut Vec<u8>) {
+        let start = out.len() as u64;
+        self.announce(next.is_some_and(|next| next.kind == KIND_PACKED), at, out);
+        for batch in gap(self.facts.flavour, first, last.saturating_add(1)) {
+            self.fragments(&batch, at + out.len() as u64 - start, out);
+        }
+    }
+}
+
+impl Frames<'_> {
+    /// Whether the bytes of a record can be copied, as far as its fragments go.
     fn fits(&self, record: &Record, bytes: &[u8], to: u64) -> bool {
         let header = self.header();
-        if record.kind == KIND_PACKED && to == 0 {
-            return false;
-        }
         if (bytes.len() as u64) < record.len {
             return (to % BLOCK) == (record.at % BLOCK);
         }
@@ -123,54 +200,15 @@ impl Framer for Frames<'_> {
         true
     }
 
-    fn record(&mut self, record: &Record, contents: Option<&[u8]>, at: u64, out: &mut Vec<u8>) {
-        let packed = record.kind == KIND_PACKED;
-        if packed {
-            self.announce(at, out);
+    /// Whether what a file says of the compression of its records still holds for the new one; once, in front of all.
+    fn takes_compression(&mut self, payload: &[u8]) -> bool {
+        if self.packed.is_some() || payload != ZSTD {
+            return false;
         }
-        let at = at + out.len() as u64;
-        let payload = match contents {
-            Some(contents) if packed => compress_to_vec(contents, CompressionLevel::Fastest),
-            Some(contents) => contents.to_vec(),
-            None => self.unpack.payload(record).to_vec(),
-        };
-        self.fragments(&payload, packed, at, out);
+        self.packed = Some(true);
+        true
     }
 
-    fn framing(&mut self, span: std::ops::Range<u64>, at: u64, out: &mut Vec<u8>) {
-        let (mut from, grid) = (span.start, Grid::at(0));
-        while from < span.end {
-            let Ok(found) = fragment(&mut self.reader, from, grid.left(from)) else {
-                from += grid.left(from);
-                continue;
-            };
-            from = found.payload.end;
-            let told =
-                matches!(found.part, Part::Aside | Part::Ignorable) && !PREDECESSOR.contains(&found.kind);
-            if told && let Ok(payload) = self.payload_of(&found) {
-                let start = out.len() as u64;
-                let left = grid.left(at + start);
-                if left < found.header() + payload.len() as u64 {
-                    // It is never cut.
-                    out.resize(out.len() + left as usize, 0);
-                }
-                put(found.kind, found.log, &payload, out);
-                self.packed |= found.kind == COMPRESSION;
-            }
-        }
-    }
-
-    fn gap(&mut self, first: u64, last: u64, at: u64, out: &mut Vec<u8>) {
-        let start = out.len() as u64;
-        for batch in gap(self.facts.flavour, first, last.saturating_add(1)) {
-            let batch =
-                if self.packed { compress_to_vec(&batch[..], CompressionLevel::Fastest) } else { batch };
-            self.fragments(&batch, self.packed, at + out.len() as u64 - start, out);
-        }
-    }
-}
-
-impl Frames<'_> {
     fn payload_of(&mut self, fragment: &Fragment) -> Result<Vec<u8>, crate::log::fault::Fault> {
         let mut payload = Vec::new();
         crate::log::bytes::Bytes::copy(&mut self.reader, fragment.payload.clone(), &mut payload)?;
@@ -181,8 +219,9 @@ impl Frames<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::block_log::{Content, Flavour};
+    use crate::format::block_log::{Content, Flavour, KIND_PLAIN};
     use crate::format::{Claim, Role};
+    use crate::log::record::Mark;
     use crate::log::scan::scan;
 
     static NOTHING: &[u8] = b"";
@@ -213,7 +252,7 @@ mod tests {
                 batch.resize(batch.len() + len as usize, b'v');
                 lens.push(batch.len());
                 let at = out.len() as u64;
-                frames.fragments(&batch, false, at, &mut out);
+                frames.fragments(&batch, at, &mut out);
             }
             let mut found = Found(Vec::new());
             let mut decoder = super::super::decoder::BlockDecoder::new(frames.facts);
@@ -222,6 +261,49 @@ mod tests {
             let seqs: Vec<u64> = found.0.iter().map(|r| r.seq).collect();
             assert_eq!(seqs, (1..=200).collect::<Vec<u64>>());
         }
+    }
+
+    /// Kinds of the fragments in a block, and whether what they hold is compressed.
+    fn told(bytes: &[u8]) -> Vec<(u8, bool)> {
+        let (mut window, mut at, mut told) =
+            (Window { bytes, base: 0, end: bytes.len() as u64 }, 0, Vec::new());
+        while at < window.end {
+            let found = fragment(&mut window, at, BLOCK - at).expect("a fragment");
+            let payload = &bytes[found.payload.start as usize..found.payload.end as usize];
+            told.push((found.kind, payload.starts_with(&[0x28, 0xb5, 0x2f, 0xfd])));
+            at = found.payload.end;
+        }
+        told
+    }
+
+    /// That records are compressed is said once, in front of the first, whatever it stands behind; all are then, or none.
+    #[test]
+    fn records_are_compressed_all_or_none() {
+        const BATCH: [u8; 15] = [9, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, b'k'];
+        let record = |kind| Record { at: 0, len: 0, seq: 9, next: 10, txn: 0, kind, mark: Mark::Data };
+        let (plain, zstd) = (record(KIND_PLAIN), record(KIND_PACKED));
+        let add = |frames: &mut Frames<'_>, next: &Record, out: &mut Vec<u8>| {
+            frames.record(next, Some(&BATCH), out.len() as u64, out);
+        };
+        // A gap is stated in front.
+        let (mut frames_of, mut out) = (frames(None), Vec::new());
+        frames_of.gap(1, 8, Some(&zstd), 0, &mut out);
+        add(&mut frames_of, &zstd, &mut out);
+        add(&mut frames_of, &plain, &mut out);
+        assert_eq!(told(&out), [(9, false), (1, true), (1, true), (1, true), (1, true)]);
+        // Another fragment stands in front.
+        let (mut frames_of, mut out) = (frames(None), Vec::new());
+        put_whole(10, None, &[0; 6], 0, &mut out);
+        add(&mut frames_of, &zstd, &mut out);
+        add(&mut frames_of, &zstd, &mut out);
+        assert_eq!(told(&out), [(10, false), (9, false), (1, true), (1, true)]);
+        // Too late to say so.
+        let (mut frames_of, mut out) = (frames(None), Vec::new());
+        frames_of.gap(1, 8, Some(&plain), 0, &mut out);
+        add(&mut frames_of, &plain, &mut out);
+        add(&mut frames_of, &zstd, &mut out);
+        assert_eq!(told(&out), [(1, false); 4]);
+        assert!(!frames_of.takes_compression(&ZSTD));
     }
 
     struct Found(Vec<Record>);
