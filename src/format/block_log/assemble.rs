@@ -95,7 +95,10 @@ pub struct Assembler {
     /// What becomes of transactions in the record at hand.
     pub ends: Vec<Ending>,
     packed: Vec<u8>,
-    allowance: inflate::Allowance,
+    /// What guesses may be inflated to, whether one is at hand, and what the last record took.
+    budget: inflate::Budget,
+    guesses: bool,
+    cost: u64,
 }
 
 /// A record that cannot be put together.
@@ -116,7 +119,37 @@ impl From<Fault> for Broken {
 impl Assembler {
     /// Ready for any record.
     pub fn new() -> Assembler {
-        Assembler { spans: Vec::new(), ends: Vec::new(), packed: Vec::new(), allowance: Default::default() }
+        Assembler {
+            spans: Vec::new(),
+            ends: Vec::new(),
+            packed: Vec::new(),
+            budget: inflate::Budget::default(),
+            guesses: false,
+            cost: 0,
+        }
+    }
+
+    /// The same as [`Assembler::at`] for a place where there may as well be none, of which many are tried: a compressed record
+    /// is inflated only as long as the budget lasts.
+    ///
+    /// # Errors
+    /// See [`Assembler::at`].
+    pub fn guess<B: Bytes>(
+        &mut self,
+        b: &mut B,
+        at: u64,
+        grid: Option<Grid>,
+        facts: &Facts,
+    ) -> Result<Found, Broken> {
+        (self.guesses, self.cost) = (true, 0);
+        let found = self.at(b, at, grid, facts);
+        self.guesses = false;
+        found
+    }
+
+    /// The last guess was right, and is not made again.
+    pub fn confirm(&mut self) {
+        self.budget.earn(self.cost);
     }
 
     /// What stands at `at`, which must not be one of the fragments behind the first. Without `grid` blocks may begin anywhere.
@@ -233,14 +266,19 @@ impl Assembler {
             self.packed = packed;
             return Ok(None);
         }
-        let (ends, allowance) = (&mut self.ends, &mut self.allowance);
+        let (ends, cost) = (&mut self.ends, &mut self.cost);
         ends.clear();
-        let limit = allowance.at(self.spans.first().map_or(0, |span| span.start));
+        let limit = if self.guesses { self.budget.left() } else { inflate::LIMIT };
         let shape = inflate::Inflating::up_to(limit, &packed).and_then(|mut inflating| {
             let checked = batch::check(&mut inflating, facts.flavour, &mut |end| ends.push(end));
-            allowance.spend(&inflating);
+            *cost = inflating.cost();
             inflating.failed().map_or(checked, Err)
         });
+        match (self.guesses, &shape) {
+            (true, _) => self.budget.spend(*cost),
+            (false, Ok(_)) => self.budget.earn(*cost),
+            (false, Err(_)) => {}
+        }
         self.packed = packed;
         shape.map(Some).map_err(Cause::Malformed)
     }
@@ -311,5 +349,33 @@ impl<B: Bytes> Feed for Pieces<'_, B> {
 
     fn is_empty(&self) -> bool {
         self.nth >= self.spans.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+    use super::super::Flavour;
+    use super::super::fragment::put;
+    use super::*;
+    use crate::log::bytes::Window;
+
+    #[test]
+    fn a_record_in_its_place_is_read_whatever_guesses_have_taken() {
+        let batch = [&7u64.to_le_bytes()[..], &1u32.to_le_bytes(), b"\x00\x01k"].concat();
+        let mut bytes = Vec::new();
+        put(1, None, &compress_to_vec(&batch[..], CompressionLevel::Fastest), &mut bytes);
+        let (flavour, content) = (Flavour::RocksDb, Content::Batches);
+        let facts = Facts { flavour, content, number: None, recycled: false };
+        let (mut b, grid) = (Window::whole(&bytes), Some(Grid::at(0)));
+        let mut assembler = Assembler::new();
+        assert!(assembler.guess(&mut b, 0, grid, &facts).is_ok());
+        assembler.budget.spend(u64::MAX);
+        assert!(assembler.guess(&mut b, 0, grid, &facts).is_err());
+        // It pays for some guesses.
+        assert!(assembler.at(&mut b, 0, grid, &facts).is_ok());
+        let right = (0..5).map(|_| assembler.guess(&mut b, 0, grid, &facts).is_ok());
+        assert_eq!(right.collect::<Vec<_>>(), [true, true, true, true, false]);
     }
 }

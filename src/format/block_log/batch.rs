@@ -194,6 +194,10 @@ pub struct Ending {
     pub prepared: u32,
 }
 
+/// Transactions that a batch may end: the engine puts one into a batch of its own, and joins those of threads that write at the
+/// same moment.
+const ENDINGS: usize = 4096;
+
 /// Checks a batch to its last byte. `ends` is told what becomes of transactions, in order.
 ///
 /// # Errors
@@ -212,7 +216,7 @@ pub fn check<F: Feed>(
     }
     let opens_gap = flavour == Flavour::LevelDb;
     let mut shape = Shape { seq, count, prepared: 0, by_batch: false, operations: 0, opens_gap };
-    let (mut counted, mut begun) = (0u64, None::<u64>);
+    let (mut counted, mut begun, mut endings) = (0u64, None::<u64>, 0);
     while !feed.is_empty() {
         let number = feed.byte().ok_or("write batch: kind of operation")?;
         let tag = tagged(flavour, number).ok_or("write batch: kind of operation")?;
@@ -242,6 +246,10 @@ pub fn check<F: Feed>(
                 shape.prepared = shape.prepared.saturating_add(prepared);
             }
             _ => {}
+        }
+        endings += 1;
+        if endings > ENDINGS {
+            return Err("write batch: more transactions than one can hold");
         }
         ends(Ending { phase: tag.phase, xid, prepared });
     }
@@ -375,6 +383,11 @@ pub fn operations(batch: &[u8], flavour: Flavour) -> Operations<'_> {
     Operations { flavour, seq, rest: batch.get(HEAD..).unwrap_or_default(), broken: None }
 }
 
+/// The same from the operation at this offset on.
+pub fn operations_at(batch: &[u8], at: usize, flavour: Flavour) -> Operations<'_> {
+    Operations { rest: batch.get(at..).unwrap_or_default(), ..operations(batch, flavour) }
+}
+
 /// The same, each behind its offset in the batch.
 pub fn placed(batch: &[u8], flavour: Flavour) -> impl Iterator<Item = (usize, Operation<'_>)> {
     let mut all = operations(batch, flavour);
@@ -485,6 +498,13 @@ mod tests {
         assert_eq!((found.count, ends[0].phase, ends[0].xid), (0, Phase::Commit, xid(b"t1")));
         assert!(shape(&batch(3, 1, b"\x09\x00\x01c")).is_err(), "not ended");
         assert!(shape(&batch(3, 0, b"\x0a\x02t1")).is_err(), "not begun");
+    }
+
+    #[test]
+    fn a_batch_of_very_many_transactions_is_none() {
+        let most = batch(3, 0, &b"\x09\x0a\x00".repeat(ENDINGS));
+        assert_eq!(shape(&most).unwrap().1.len(), ENDINGS);
+        assert!(shape(&[&most[..], b"\x0b\x00"].concat()).is_err());
     }
 
     #[test]

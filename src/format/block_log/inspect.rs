@@ -10,7 +10,7 @@ use super::directory::{Directory, number_of};
 use super::fragment::{BLOCK, Part, fragment};
 use super::older::older;
 use super::unpack::Unpacker;
-use super::waiting::Waiting;
+use super::waiting::{self, Waiting};
 use super::{Content, Facts, Flavour};
 use crate::format::{LogFile, Remark, Unpack};
 use crate::log::bytes::Reader;
@@ -20,9 +20,6 @@ use crate::log::record::{Mark, Record};
 use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
 use crate::log::survey::{Batch, BatchState, Ended, Ends, Survey};
-
-/// Parts of prepared transactions that are followed at a time.
-const PREPARED: usize = 1 << 18;
 
 /// See [`crate::format::Format::inspect`].
 pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
@@ -170,7 +167,7 @@ struct Prepared {
 /// Follows transactions from log to log: those without an end are orphans, and the numbers of one that commits in another file
 /// than it was prepared in are not missing.
 fn transactions(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) {
-    let mut prepared = Waiting::up_to(PREPARED);
+    let mut prepared = Waiting::up_to(waiting::MOST);
     for (nth, file) in files.iter().enumerate() {
         let facts = Facts::of(flavour, files, nth);
         if facts.content != Content::Batches {

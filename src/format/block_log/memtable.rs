@@ -13,17 +13,29 @@ use crate::format::{Effect, Given, LogFile, Memtable, Part, Take, Taken, Unpack}
 use crate::log::conclude::Place;
 use crate::log::record::Record;
 
+/// A part of a transaction that is prepared.
+#[derive(Clone, Copy, Debug)]
+struct Prepared {
+    file: usize,
+    record: Record,
+    /// Where it begins in the contents of the record: there may be several.
+    begin: usize,
+}
+
 /// See the top of this file.
 pub struct Batches<'a> {
     flavour: Flavour,
     files: &'a [LogFile<'a>],
     directory: Arc<Directory>,
-    /// Records that prepare a transaction, by its name: read again when it commits.
-    prepared: Waiting<(usize, Record)>,
+    /// Parts by the name of their transaction: read again when it commits.
+    prepared: Waiting<Prepared>,
     /// Of several with one name RocksDB takes that with the lowest number, the last of these.
     by_engine: bool,
     /// The file that a prepared record was last read from.
     unpack: Option<(usize, Unpacker<'a>)>,
+    /// Where in it that one stands, and its contents: more of its parts may be wanted.
+    read: Option<(usize, u64)>,
+    contents: Vec<u8>,
 }
 
 impl<'a> Batches<'a> {
@@ -34,9 +46,11 @@ impl<'a> Batches<'a> {
             flavour,
             files,
             directory,
-            prepared: Waiting::up_to(usize::MAX),
+            prepared: Waiting::up_to(waiting::MOST),
             by_engine: false,
             unpack: None,
+            read: None,
+            contents: Vec::new(),
         }
     }
 
@@ -85,40 +99,46 @@ impl<'a> Batches<'a> {
     fn prepared_part(
         &mut self,
         key: &[u8],
-        (file, record): (usize, Record),
+        Prepared { file, record, begin }: Prepared,
         log: Option<u64>,
         take: Take<'_>,
     ) -> bool {
+        self.read(file, &record);
+        let contents = std::mem::take(&mut self.contents);
+        let (place, log) = (Place { file, at: record.at }, log.or(number_of(&self.files[file])));
+        let mut any = false;
+        for operation in part_of(&contents, begin, self.flavour, key) {
+            any |= self.change(place, log, &operation, take);
+        }
+        self.contents = contents;
+        any
+    }
+
+    /// Puts what a record holds into `contents`, if it is not there.
+    fn read(&mut self, file: usize, record: &Record) {
+        if self.read == Some((file, record.at)) {
+            return;
+        }
         let files = self.files;
         let kept = self.unpack.take().filter(|(of, _)| *of == file);
         let (_, mut unpack) = kept.unwrap_or_else(|| {
             let facts = Facts::of(self.flavour, files, file);
             (file, Unpacker::new(facts, files[file].src))
         });
-        let contents = unpack.contents(&record, &[]).to_vec();
-        self.unpack = Some((file, unpack));
-        let (place, log) = (Place { file, at: record.at }, log.or(number_of(&files[file])));
-        let mut any = false;
-        for operation in part_of(&contents, self.flavour, key) {
-            any |= self.change(place, log, &operation, take);
-        }
-        any
+        self.contents.clear();
+        self.contents.extend_from_slice(unpack.contents(record, &[]));
+        (self.unpack, self.read) = (Some((file, unpack)), Some((file, record.at)));
     }
 }
 
-/// The operations of a batch that wait for the commit of this transaction.
-fn part_of<'c>(contents: &'c [u8], flavour: Flavour, key: &[u8]) -> Vec<batch::Operation<'c>> {
-    let (mut part, mut begun) = (Vec::new(), false);
-    for operation in batch::operations(contents, flavour) {
+/// The operations of a batch, from the one on that begins the part at `begin`, which wait for the commit of this transaction.
+fn part_of<'c>(contents: &'c [u8], begin: usize, flavour: Flavour, key: &[u8]) -> Vec<batch::Operation<'c>> {
+    let mut part = Vec::new();
+    for operation in batch::operations_at(contents, begin, flavour) {
         match operation.phase {
-            Phase::Begin | Phase::BeginBatch => {
-                begun = true;
-                part.clear();
-            }
             Phase::End if operation.xid().is_some_and(|name| waiting::key(name) == key) => return part,
-            Phase::End => begun = false,
-            _ if begun => part.push(operation),
-            _ => {}
+            Phase::End => break,
+            _ => part.push(operation),
         }
     }
     Vec::new()
@@ -127,18 +147,18 @@ fn part_of<'c>(contents: &'c [u8], flavour: Flavour, key: &[u8]) -> Vec<batch::O
 impl Memtable for Batches<'_> {
     fn insert(&mut self, file: usize, record: &Record, contents: &[u8], take: Take<'_>) -> bool {
         let (place, log) = (Place { file, at: record.at }, self.files.get(file).and_then(number_of));
-        let (mut changed, mut begun, mut more) = (false, false, false);
-        for operation in batch::operations(contents, self.flavour) {
+        let (mut changed, mut begun, mut more) = (false, None, false);
+        for (at, operation) in batch::placed(contents, self.flavour) {
             match operation.phase {
-                Phase::Begin | Phase::BeginBatch => (begun, more) = (true, operation.has_more()),
+                Phase::Begin | Phase::BeginBatch => (begun, more) = (Some(at), operation.has_more()),
                 Phase::End => {
-                    begun = false;
+                    let begin = begun.take().unwrap_or(at);
                     // What waits in a log that is not replayed was decided on long ago.
                     let xid = operation.xid().unwrap_or_default();
-                    let lower = self.prepared.first(xid).is_some_and(|(_, first)| first.seq < record.seq);
+                    let lower = self.prepared.first(xid).is_some_and(|first| first.record.seq < record.seq);
                     let counts = log.is_none_or(|log| self.directory.replays(log));
                     if counts && !(self.by_engine && lower) {
-                        self.prepared.prepare(xid, more, (file, *record));
+                        self.prepared.prepare(xid, more, Prepared { file, record: *record, begin });
                     }
                 }
                 Phase::Commit => {
@@ -147,7 +167,7 @@ impl Memtable for Batches<'_> {
                 Phase::Rollback => {
                     self.prepared.end(operation.xid().unwrap_or_default());
                 }
-                Phase::Plain if !begun => changed |= self.change(place, log, &operation, take),
+                Phase::Plain if begun.is_none() => changed |= self.change(place, log, &operation, take),
                 Phase::Plain => {}
             }
         }
@@ -160,7 +180,7 @@ impl Memtable for Batches<'_> {
     }
 
     fn waiting(&self) -> Vec<(Place, String)> {
-        let place = |&(file, record): &(usize, Record)| Place { file, at: record.at };
+        let place = |part: &Prepared| Place { file: part.file, at: part.record.at };
         let told = |(name, part): (&[u8], &_)| (place(part), String::from_utf8_lossy(name).into_owned());
         let mut all: Vec<_> = self.prepared.iter().map(told).collect();
         all.sort_unstable();
@@ -169,7 +189,7 @@ impl Memtable for Batches<'_> {
 
     fn finish(&mut self, take: Take<'_>) -> u64 {
         let mut left = self.prepared.rest();
-        left.sort_by_key(|(_, (file, record))| (*file, record.at));
+        left.sort_by_key(|(_, part)| (part.file, part.record.at));
         left.into_iter().map(|(key, part)| u64::from(self.prepared_part(&key, part, None, take))).sum()
     }
 }

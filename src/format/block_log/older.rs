@@ -44,8 +44,9 @@ impl Walk {
             if !matches!(kind, 5..=8) || Some(u32::from_le_bytes(log)) == self.facts.number {
                 continue;
             }
-            match self.assembler.at(reader, at, Some(grid), &any) {
+            match self.assembler.guess(reader, at, Some(grid), &any) {
                 Ok(Found::Whole(whole)) => {
+                    self.assembler.confirm();
                     self.at = whole.end;
                     return Some((at, whole));
                 }

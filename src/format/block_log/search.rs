@@ -133,7 +133,7 @@ impl BlockDecoder {
         if !search.spare(MENDING) {
             return None;
         }
-        let place = assembler.at(reader, at, Some(grid), facts).err()?.fault.at;
+        let place = assembler.guess(reader, at, Some(grid), facts).err()?.fault.at;
         search.spend(place - at);
         let mended = if place == at {
             let whole = |part, left| match part {
@@ -145,7 +145,7 @@ impl BlockDecoder {
             self.mend_rest(reader, place)?
         };
         let mut patched = Patched::new(reader, place, &mended);
-        let found = self.assembler.at(&mut patched, at, Some(grid), &self.facts).ok()?;
+        let found = self.assembler.guess(&mut patched, at, Some(grid), &self.facts).ok()?;
         let Found::Whole(whole) = found else { return None };
         let fits = whole.shape.is_none_or(|shape| self.due.is_none_or(|due| fits(shape.seq, due, JUMP)));
         if !fits {
@@ -259,7 +259,7 @@ impl BlockDecoder {
 
     /// The record at `at`, looked at only.
     fn probe(&mut self, reader: &mut Reader<'_>, at: u64, grid: Option<Grid>) -> Option<Whole> {
-        let found = self.assembler.at(reader, at, grid, &self.facts);
+        let found = self.assembler.guess(reader, at, grid, &self.facts);
         let summed = match self.assembler.spans.last() {
             Some(span) => span.end.saturating_sub(at),
             None => {

@@ -7,6 +7,9 @@ use super::batch;
 /// Bytes of a name that are kept; a longer one is known by its hash as well.
 const NAME: usize = 1 << 10;
 
+/// Parts that are followed at a time, unless somebody wants fewer.
+pub const MOST: usize = 1 << 18;
+
 /// See the top of this file. `T`: what is kept of each part.
 pub struct Waiting<T> {
     /// Parts of transactions, and whether more are to follow.
@@ -18,25 +21,29 @@ pub struct Waiting<T> {
 }
 
 impl<T> Waiting<T> {
-    /// None yet, and never more parts than `most`.
+    /// None yet, and never more parts than `most`, nor more of those whose own end is lost.
     pub fn up_to(most: usize) -> Waiting<T> {
         Waiting { by_name: BTreeMap::new(), left: Vec::new(), parts: 0, most }
     }
 
     /// A part of a transaction is prepared; `more`: it is not the last one, which only stores do that write what they cannot
-    /// hold before it is prepared. Gives back whether it is followed.
+    /// hold before it is prepared. Gives back whether that leaves out none, neither it nor those that had its name.
     pub fn prepare(&mut self, name: &[u8], more: bool, part: T) -> bool {
         if self.parts >= self.most {
             return false;
         }
         let name = key(name);
         let parts = self.by_name.entry(name.clone()).or_default();
+        let mut all = true;
         if parts.last().is_some_and(|(_, more)| !more) {
-            self.left.extend(parts.drain(..).map(|(part, _)| (name.clone(), part)));
+            self.parts = self.parts.saturating_sub(parts.len());
+            let room = self.most.saturating_sub(self.left.len());
+            all = parts.len() <= room;
+            self.left.extend(parts.drain(..).take(room).map(|(part, _)| (name.clone(), part)));
         }
         parts.push((part, more));
         self.parts += 1;
-        true
+        all
     }
 
     /// The first part that waits under a name.
@@ -93,6 +100,16 @@ mod tests {
         assert!(waiting.prepare(b"y", true, 3) && waiting.prepare(b"y", false, 4));
         assert_eq!(waiting.end(b"y"), [3, 4]);
         assert_eq!(waiting.rest(), [(b"x".to_vec(), 1)]);
+    }
+
+    #[test]
+    fn a_name_that_is_used_over_and_over_takes_no_room_from_others() {
+        let mut waiting = Waiting::up_to(2);
+        let told: Vec<_> = (0..5).map(|part| waiting.prepare(b"x", false, part)).collect();
+        assert_eq!(told, [true, true, true, false, false]);
+        assert!(waiting.prepare(b"y", false, 9));
+        assert_eq!((waiting.end(b"x"), waiting.end(b"y")), (vec![4], vec![9]));
+        assert_eq!(waiting.rest(), [(b"x".to_vec(), 0), (b"x".to_vec(), 1)]);
     }
 
     #[test]

@@ -82,7 +82,6 @@ pub struct LogReader<'a> {
     /// A compression type was told; it is zstd.
     told: bool,
     packs: bool,
-    allowance: inflate::Allowance,
     timestamped: Vec<u32>,
     /// Payload of the fragment at hand, and where its header stands.
     payload: Range<u64>,
@@ -122,7 +121,6 @@ impl<'a> LogReader<'a> {
             first_read: false,
             told: false,
             packs: false,
-            allowance: inflate::Allowance::default(),
             timestamped: Vec::new(),
             payload: 0..0,
             header_at: 0,
@@ -251,9 +249,11 @@ impl<'a> LogReader<'a> {
         }
         self.spoiled = self.summed != self.scratch.len();
         self.packed = self.packs;
+        // One that is a fragment by itself has been inflated already.
+        let inflated = alone && !self.scratch.is_empty();
         if !self.packs {
             std::mem::swap(&mut self.record, &mut self.scratch);
-        } else if !self.inflate() {
+        } else if !inflated && !self.inflate() {
             self.at = self.end;
             return Next::End;
         }
@@ -265,12 +265,7 @@ impl<'a> LogReader<'a> {
 
     fn inflate(&mut self) -> bool {
         self.record.clear();
-        let limit = self.allowance.at(self.at);
-        let inflated = inflate::Inflating::up_to(limit, &self.scratch).and_then(|mut inflating| {
-            let rest = inflating.rest(&mut self.record);
-            self.allowance.spend(&inflating);
-            rest
-        });
+        let inflated = inflate::Inflating::new(&self.scratch).and_then(|mut i| i.rest(&mut self.record));
         inflated.is_ok() || self.scratch.is_empty()
     }
 
@@ -288,6 +283,7 @@ impl<'a> LogReader<'a> {
         })
     }
 
+    /// Whether the fragment at hand is a frame by itself; its contents are then in `record`.
     fn inflates_alone(&mut self) -> bool {
         let (summed, scratch) = (self.summed, std::mem::take(&mut self.scratch));
         self.gather();
