@@ -17,7 +17,7 @@ use crate::refused::Refused;
 use crate::repair::bound::{self, Deed};
 use crate::repair::pages::Pages;
 use crate::repair::plan::Plan;
-use crate::repair::{Done, Strategy, Task, place, target};
+use crate::repair::{Done, Left, Strategy, Task, place, target};
 use crate::replay::mode_of;
 use crate::ui::json::line;
 use crate::ui::out::Out;
@@ -40,6 +40,9 @@ pub struct Target {
     /// Where --in-place puts the originals and the undo record [default: beside the log]
     #[arg(long, value_name = "DIR", requires = "in_place")]
     pub backup: Option<PathBuf>,
+    /// Leave the sizes of logs out of the copy's MANIFEST, so that RocksDB does not miss what a shorter log lacks
+    #[arg(long, conflicts_with = "in_place")]
+    pub drop_wal_tracking: bool,
     /// Only if this plan, as printed with --format json, still fits
     #[arg(long, value_name = "FILE", requires = "apply")]
     pub plan: Option<PathBuf>,
@@ -80,9 +83,6 @@ pub struct Opts {
     /// Transactions that are prepared and neither committed nor rolled back
     #[arg(long, value_name = "WHAT", default_value = "keep")]
     prepared: Undecided,
-    /// Leave the sizes of logs out of the copy's MANIFEST, so that RocksDB does not miss what a shorter log lacks
-    #[arg(long, conflicts_with = "in_place")]
-    drop_wal_tracking: bool,
     /// Of a log of pages: write the database that it leads to, and an empty log
     #[arg(long)]
     checkpoint: bool,
@@ -116,7 +116,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let mut rule = opts.strategy.rule_in(&log, &report, (undecided, opts.renumber), opts.mode(&log)?)?;
     rule.survivors = opts.survivors == Undecided::Keep;
     rule.prepared = opts.prepared == Undecided::Keep;
-    rule.untracked = opts.drop_wal_tracking;
+    rule.untracked = opts.target.drop_wal_tracking;
     rule.pages = opts.pages(&report)?.or(rule.pages);
     let mut typed = opts.input.typed();
     if opts.strategy != Strategy::Salvage {
@@ -233,10 +233,14 @@ pub fn carry_out(task: &Task<'_>, wanted: &Target, deed: &Deed, global: &Global)
         (None, true) => in_place(task, wanted, deed, global)?,
         (None, false) => bail!("--apply needs --output DIR (a new copy) or --in-place (with a backup)"),
     };
-    let left = done.as_ref().map_or(remaining(report) != CLEAN, |done| done.left);
-    let code = if left || plan.lost || plan.problems() > 0 { FINDINGS } else { CLEAN };
+    let left = done.map_or(Left { findings: remaining(report) != CLEAN, refused: None }, |done| done.left);
+    let code = if left.findings || left.refused.is_some() || plan.lost || plan.problems() > 0 {
+        FINDINGS
+    } else {
+        CLEAN
+    };
     if !global.quiet {
-        told(&plan, wanted, left, &target::strangers(log))?;
+        told(&plan, wanted, &left, &target::strangers(log))?;
     }
     Ok(if report.incomplete() { INCOMPLETE } else { code })
 }
@@ -263,7 +267,7 @@ fn remaining(report: &Report) -> u8 {
 }
 
 /// What was done, in one line.
-fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Result<()> {
+fn told(plan: &Plan, wanted: &Target, left: &Left, strangers: &[String]) -> Result<()> {
     let mut out = Out::default();
     let strangers = if wanted.output.is_some() { strangers } else { &[] };
     if wanted.format == Format::Text {
@@ -276,7 +280,14 @@ fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Resul
             ),
         };
         let lost = if plan.lost { "; something is lost for good" } else { "" };
-        let found = if left { "findings are left, see walmedic verify" } else { "it reads back clean" };
+        let found = match &left.refused {
+            Some(why) => format!(
+                "but the engine refuses to open it ({}), see walmedic verify",
+                why.trim_end_matches('.')
+            ),
+            None if left.findings => "findings are left, see walmedic verify".into(),
+            None => "it reads back clean".into(),
+        };
         let kept = plan.counted.then(|| format!("{} kept, ", plural(plan.kept.records, "record")));
         writeln!(out, "{what}: {}{found}{broken}{lost}.", kept.unwrap_or_default())?;
         if let Some(sentence) = not_copied(strangers) {
@@ -286,8 +297,11 @@ fn told(plan: &Plan, wanted: &Target, left: bool, strangers: &[String]) -> Resul
         let written = wanted.output.as_ref().map(|path| path.display().to_string());
         let mut done = serde_json::json!({
             "schema": "walmedic.done/1", "applied": plan.acts() || written.is_some(), "output": written,
-            "records": plan.counted.then_some(plan.kept.records), "lost": plan.lost, "findings_left": left,
+            "records": plan.counted.then_some(plan.kept.records), "lost": plan.lost, "findings_left": left.findings,
         });
+        if let Some(why) = &left.refused {
+            done["refused"] = why.as_str().into();
+        }
         if let Some(grade) = &plan.grade {
             done["problems"] = grade.problems.into();
         }

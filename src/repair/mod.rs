@@ -45,10 +45,19 @@ pub struct Task<'a> {
     pub path: &'a Path,
 }
 
+/// What a log that was written anew is found to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Something is wrong in it.
+    pub findings: bool,
+    /// Why its engine would not open it.
+    pub refused: Option<String>,
+}
+
 /// What was done.
 pub struct Done {
-    /// Something is still to be found in the log.
-    pub left: bool,
+    /// What is still to be found in the log.
+    pub left: Left,
     /// Processes that may have the log open and could not be looked at.
     pub unseen: usize,
 }

@@ -17,7 +17,7 @@ use crate::log::bytes::{Prefix, ReadAt};
 use crate::refused::Refused;
 use crate::repair::plan::{Action, FilePlan, Plan, sha256};
 use crate::repair::record::{self, Changed, How, ORIGINALS, Other, Record, State};
-use crate::repair::{Done, Task, held, target, write};
+use crate::repair::{Done, Left, Task, held, target, write};
 
 /// Bytes before a cut by which the file is known again.
 const WITNESS: u64 = 1 << 20;
@@ -406,16 +406,17 @@ fn swap(a: &Path, b: &Path) -> Result<()> {
     }
 }
 
-/// Leaves in the backup only what is not in the log any more, and reads the log again: whether anything is still to be
+/// Leaves in the backup only what is not in the log any more, and reads the log again: what is still to be
 /// found. Of a file that was only cut everything left has been read already.
-fn settle(task: &Task<'_>, plan: &Plan, step: &Step, dir: &Path, folder: &Path) -> Result<bool> {
+fn settle(task: &Task<'_>, plan: &Plan, step: &Step, dir: &Path, folder: &Path) -> Result<Left> {
     match step {
         Step::Cut(name, to) => {
             let now = fs::metadata(dir.join(name))?.len();
             if now != *to {
                 bail!("{name}: has {now} bytes and should have {to}");
             }
-            Ok(!plan.sound)
+            let unfit = plan.unfit.as_ref().filter(|unfit| !unfit.forgotten);
+            Ok(Left { findings: !plan.sound, refused: unfit.map(|unfit| unfit.how.to_owned()) })
         }
         Step::Swap(_) | Step::Remove(_) | Step::Rename(..) => target::findings(task.log, task.path),
         Step::Directory(linked) => {

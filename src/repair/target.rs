@@ -11,7 +11,7 @@ use crate::io::{durable, fresh};
 use crate::judgement::{CLEAN, Judgement};
 use crate::refused::Refused;
 use crate::repair::plan::Plan;
-use crate::repair::{Done, Task, held, write};
+use crate::repair::{Done, Left, Task, held, write};
 
 /// Writes the new log to `output`, which comes into being complete or not at all. Gives back the plan of it, too.
 ///
@@ -106,22 +106,25 @@ pub fn outside(log: &OpenLog, target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether the same reader finds anything in the log at `path`.
+/// What the same reader finds in the log at `path`.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn findings(log: &OpenLog, path: &Path) -> Result<bool> {
+pub fn findings(log: &OpenLog, path: &Path) -> Result<Left> {
     let wanted = Wanted {
         format: Some(log.format().profile().name.into()),
         revision: log.revision.map(str::to_owned),
         ..Wanted::default()
     };
-    let mut left = false;
+    let mut left = Left::default();
     for found in listing::find(path, &wanted).context("the new log")? {
         let mut log = OpenLog::new(found, &wanted)?;
         log.follow();
         let report = log.analyse(2);
-        left |= Judgement::default().exit_code(&[report]) != CLEAN;
+        let refusal = report.forecast.as_ref().filter(|forecast| !forecast.engine.opens);
+        let refusal = refusal.map(|forecast| forecast.engine.error.clone().unwrap_or_default());
+        left.refused = left.refused.or(refusal);
+        left.findings |= Judgement::default().exit_code(&[report]) != CLEAN;
     }
     Ok(left)
 }

@@ -137,7 +137,10 @@ impl View<'_> {
             writeln!(out, "    walmedic replay {}", quote(&report.place))?;
             writeln!(out, "        what else can be made of it, each file graded")?;
         }
-        let typed = format!("walmedic {command} {}{options} --apply", quote(&report.place));
+        // Only a copy can have a catalogue that forgets.
+        let unfit = plan.unfit.as_ref();
+        let forget = unfit.filter(|unfit| !unfit.forgotten).map_or("", |_| " --drop-wal-tracking");
+        let typed = format!("walmedic {command} {}{options}{forget} --apply", quote(&report.place));
         let stdin = report.path == "-";
         // What comes in by standard input may have a name.
         let named = report.files.first().map_or("-", |f| &f.name);
@@ -152,8 +155,7 @@ impl View<'_> {
             }
         }
         // In place no file is added.
-        let copied = plan.unfit.as_ref().is_some_and(|unfit| unfit.forgotten);
-        if stdin || copied || plan.files.len() > report.files.len() {
+        if stdin || unfit.is_some() || plan.files.len() > report.files.len() {
             return Ok(());
         }
         writeln!(out, "    {typed} --in-place")?;
