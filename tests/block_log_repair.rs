@@ -426,6 +426,34 @@ fn damage_in_the_middle(log: &Path) {
     std::fs::write(log, bytes).expect("damaged");
 }
 
+/// Sessions that went on where recovery had stopped give the numbers behind the damage out again: their writes are the newer
+/// ones, in what is told and in every mode of what is repaired.
+#[test]
+fn sessions_after_damage_win_over_what_they_dropped() {
+    if !has("9.8.4") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let kind = Kind { format: "rocksdb", features: &["resumed"], engines: BOTH };
+    let (store, out) = (dir.path().join("store"), dir.path().join("repaired"));
+    write("rocksdb", &store, 1, kind.features);
+    assert_eq!(logs(&store).iter().filter(|log| log.metadata().is_ok_and(|m| m.len() > 0)).count(), 3);
+    let mut judge = Judge::new();
+    let engine = judge.opens(&store, "point-in-time", "9.8.4").expect("a store that opens");
+    let (key, dropped) = ((0, b"key".to_vec()), (0, b"only 0".to_vec()));
+    assert_eq!(engine[&key], b"session 2, write 1");
+    assert!(!engine.contains_key(&dropped), "{}", judge.said);
+    for policy in ["committed", "salvage"] {
+        let state = kind.state(&store, &format!("--policy {policy}"));
+        assert_eq!((&state[&key], state.contains_key(&dropped)), (&engine[&key], true), "{policy}");
+        assert!(engine.keys().all(|key| state.contains_key(key)), "{policy}");
+    }
+    let wanted = kind.state(&store, "");
+    kind.run("repair", &store, &format!("--apply --output {}", out.display())).exits(1);
+    kind.run("verify", &out, "").exits(0);
+    assert_eq!(opens_everywhere(&mut judge, &kind, &out, &wanted), Ok(()));
+}
+
 /// Transactions that are prepared and not ended are named, and kept or left out as is asked for; nothing else depends on it.
 #[test]
 fn prepared_transactions_are_kept_or_left_out() {

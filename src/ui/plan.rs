@@ -25,6 +25,9 @@ const GAPS: usize = 4;
 const FALLS_BACK: &str = "Numbers start again in this log and are left as they are, and an engine may stop there: \
                           --renumber gives those records new ones.";
 
+const RENUMBERED: &str = "Numbers start again in this log: the records from there on get new ones, so that of two writes of \
+                          a key the later one wins, and those that the engine had dropped stay behind it.";
+
 /// Said where that is all there is to do.
 const DROP: &str = "--prepared drop leaves them out.";
 
@@ -281,6 +284,9 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     }
     if plan.damaged > 0 {
         said.push(format!("Leaves out {} of damage.", size(plan.damaged)));
+    }
+    if plan.renumbered {
+        said.push(RENUMBERED.into());
     }
     if plan.falls_back {
         said.push(FALLS_BACK.into());
