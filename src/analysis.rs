@@ -278,10 +278,21 @@ impl OpenLog {
             ignored: self.log.ignored.clone(),
             conclusions,
             remarks,
+            tracks: false,
             forecast: None,
         };
         report.settle_revision();
+        report.tracks = self.tracks(&report);
         report
+    }
+
+    fn tracks(&self, report: &Report) -> bool {
+        let Some(tracked) = self.format().tracked(&self.files()) else { return false };
+        let sound = |name: &str, synced: u64| {
+            let file = report.files.iter().find(|file| *file.name == *name);
+            file.is_some_and(|file| file.bytes >= synced && file.survey.regions.first_bad().is_none())
+        };
+        tracked.sizes.iter().any(|(name, synced)| !sound(name, *synced))
     }
 
     /// What logs that were put away mean for this one. One that cannot be opened has nothing to say.
@@ -338,6 +349,10 @@ impl OpenLog {
             .findings()
             .all(|f| matches!(f.code, Code::FirstFileMissing | Code::FlushedLog | Code::PutAway));
         let modes = if smooth { Vec::new() } else { self.modes(&files, &surveys) };
+        // Where it was not asked above and refuses in all of them, that counts.
+        let refused = sound && modes.iter().all(|row| !row.outcome.opens);
+        let refusal = modes.iter().find(|row| row.usual && refused);
+        let engine = refusal.map_or(engine, |row| row.outcome.clone());
         Forecast { engine, intact, transactions, keys: None, rows: None, modes }
     }
 
@@ -555,6 +570,8 @@ pub struct Report {
     pub conclusions: Conclusions,
     /// What only the format could see.
     pub remarks: Vec<Remark>,
+    /// A log whose size its catalogue tracks is damaged, or shorter already: a repair changes what the catalogue says of it.
+    pub tracks: bool,
     /// Engine against intact.
     pub forecast: Option<Forecast>,
 }

@@ -406,11 +406,7 @@ fn tracked_sizes_are_told_and_forgotten() {
     let kind = Kind { format: "rocksdb", features: &["tracked", "families", "logs"], engines: NEW };
     let store = dir.path().join("store");
     write("rocksdb", &store, 3, kind.features);
-    let log = &logs(&store)[0];
-    let mut bytes = std::fs::read(log).expect("a log");
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(log, bytes).expect("damaged");
+    damage_in_the_middle(&logs(&store)[0]);
     let plan = kind.run("repair", &store, "").exits(4);
     assert!(plan.stdout.contains("--drop-wal-tracking"), "{plan:?}");
     let data = kind.run("repair", &store, "--format json").json();
@@ -425,6 +421,74 @@ fn tracked_sizes_are_told_and_forgotten() {
     let (mut judge, wanted) = (Judge::new(), kind.state(&store, ""));
     assert_eq!(judge.opens(&kept, "as-set-up", "9.8.4"), Err("refuses"), "{}", judge.said);
     assert!(judge.opens(&forgotten, "as-set-up", "9.8.4") == Ok(wanted), "{}", judge.said);
+    let found = kind.run("verify", &kept, "").exits(1);
+    assert!(found.stdout.starts_with("REFUSED") && found.stdout.contains("WM-707"), "{found:?}");
+    kind.run("verify", &forgotten, "").exits(0);
+}
+
+/// What is suggested for a store with tracked logs makes one that opens; what does not open is told as that.
+#[test]
+fn a_store_that_tracks_its_logs_is_not_left_closed() {
+    if !has("9.8.4") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let kind = Kind { format: "rocksdb", features: &["tracked", "families", "logs"], engines: NEW };
+    let store = dir.path().join("store");
+    write("rocksdb", &store, 3, kind.features);
+    damage_in_the_middle(&logs(&store)[0]);
+    for (command, how) in [("verify", ""), ("repair", ""), ("truncate", "--at-damage")] {
+        let told = kind.run(command, &store, how);
+        let next = told.stdout.lines().find(|line| line.contains("--apply --output"));
+        assert!(next.is_some_and(|next| next.contains("--drop-wal-tracking")), "{command}: {told:?}");
+    }
+    let mut judge = Judge::new();
+    for (command, how) in [("repair", ""), ("truncate", "--at-damage")] {
+        let (kept, forgotten) = (dir.path().join(command), dir.path().join(format!("{command}.forgotten")));
+        let told = kind.run(command, &store, &format!("{how} --apply --output {}", kept.display())).exits(1);
+        assert!(told.stdout.contains("the engine refuses to open it"), "{told:?}");
+        assert!(!told.stdout.contains("reads back clean"), "{told:?}");
+        assert_eq!(judge.opens(&kept, "as-set-up", "9.8.4"), Err("refuses"), "{command}: {}", judge.said);
+        let how = format!("{how} --drop-wal-tracking --apply --output {}", forgotten.display());
+        let told = kind.run(command, &store, &how);
+        assert!(told.stdout.contains("reads back clean"), "{told:?}");
+        assert!(judge.opens(&forgotten, "as-set-up", "9.8.4").is_ok(), "{command}: {}", judge.said);
+    }
+}
+
+fn damage_in_the_middle(log: &Path) {
+    let mut bytes = std::fs::read(log).expect("a log");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(log, bytes).expect("damaged");
+}
+
+/// Sessions that went on where recovery had stopped give the numbers behind the damage out again: their writes are the newer
+/// ones, in what is told and in every mode of what is repaired.
+#[test]
+fn sessions_after_damage_win_over_what_they_dropped() {
+    if !has("9.8.4") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let kind = Kind { format: "rocksdb", features: &["resumed"], engines: BOTH };
+    let (store, out) = (dir.path().join("store"), dir.path().join("repaired"));
+    write("rocksdb", &store, 1, kind.features);
+    assert_eq!(logs(&store).iter().filter(|log| log.metadata().is_ok_and(|m| m.len() > 0)).count(), 3);
+    let mut judge = Judge::new();
+    let engine = judge.opens(&store, "point-in-time", "9.8.4").expect("a store that opens");
+    let (key, dropped) = ((0, b"key".to_vec()), (0, b"only 0".to_vec()));
+    assert_eq!(engine[&key], b"session 2, write 1");
+    assert!(!engine.contains_key(&dropped), "{}", judge.said);
+    for policy in ["committed", "salvage"] {
+        let state = kind.state(&store, &format!("--policy {policy}"));
+        assert_eq!((&state[&key], state.contains_key(&dropped)), (&engine[&key], true), "{policy}");
+        assert!(engine.keys().all(|key| state.contains_key(key)), "{policy}");
+    }
+    let wanted = kind.state(&store, "");
+    kind.run("repair", &store, &format!("--apply --output {}", out.display())).exits(1);
+    kind.run("verify", &out, "").exits(0);
+    assert_eq!(opens_everywhere(&mut judge, &kind, &out, &wanted), Ok(()));
 }
 
 /// Transactions that are prepared and not ended are named, and kept or left out as is asked for; nothing else depends on it.

@@ -71,7 +71,7 @@ impl Opened {
     fn repair(&self, path: &Path, output: &Path) -> bool {
         let rule = Strategy::Salvage.rule(&self.log, &self.report, false, false).expect("a rule");
         let task = Task { log: &self.log, report: &self.report, rule: &rule, path };
-        target::copy(&task, output).expect("repaired").1.left
+        target::copy(&task, output).expect("repaired").1.found.left
     }
 }
 

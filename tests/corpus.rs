@@ -144,7 +144,7 @@ impl Checks {
         // Transactions that are prepared stay so, and are told again.
         let prepared =
             report.conclusions.batches.iter().any(|b| b.batch.state == BatchState::Orphan(Ended::Prepared));
-        self.same("findings after a repair by the engine", &done.left, &prepared);
+        self.same("findings after a repair by the engine", &done.found.left, &prepared);
         let after = state(&new, &new.analyse(1), Policy::Engine, None);
         self.same("engine state after a repair by it", &after, &before);
     }

@@ -274,7 +274,7 @@ fn assert_repairs<S: Subject>(image: &Image, allowed: &[State]) {
 
     let task = Task { log: &open, report: &report, rule: &rule, path: &log };
     let (_, done) = target::copy(&task, &output).expect("repaired");
-    assert!(!done.left, "findings are left");
+    assert!(!done.found.left, "findings are left");
     let disk = CrashDisk::of(image_of(&output));
     let files = disk.files();
     let state = S::open(disk.clone()).and_then(|engine| engine.state()).expect("opens once repaired");

@@ -112,7 +112,7 @@ impl Read {
         }
         let kept = planned.prepared.iter().filter(|p| p.kept).map(|p| p.name.clone());
         assert_eq!(mended.waiting(), kept.collect::<Vec<_>>(), "prepared transactions");
-        (mended, done.left)
+        (mended, done.found.left)
     }
 
     fn plan(&self, rule: &Rule) -> Plan {
@@ -287,7 +287,7 @@ fn the_engine_recovers_from_its_own_repair_what_it_did_before() {
         let done = Strategy::Engine.rule(&read.open, &read.report, false, false).and_then(|rule| {
             let task = Task { log: &read.open, report: &read.report, rule: &rule, path };
             let (plan, done) = target::copy(&task, &out)?;
-            Ok((rule, plan, done.left))
+            Ok((rule, plan, done.found.left))
         });
         if let Some(refused) = done.as_ref().err().and_then(|e| e.downcast_ref::<Refused>()) {
             // A hint may lead the engine to a tombstone, which it serves for a value, and no record can hold that.

@@ -40,6 +40,9 @@ pub struct Target {
     /// Where --in-place puts the originals and the undo record [default: beside the log]
     #[arg(long, value_name = "DIR", requires = "in_place")]
     pub backup: Option<PathBuf>,
+    /// Leave the sizes of logs out of the copy's MANIFEST, so that RocksDB does not miss what a shorter log lacks
+    #[arg(long, conflicts_with = "in_place")]
+    pub drop_wal_tracking: bool,
     /// Only if this plan, as printed with --format json, still fits
     #[arg(long, value_name = "FILE", requires = "apply")]
     pub plan: Option<PathBuf>,
@@ -80,9 +83,6 @@ pub struct Opts {
     /// Transactions that are prepared and neither committed nor rolled back
     #[arg(long, value_name = "WHAT", default_value = "keep")]
     prepared: Undecided,
-    /// Leave the sizes of logs out of the copy's MANIFEST, so that RocksDB does not miss what a shorter log lacks
-    #[arg(long, conflicts_with = "in_place")]
-    drop_wal_tracking: bool,
     /// Of a log of pages: write the database that it leads to, and an empty log
     #[arg(long)]
     checkpoint: bool,
@@ -116,7 +116,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let mut rule = opts.strategy.rule_in(&log, &report, (undecided, opts.renumber), opts.mode(&log)?)?;
     rule.survivors = opts.survivors == Undecided::Keep;
     rule.prepared = opts.prepared == Undecided::Keep;
-    rule.untracked = opts.drop_wal_tracking;
+    rule.untracked = opts.target.drop_wal_tracking;
     rule.pages = opts.pages(&report)?.or(rule.pages);
     let mut typed = opts.input.typed();
     if opts.strategy != Strategy::Salvage {

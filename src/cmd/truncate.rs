@@ -83,13 +83,17 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
             ("last_commit", String::new())
         }
     };
-    let options =
-        serde_json::json!({ "cut": name, "value": value, "file": opts.file, "force_partial": partial });
+    rule.untracked = opts.target.drop_wal_tracking;
+    let options = serde_json::json!({
+        "cut": name, "value": value, "file": opts.file, "force_partial": partial,
+        "drop_wal_tracking": rule.untracked,
+    });
     let mut typed = opts.input.typed();
     let word = name.replace('_', "-");
     typed.push(if value.is_empty() { format!("--{word}") } else { format!("--{word} {value}") });
     typed.extend(opts.file.as_ref().map(|name| format!("--file {}", quote(Path::new(name)))));
     typed.extend(partial.then(|| "--force-partial".to_owned()));
+    typed.extend(rule.untracked.then(|| "--drop-wal-tracking".to_owned()));
     let deed = Deed { command: "truncate", options, typed: typed.join(" ") };
     let task = Task { log: &log, report: &report, rule: &rule, path: &opts.input.paths[0] };
     carry_out(&task, &opts.target, &deed, global)

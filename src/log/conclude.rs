@@ -330,6 +330,8 @@ fn walk(
     kept.extend(before);
     let mut expected = before.map(|(_, run)| run.next);
     let mut ends: HashMap<u64, Place> = HashMap::new();
+    // The number that is due where history went on with numbers that were given out before.
+    let mut resumed: Option<u64> = None;
     let limit = files.iter().map(|f| f.survey.regions.limit()).max().unwrap_or(0);
     for i in 0..runs.len() {
         let (file, run) = runs[i];
@@ -340,6 +342,7 @@ fn walk(
             continue;
         };
         let (fa, a) = *kept.last().expect("a run set what is expected");
+        resumed = resumed.filter(|_| run.first < due);
         let place = Place { file, at: run.at };
         let repeat =
             |kind| Repeat { first: run.first, last: run.next - 1, place, len: run.end - run.at, kind };
@@ -361,7 +364,13 @@ fn walk(
         } else if run.first > due && !passing {
             push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), due), limit, &mut out.unlisted);
             expected = Some(run.next);
-        } else if run.first < due && reused(files, &ends, &run) {
+        } else if run.first < due
+            && (reused(files, &ends, &run) || resumes(files, resumed, (fa, a.end), (file, &run)))
+        {
+            if let Some(next) = resumed.filter(|&next| next < run.first) {
+                push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), next), limit, &mut out.unlisted);
+            }
+            resumed = Some(run.next);
             push_bounded(&mut out.repeats, repeat(RepeatKind::Reused), limit, &mut out.unlisted);
             expected = Some(due.max(run.next));
         } else if run.first < due && starts_file && fill_gap(&mut out.gaps, &run) {
@@ -465,9 +474,27 @@ fn push_bounded<T>(list: &mut Vec<T>, item: T, limit: usize, unlisted: &mut u64)
 /// runs before end, by the number that would have followed.
 fn reused(files: &[Member<'_>], ends: &HashMap<u64, Place>, run: &Run) -> bool {
     ends.get(&run.first).is_some_and(|end| {
-        let region = files[end.file].survey.regions.find(end.at);
-        region.is_some_and(|region| region.at == end.at && !region.kind.sound())
+        let regions = &files[end.file].survey.regions;
+        let region = match regions.end() == end.at {
+            true => files[end.file + 1..]
+                .iter()
+                .find(|f| f.counts)
+                .and_then(|f| f.survey.regions.as_slice().first()),
+            false => regions.find(end.at).filter(|region| region.at == end.at),
+        };
+        region.is_some_and(|region| !region.kind.sound())
     })
+}
+
+/// Whether a run goes on where numbers are given out again: with the next number, or behind damage that explains what lacks.
+fn resumes(
+    files: &[Member<'_>],
+    resumed: Option<u64>,
+    from: (usize, u64),
+    (file, run): (usize, &Run),
+) -> bool {
+    let missing = resumed.and_then(|next| run.first.checked_sub(next));
+    missing.is_some_and(|n| n == 0 || n <= room_between(files, from, (file, run.at)))
 }
 
 /// Takes the run's numbers out of a gap found before; `false` when they fill none.

@@ -23,7 +23,7 @@ use anyhow::Result;
 use crate::analysis::{OpenLog, Report};
 use crate::format::Role;
 use crate::format::{Job, Outcome, Part, Taken};
-use crate::log::conclude::Place;
+use crate::log::conclude::{Place, RepeatKind};
 use crate::log::finding::Code;
 use crate::log::region::Kind;
 use crate::log::survey::Survey;
@@ -114,7 +114,8 @@ impl Strategy {
                 let why = "a rollback journal is no log that can be cut; --strategy salvage rolls it back";
                 return Err(Refused(format!("{}: {why}", report.path)).into());
             }
-            Strategy::Salvage => salvage,
+            // An engine takes the write with the highest number for the last one, wherever it lies.
+            Strategy::Salvage => Rule { renumber: renumber || framed(log) && reuses(report), ..salvage },
             Strategy::Engine => {
                 let (engine, mut applied) = asked(log, report, mode);
                 let (halts, mut skips) = (halts(log, report, &engine)?, Vec::new());
@@ -141,6 +142,11 @@ const NO_CHOICE: &str = "no choice among its batches leaves what the engine hold
 fn framed(log: &OpenLog) -> bool {
     let files = log.files();
     (0..files.len()).any(|file| log.format().framer(&files, file).is_some())
+}
+
+/// Whether numbers were given out again, so that later writes have lower ones than those that they follow.
+fn reuses(report: &Report) -> bool {
+    report.conclusions.repeats.iter().any(|repeat| repeat.kind == RepeatKind::Reused)
 }
 
 /// From where on the engine takes nothing over, by file; where a transaction is open there, from its begin.

@@ -406,7 +406,7 @@ fn swap(a: &Path, b: &Path) -> Result<()> {
     }
 }
 
-/// Leaves in the backup only what is not in the log any more, and reads the log again: whether anything is still to be
+/// Leaves in the backup only what is not in the log any more, and reads the log again: what is still to be
 /// found. Of a file that was only cut everything left has been read already.
 fn settle(task: &Task<'_>, plan: &Plan, step: &Step, dir: &Path, folder: &Path) -> Result<Found> {
     match step {
@@ -415,7 +415,8 @@ fn settle(task: &Task<'_>, plan: &Plan, step: &Step, dir: &Path, folder: &Path) 
             if now != *to {
                 bail!("{name}: has {now} bytes and should have {to}");
             }
-            Ok(Found { left: !plan.sound, ..Found::default() })
+            let unfit = plan.unfit.as_ref().filter(|unfit| !unfit.forgotten);
+            Ok(Found { left: !plan.sound, refused: unfit.map(|unfit| unfit.how.to_owned()) })
         }
         Step::Swap(_) | Step::Remove(_) | Step::Rename(..) => target::findings(task, task.path),
         Step::Directory(linked) => {

@@ -54,6 +54,8 @@ pub struct Plan {
     pub missing: Vec<(u64, u64)>,
     /// Numbers fall back somewhere, which an engine may not go beyond, and are left as they are.
     pub falls_back: bool,
+    /// Numbers fall back, and are made to rise.
+    pub renumbered: bool,
     /// Keys of which the last write is left out, whatever it changed; `None`: more than are counted.
     pub keys: Option<u64>,
     /// What comes of pages that are made anew.
@@ -263,6 +265,7 @@ impl Plan {
             lost: false,
             missing: Vec::new(),
             falls_back: false,
+            renumbered: false,
             keys: Some(0),
             rebuilt: None,
             grade: None,
@@ -300,7 +303,8 @@ impl Plan {
         let waiting = planner.memtable.as_ref().filter(|_| !verbatim || count).map(|m| m.waiting());
         drop(planner);
         plan.prepared = prepared::list(report, rule, waiting);
-        plan.falls_back = !rule.verbatim && !rule.renumber && falls_back(report);
+        let falls_back = !rule.verbatim && falls_back(report);
+        (plan.falls_back, plan.renumbered) = (falls_back && !rule.renumber, falls_back && rule.renumber);
         plan.sound = if rule.verbatim { cut_is_sound(report, rule) } else { !plan.falls_back };
         // A log of pages is judged beside its pages, and those are not what they were when it was written.
         plan.after = (plan.sound && log.format().anew().is_none()).then_some(plan.kept.data);

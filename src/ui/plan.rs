@@ -25,6 +25,9 @@ const GAPS: usize = 4;
 const FALLS_BACK: &str = "Numbers start again in this log and are left as they are, and an engine may stop there: \
                           --renumber gives those records new ones.";
 
+const RENUMBERED: &str = "Numbers start again in this log: the records from there on get new ones, so that of two writes of \
+                          a key the later one wins, and those that the engine had dropped stay behind it.";
+
 /// Said where that is all there is to do.
 const DROP: &str = "--prepared drop leaves them out.";
 
@@ -137,7 +140,10 @@ impl View<'_> {
             writeln!(out, "    walmedic replay {}", quote(&report.place))?;
             writeln!(out, "        what else can be made of it, each file graded")?;
         }
-        let typed = format!("walmedic {command} {}{options} --apply", quote(&report.place));
+        // Only a copy can have a catalogue that forgets.
+        let unfit = plan.unfit.as_ref();
+        let forget = unfit.filter(|unfit| !unfit.forgotten).map_or("", |_| " --drop-wal-tracking");
+        let typed = format!("walmedic {command} {}{options}{forget} --apply", quote(&report.place));
         let stdin = report.path == "-";
         // What comes in by standard input may have a name.
         let named = report.files.first().map_or("-", |f| &f.name);
@@ -152,8 +158,7 @@ impl View<'_> {
             }
         }
         // In place no file is added.
-        let copied = plan.unfit.as_ref().is_some_and(|unfit| unfit.forgotten);
-        if stdin || copied || plan.files.len() > report.files.len() {
+        if stdin || unfit.is_some() || plan.files.len() > report.files.len() {
             return Ok(());
         }
         writeln!(out, "    {typed} --in-place")?;
@@ -279,6 +284,9 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     }
     if plan.damaged > 0 {
         said.push(format!("Leaves out {} of damage.", size(plan.damaged)));
+    }
+    if plan.renumbered {
+        said.push(RENUMBERED.into());
     }
     if plan.falls_back {
         said.push(FALLS_BACK.into());

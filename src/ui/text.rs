@@ -561,7 +561,12 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
         .filter(|_| report.path != "-" && report.format.mends() && report.foreign().is_none())
     {
         steps.push((
-            format!("walmedic repair {}{revision} --apply --output {}", quote(&report.place), quote(&copy)),
+            format!(
+                "walmedic repair {}{revision}{} --apply --output {}",
+                quote(&report.place),
+                if report.tracks { " --drop-wal-tracking" } else { "" },
+                quote(&copy)
+            ),
             match report.format.grades() && damaged {
                 true => "a copy with all that is intact and committed (without --apply: the plan)".into(),
                 false => {

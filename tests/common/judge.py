@@ -2,7 +2,8 @@
 
 write ENGINE DIR SEED [FEATURE...]
                           a database with a log that was never closed; features: families, logs (several), tables
-                          (LevelDB), zstd, recycled, tracked (sizes of logs in the MANIFEST)
+                          (LevelDB), zstd, recycled, tracked (sizes of logs in the MANIFEST), resumed (two more sessions behind
+                          a flipped bit, each with a log of its own)
 open DIR MODE ENGINE      (mode as-set-up: as the OPTIONS file says) what the engine makes of a copy of it, as JSON: {"opens", "error", "state": {"key": "value"}}
                           (column families in front of the keys, as "other:"), or {"hangs": true}
 """
@@ -61,8 +62,33 @@ def patched(path, changes):
     return Options.load_latest(path)
 
 
+def write_resumed(path):
+    """Three sessions over the same key; from the second on recovery stops at a flipped bit of the first one's log."""
+    from rocksdict import Rdict, Options
+    patched(path, [("avoid_flush_during_recovery=false", "avoid_flush_during_recovery=true")])
+    for session, writes in enumerate([10, 3, 2]):
+        if os.fork() == 0:
+            options, families = Options.load_latest(path)
+            db = Rdict(path, options, column_families=families)
+            for nth in range(writes):
+                db.put(b"key", b"session %d, write %d" % (session, nth))
+            db.put(b"only %d" % session, b"")
+            db.flush_wal(True)
+            crash()
+        os.wait()
+        if session == 0:
+            logs = [os.path.join(path, name) for name in os.listdir(path) if name.endswith(".log")]
+            log = max(logs, key=os.path.getsize)
+            data = bytearray(open(log, "rb").read())
+            data[len(data) // 3] ^= 4
+            open(log, "wb").write(data)
+    crash()
+
+
 def write_rocksdb(path, seed, rng, key, features):
     from rocksdict import Rdict, Options, WriteBatch
+    if "resumed" in features:
+        write_resumed(path)
     known = {"zstd": ("wal_compression=kNoCompression", "wal_compression=kZSTD"),
              "tracked": ("track_and_verify_wals_in_manifest=false", "track_and_verify_wals_in_manifest=true")}
     changes = [known[feature] for feature in features if feature in known]

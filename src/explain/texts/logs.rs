@@ -430,7 +430,11 @@ pub(super) const TEXTS: &[Explanation] = &[
     Explanation {
         code: Code::EngineRefuses,
         meaning: "No record is damaged, and yet the engine dies when it opens this log. The finding gives its error.",
-        causes: &["A file in the directory has a name that the engine cannot make sense of."],
+        causes: &[
+            "A file in the directory has a name that the engine cannot make sense of.",
+            "A log of RocksDB was cut or written anew, and the MANIFEST still tracks the size that it had \
+             (track_and_verify_wals_in_manifest).",
+        ],
         walmedic: "All records are counted as intact. All are at stake, for the engine reads none of them.",
         risk: "The data is there and cannot be reached. Who deletes it and starts anew loses it.",
         next: &[Step { say: "Move the file out of the way that the notes name.", run: None }, AGAIN],

@@ -9,6 +9,7 @@ use super::decoder::BlockDecoder;
 use super::directory::{Directory, number_of};
 use super::fragment::{BLOCK, Part, fragment};
 use super::older::older;
+use super::tracked::shorter;
 use super::unpack::Unpacker;
 use super::waiting::{self, Waiting};
 use super::{Content, Facts, Flavour};
@@ -144,6 +145,13 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>)
             "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here{elsewhere}"
         );
         say(Code::MissingFile, manifest, 0, message);
+    }
+    for (i, size, synced) in shorter(&directory, files) {
+        let message = format!(
+            "the MANIFEST tracks {synced} synced bytes of this log, and it has {size}: the engine opens no store with such a \
+             log; repair --drop-wal-tracking writes a copy whose MANIFEST forgets the sizes of logs"
+        );
+        say(Code::EngineRefuses, i, size, message);
     }
     for (i, file) in files.iter().enumerate() {
         if number_of(file).is_some_and(|log| !directory.replays(log)) {

@@ -1,6 +1,6 @@
 //! The sizes of logs that RocksDB writes down in its MANIFEST (`track_and_verify_wals_in_manifest`), and a MANIFEST without them.
 
-use super::directory::{Directory, Records};
+use super::directory::{Directory, Records, number_of};
 use super::framer::put_record;
 use super::manifest::{Field, fields};
 use super::{Facts, Flavour};
@@ -19,6 +19,19 @@ pub fn sizes(directory: &Directory) -> Option<Tracked> {
     let synced = directory.catalogue.logs.iter().filter_map(|(log, size)| Some((*log, (*size)?)));
     let sizes: Vec<_> = synced.map(|(log, size)| (format!("{log:06}.log"), size)).collect();
     (!sizes.is_empty()).then_some(Tracked { sizes, how: HOW })
+}
+
+/// Logs that are shorter than tracked, where a store was last opened with that: index, bytes it has, bytes that were synced.
+pub fn shorter(directory: &Directory, files: &[LogFile<'_>]) -> Vec<(usize, u64, u64)> {
+    if directory.option("track_and_verify_wals_in_manifest") != Some("true") {
+        return Vec::new();
+    }
+    let logs = files.iter().enumerate().filter_map(|(i, file)| Some((i, file, number_of(file)?)));
+    let sized = logs.filter_map(|(i, file, log)| {
+        let synced = (*directory.catalogue.logs.get(&log)?)?;
+        Some((i, file.src.size(), synced))
+    });
+    sized.filter(|(_, size, synced)| size < synced).collect()
 }
 
 /// The MANIFEST by its index, and its contents without the sizes of logs.
