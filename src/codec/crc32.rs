@@ -26,6 +26,8 @@ fn elsewhere(crc: u32, bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 pub(in crate::codec) mod tests {
+    use std::io::Write;
+
     use super::*;
 
     fn random(seed: u64) -> impl FnMut() -> u32 {
@@ -47,6 +49,15 @@ pub(in crate::codec) mod tests {
         assert_eq!(update(0, &[0xFF; 32]), 0xFF6C_AB0B);
     }
 
+    /// Whether there is a kernel, which has given this; where there is none, a test says so, past the harness that would keep
+    /// it to itself: it would compare the crate with itself.
+    pub fn compares(given: Option<u32>) -> bool {
+        if given.is_none() {
+            let _ = writeln!(std::io::stderr(), "skipped, a CRC has no kernel of its own on this CPU");
+        }
+        given.is_some()
+    }
+
     /// Whether the kernel agrees with another. Each slice is surrounded by other random bytes, so that a stray read changes
     /// the result.
     pub fn holds(kernel: fn(u32, &[u8]) -> u32, other: fn(u32, &[u8]) -> u32) {
@@ -63,11 +74,17 @@ pub(in crate::codec) mod tests {
 
     #[test]
     fn every_length_at_every_alignment() {
+        if !compares(Kernel::update(0, b"")) {
+            return;
+        }
         holds(update, elsewhere);
     }
 
     #[test]
     fn splits_anywhere() {
+        if !compares(Kernel::update(0, b"")) {
+            return;
+        }
         let mut random = random(2);
         let data: Vec<u8> = (0..2200).map(|_| random() as u8).collect();
         for len in (0..300).chain((301..2200).step_by(97)) {
@@ -83,6 +100,9 @@ pub(in crate::codec) mod tests {
     /// Exact allocations: a read before the start or past the end is one outside of the object.
     #[test]
     fn whole_allocations() {
+        if !compares(Kernel::update(0, b"")) {
+            return;
+        }
         let mut random = random(3);
         for len in 0..600 {
             let bytes: Box<[u8]> = (0..len).map(|_| random() as u8).collect();

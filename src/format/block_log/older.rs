@@ -76,6 +76,8 @@ pub fn older(facts: &Facts, reader: &mut Reader<'_>, at: u64) -> (u64, Option<u3
 pub struct Leftovers<'a> {
     facts: Facts,
     reader: Reader<'a>,
+    /// What goes through them from the start: one for all, or its budget would hold for each of them.
+    walk: Option<Walk>,
     /// Where they begin in the span that is gone through from its end.
     starts: Option<Vec<u64>>,
 }
@@ -83,11 +85,16 @@ pub struct Leftovers<'a> {
 impl<'a> Leftovers<'a> {
     /// Those in this file.
     pub fn new(facts: Facts, src: &'a dyn ReadAt) -> Self {
-        Leftovers { facts, reader: Reader::new(src), starts: None }
+        Leftovers { facts, reader: Reader::new(src), walk: None, starts: None }
     }
 
     fn first(&mut self, span: Range<u64>) -> Option<Record> {
-        let (at, whole) = Walk::new(&self.facts, span.start).next(&mut self.reader, span.end)?;
+        let kept = self.walk.take().filter(|walk| walk.at <= span.start);
+        let mut walk = kept.unwrap_or_else(|| Walk::new(&self.facts, span.start));
+        walk.at = span.start;
+        let found = walk.next(&mut self.reader, span.end);
+        self.walk = Some(walk);
+        let (at, whole) = found?;
         let shape = whole.shape?;
         let (seq, next) = (shape.seq, shape.seq.saturating_add(u64::from(shape.count)));
         let kind = if whole.packed { KIND_PACKED } else { KIND_PLAIN };
@@ -118,6 +125,27 @@ mod tests {
     use super::super::fragment::put;
     use super::super::{Content, Flavour};
     use super::*;
+
+    #[test]
+    fn one_budget_holds_for_all_of_a_span() {
+        let mut bytes = Vec::new();
+        for seq in 7..10u64 {
+            let batch = [&seq.to_le_bytes()[..], &1u32.to_le_bytes(), b"\x00\x01k"].concat();
+            put(5, Some(4), &batch, &mut bytes);
+        }
+        let (flavour, content) = (Flavour::RocksDb, Content::Batches);
+        let facts = Facts { flavour, content, number: Some(9), recycled: true };
+        let (src, end) = (&bytes[..], bytes.len() as u64);
+        let mut leftovers = Leftovers::new(facts, &src);
+        let first = leftovers.behind(0..end, false).unwrap();
+        let second = leftovers.behind(first.end()..end, false).unwrap();
+        assert_eq!((first.seq, second.seq), (7, 8));
+        leftovers.walk.as_mut().unwrap().spent = u64::MAX;
+        assert_eq!(leftovers.behind(second.end()..end, false), None);
+        // From the end each is found anew.
+        let last = Leftovers::new(facts, &src).behind(0..end, true);
+        assert_eq!(last.map(|record| record.seq), Some(9));
+    }
 
     /// Random bytes look like headers at every sixtieth offset.
     #[test]
