@@ -162,8 +162,10 @@ pub fn conclude(files: &mut [Member<'_>]) -> Conclusions {
     between_recovered(files, runs.last().copied(), &trailing, &mut out);
     out.numbers = runs
         .iter()
-        .map(|(_, r)| (r.first, r.next.saturating_sub(1)))
-        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+        .filter_map(|(_, r)| Some((r.first, r.next.checked_sub(1)?)))
+        .reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+        // Records that take no numbers stand in front of one, which nothing has.
+        .filter(|(first, last)| first <= last);
     list_batches(files, &mut out);
     for f in files.iter() {
         out.unlisted += f.survey.runs_unlisted + f.survey.batches_unlisted;

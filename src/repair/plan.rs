@@ -291,11 +291,11 @@ impl Plan {
             plan.rebuild(log, report, rule, &anew)?;
             return Ok(plan);
         }
-        let (verbatim, keys) = (rule.verbatim, HashSet::new());
+        let (verbatim, keys, note) = (rule.verbatim, HashSet::new(), None);
         let (counts, files) = (Some(log).filter(|_| count), log.files());
         let memtable = log.format().memtable(&files);
         let mut planner =
-            Planner { plan: &mut plan, log: counts, report, verbatim, file: 0, keys, memtable, also };
+            Planner { plan: &mut plan, log: counts, report, verbatim, file: 0, keys, note, memtable, also };
         edits(log, report, rule, &mut planner)?;
         if rule.verbatim && count {
             planner.count(log, report, rule)?;
@@ -532,6 +532,8 @@ struct Planner<'p, 's> {
     file: usize,
     /// Hashes of the keys of which the last write so far is left out.
     keys: HashSet<u64>,
+    /// End and number of the record before, where it changes nothing.
+    note: Option<(u64, u64)>,
     /// Follows what is prepared, where formats have that.
     memtable: Option<Box<dyn Memtable + 'p>>,
     /// Gets the edits, too.
@@ -684,6 +686,13 @@ impl Sink for Planner<'_, '_> {
             });
             self.plan.kept.count(item, changes);
         }
+        let (at, end, seq) = (item.record.at, item.record.end(), item.record.seq);
+        if item.record.mark == Mark::Gap && self.note == Some((at, seq)) {
+            // A gap that two records state: neither is the log's own.
+            let tally = if kept { &mut self.plan.kept } else { &mut self.plan.dropped };
+            tally.records = tally.records.saturating_sub(2);
+        }
+        self.note = Some((end, seq)).filter(|_| item.record.mark == Mark::Note);
         self.written(item, kept);
         Ok(())
     }

@@ -37,6 +37,8 @@ pub struct BlockDecoder {
     pub(super) due_before: Option<u64>,
     /// Numbers that the commit of a transaction gives out.
     prepared: HashMap<Xid, u64>,
+    /// The same of those committed: where a copy of the commit stands in front of it, both give out the numbers.
+    committed: HashMap<Xid, u64>,
     /// A transaction has shown that the store gives a number to each batch, not to each operation.
     pub(super) by_batch: bool,
     /// End and number of the record before, where a stated gap may begin with it.
@@ -67,6 +69,7 @@ impl BlockDecoder {
             due: None,
             due_before: None,
             prepared: HashMap::new(),
+            committed: HashMap::new(),
             by_batch: false,
             gap: None,
             ends: [([0; HEADER as usize], 0); ENDS],
@@ -162,13 +165,15 @@ impl BlockDecoder {
         for end in &self.assembler.ends {
             match end.phase {
                 Phase::End => {
+                    self.committed.remove(&end.xid);
                     if self.prepared.len() < PREPARED {
                         self.prepared.insert(end.xid, u64::from(end.prepared));
                     }
                     mark = Mark::Prepare;
                 }
                 Phase::Commit => {
-                    numbers = numbers.saturating_add(self.prepared.remove(&end.xid).unwrap_or(0));
+                    numbers =
+                        numbers.saturating_add(commit(&mut self.prepared, &mut self.committed, end.xid));
                     mark = if mark == Mark::Note { Mark::Commit } else { Mark::Last };
                 }
                 _ => {
@@ -289,6 +294,18 @@ impl BlockDecoder {
             _ => true,
         }
     }
+}
+
+/// A transaction is committed: the numbers that this gives out.
+fn commit(prepared: &mut HashMap<Xid, u64>, committed: &mut HashMap<Xid, u64>, xid: Xid) -> u64 {
+    let Some(numbers) = prepared.remove(&xid) else {
+        return committed.get(&xid).copied().unwrap_or(0);
+    };
+    if committed.len() >= PREPARED {
+        committed.clear();
+    }
+    committed.insert(xid, numbers);
+    numbers
 }
 
 impl Decoder for BlockDecoder {

@@ -222,3 +222,23 @@ fn ends_of_blocks_are_left_to_the_long_way() {
         }
     }
 }
+
+/// A copy of a commit in front of it takes no numbers away from it; the same name prepared once more has its own.
+#[test]
+fn a_commit_that_is_there_twice_gives_out_its_numbers_twice() {
+    let facts = Facts { flavour: Flavour::RocksDb, content: Content::Batches, number: None, recycled: false };
+    let prepare = |seq: u64, puts: usize| {
+        let puts = b"\x01\x01k\x01v".repeat(puts);
+        [&seq.to_le_bytes()[..], &(puts.len() as u32 / 5).to_le_bytes(), b"\x09", &puts, b"\x0a\x01x"]
+            .concat()
+    };
+    let commit = |seq: u64| [&seq.to_le_bytes()[..], &[0; 4], b"\x0b\x01x"].concat();
+    let mut bytes = Vec::new();
+    for batch in [prepare(1, 5), commit(1), commit(1), prepare(6, 2), commit(6)] {
+        let at = bytes.len() as u64;
+        put_record(&batch, None, at, &mut bytes);
+    }
+    let records = told(&mut BlockDecoder::new(facts), &bytes, 4096).records;
+    let spans: Vec<_> = records.iter().map(|record| (record.seq, record.next)).collect();
+    assert_eq!(spans, [(1, 1), (1, 6), (1, 6), (6, 6), (6, 8)]);
+}

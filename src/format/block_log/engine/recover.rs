@@ -451,7 +451,7 @@ impl<'a> Recovery<'a> {
                 Phase::Commit => {
                     let operations = self.ended(&operation);
                     self.applies |= operations > 0;
-                    *seq += operations;
+                    *seq = seq.wrapping_add(operations);
                 }
                 Phase::Rollback => _ = self.ended(&operation),
                 Phase::Plain if operation.changes && waiting.is_some() => {
@@ -459,7 +459,7 @@ impl<'a> Recovery<'a> {
                 }
                 Phase::Plain if operation.changes => {
                     let counts = self.counts(&operation, log, *seq)?;
-                    *seq += u64::from(!is_empty_range(&operation));
+                    *seq = seq.wrapping_add(u64::from(!is_empty_range(&operation)));
                     if !counts {
                         // Nor can an older value be seen: tables are written with the newest alone.
                         if self.rocks() && *seq > self.visible.saturating_add(1) {

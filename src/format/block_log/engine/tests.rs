@@ -157,6 +157,13 @@ fn bad_contents_keep_rocksdb_from_opening() {
     assert_eq!(rocks(&[bytes], "9.8.4"), [why(), why(), Ok(1), Ok(2)]);
 }
 
+/// The older version adds without a look, and the number behind the highest is 0; the newer one looks first.
+#[test]
+fn the_highest_number_is_followed_by_none() {
+    let told = rocks(&[log([1, u64::MAX])], "7.8.3");
+    assert!(told.iter().all(|told| *told == Ok(2)), "{told:?}");
+}
+
 #[test]
 fn a_record_given_up_spoils_the_next_in_fragments() {
     let mut bytes = log([1]);
