@@ -99,7 +99,9 @@ fn file<'a>(f: &'a FileReport) -> FileDoc<'a, impl Serialize + 'a> {
         records: json!({ "intact": before + after, "before_damage": before, "after_damage": after, "recovered": recovered }),
         first_bad_offset: f.first_bad(),
         end: f.end(),
-        seq: seq.filter(|_| numbered).map(|(a, b)| json!({ "first": number(a), "last": number(b) })),
+        seq: seq
+            .filter(|(a, b)| numbered && a <= b)
+            .map(|(a, b)| json!({ "first": number(a), "last": number(b) })),
         error: f.failure.as_deref(),
         regions: Seq(move || f.survey.regions.as_slice().iter().map(region)),
     }
