@@ -253,9 +253,9 @@ impl Format for BlockLog {
             |wanted| names.iter().filter(move |name| kind_of(name).is_some_and(|(kind, _)| kind == wanted));
         let ends = |ending: &str| names.iter().any(|name| name.ends_with(ending));
         let rocks = of(Name::Options).next().is_some() || names.contains(&"IDENTITY") || ends(".blob");
-        let mut of_rocks = |log: &&str| directory::flavour_of(&head(log)) == Flavour::RocksDb;
+        let of_rocks = |log: &&str| directory::flavour_of(&head(log)) == Flavour::RocksDb;
         // Without these files only what is in a log tells them apart, and RocksDB's last one may be like LevelDB's.
-        let flavour = match rocks || !ends(".ldb") && of(Name::Log).any(|log| of_rocks(&log)) {
+        let flavour = match rocks || !ends(".ldb") && of(Name::Log).any(of_rocks) {
             true => Flavour::RocksDb,
             false => Flavour::LevelDb,
         };

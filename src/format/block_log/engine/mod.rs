@@ -1,7 +1,7 @@
 //! What the engines make of their logs when they open a database: which batches they take, and whether they open at all.
 //!
 //! It is the engines' own way of reading, block by block and without looking for anything ([`reader`]), under their own rules
-//! for what to do at damage ([`recover`]). RocksDB's depend on the version and on `wal_recovery_mode`, LevelDB's on
+//! for what to do at damage ([`mod@recover`]). RocksDB's depend on the version and on `wal_recovery_mode`, LevelDB's on
 //! `paranoid_checks`. Versions 7.8.3 and 9.8.4 were measured, 10.4.2 is known by its source.
 
 use std::fmt;

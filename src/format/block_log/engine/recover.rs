@@ -142,7 +142,7 @@ pub fn catalogue(ways: &Ways, directory: &Directory, files: &[LogFile<'_>]) -> R
     }
     let Some(manifest) = directory.manifest.and_then(|i| files.get(i)) else { return Ok(()) };
     if directory.current.is_none() {
-        return Err(Refusal::InvalidArgument("does not exist (create_if_missing is false)".into()));
+        return Err(Refusal::InvalidArgument("does not exist (create_if_missing is false)"));
     }
     let mut reader = LogReader::new(ways.of_catalogue(), manifest.src, None, None);
     let mut edits = Catalogue::default();
