@@ -12,7 +12,7 @@ use crate::log::bytes::{ReadAt, Reader};
 /// How many bytes of a file of unknown name are looked at.
 const HEAD: usize = 64 << 10;
 /// The same of a file whose name may be of several formats, where only one record in many tells them apart.
-const ALIKE: usize = 4 << 20;
+const ALIKE: usize = 1 << 20;
 /// How deep directories are searched for logs, where the directory itself holds none.
 const DEPTH: usize = 8;
 
