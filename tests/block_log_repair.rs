@@ -3,7 +3,7 @@
 //! not installed is named, and not asked.
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::block_log::{self, Variety};
 use common::judge::{Judge, State, copy_of, damage_to, family, has, logs, workloads, write};
@@ -403,10 +403,7 @@ fn tracked_sizes_are_told_and_forgotten() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
-    let kind = Kind { format: "rocksdb", features: &["tracked", "families", "logs"], engines: NEW };
-    let store = dir.path().join("store");
-    write("rocksdb", &store, 3, kind.features);
-    damage_in_the_middle(&logs(&store)[0]);
+    let (kind, store) = tracked_and_damaged(dir.path());
     let plan = kind.run("repair", &store, "").exits(4);
     assert!(plan.stdout.contains("--drop-wal-tracking"), "{plan:?}");
     let data = kind.run("repair", &store, "--format json").json();
@@ -433,10 +430,7 @@ fn a_store_that_tracks_its_logs_is_not_left_closed() {
         return;
     }
     let dir = tempfile::tempdir().expect("a folder");
-    let kind = Kind { format: "rocksdb", features: &["tracked", "families", "logs"], engines: NEW };
-    let store = dir.path().join("store");
-    write("rocksdb", &store, 3, kind.features);
-    damage_in_the_middle(&logs(&store)[0]);
+    let (kind, store) = tracked_and_damaged(dir.path());
     for (command, how) in [("verify", ""), ("repair", ""), ("truncate", "--at-damage")] {
         let told = kind.run(command, &store, how);
         let next = told.stdout.lines().find(|line| line.contains("--apply --output"));
@@ -454,6 +448,15 @@ fn a_store_that_tracks_its_logs_is_not_left_closed() {
         assert!(told.stdout.contains("reads back clean"), "{told:?}");
         assert!(judge.opens(&forgotten, "as-set-up", "9.8.4").is_ok(), "{command}: {}", judge.said);
     }
+}
+
+/// A store whose catalogue tracks the sizes of its logs, the first of them damaged.
+fn tracked_and_damaged(dir: &Path) -> (Kind, PathBuf) {
+    let kind = Kind { format: "rocksdb", features: &["tracked", "families", "logs"], engines: NEW };
+    let store = dir.join("store");
+    write("rocksdb", &store, 3, kind.features);
+    damage_in_the_middle(&logs(&store)[0]);
+    (kind, store)
 }
 
 fn damage_in_the_middle(log: &Path) {

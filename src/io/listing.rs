@@ -1,5 +1,6 @@
 //! Which logs lie at a path.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -220,9 +221,14 @@ fn suiting(formats: &[&'static dyn Format], dir: &Path, entries: &[PathBuf]) -> 
     let above = whole.parent().filter(|_| name.is_some_and(below)).map(paths).unwrap_or_default();
     let all = entries.iter().chain(&above);
     let names: Vec<&str> = all.filter_map(|path| path.file_name()?.to_str()).collect();
+    // Each format that asks looks at the same files.
+    let mut heads: HashMap<String, Vec<u8>> = HashMap::new();
     let mut head = |name: &str| {
-        let path: Arc<Path> = dir.join(name).into();
-        Source::open(&path, false, true).map_or_else(|_| Vec::new(), |source| head(&source, ALIKE))
+        let read = || {
+            let path: Arc<Path> = dir.join(name).into();
+            Source::open(&path, false, true).map_or_else(|_| Vec::new(), |source| head(&source, ALIKE))
+        };
+        heads.entry(name.to_owned()).or_insert_with(read).clone()
     };
     // What the user has named is taken.
     let named = formats.len() == 1;

@@ -454,20 +454,17 @@ impl<'a, 's> Editor<'a, 's> {
     }
 
     fn state_gap(&mut self, first: u64, last: u64, next: Option<&Record>) -> Result<()> {
-        if let Some(framer) = &mut self.framer {
-            let (mut bytes, lost) = (Vec::new(), last - first >= self.numbers.left_out);
-            framer.gap(first, last, next, self.written, &mut bytes);
-            self.sink.missing(first, last, lost);
-            return self.insert(&bytes);
-        }
-        match self.log.format().gap(first, last) {
-            Some(record) => {
-                let lost = last - first >= self.numbers.left_out;
-                self.sink.missing(first, last, lost);
-                self.insert(&record)
+        let stated = match &mut self.framer {
+            Some(framer) => {
+                let mut bytes = Vec::new();
+                framer.gap(first, last, next, self.written, &mut bytes);
+                Some(bytes)
             }
-            None => Ok(()),
-        }
+            None => self.log.format().gap(first, last),
+        };
+        let Some(bytes) = stated else { return Ok(()) };
+        self.sink.missing(first, last, last - first >= self.numbers.left_out);
+        self.insert(&bytes)
     }
 
     /// The record with fields put right; of two for the same field the first counts.

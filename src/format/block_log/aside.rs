@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::fragment::{BLOCK, Fragment, Part, fragment};
+use super::inflate;
 use crate::format::{Aside, LogFile};
 use crate::log::bytes::{Reader, Window};
 use crate::log::region::Kind;
 use crate::log::survey::Survey;
-
-/// The only way to compress a log that has a number: zstd's.
-const ZSTD: [u8; 4] = 7u32.to_le_bytes();
 
 /// What these bytes begin with, if it is such a fragment. See [`crate::format::Format::aside`].
 pub fn told(bytes: &[u8]) -> Option<Aside> {
@@ -17,7 +15,7 @@ pub fn told(bytes: &[u8]) -> Option<Aside> {
     let payload = bytes.get(payload.start as usize..payload.end as usize)?;
     let aside = |op, value: Vec<u8>| Some(Aside { op, key: None, value });
     match (part, kind) {
-        (Part::Aside, 9) if payload == ZSTD => aside("COMPRESSION", b"zstd".into()),
+        (Part::Aside, 9) if payload == inflate::ZSTD.to_le_bytes() => aside("COMPRESSION", b"zstd".into()),
         (Part::Aside, 9) => aside("COMPRESSION", payload.into()),
         (Part::Aside, 10 | 11) => aside("TIMESTAMP_SIZES", sizes(payload).into()),
         (Part::Aside, _) => {
@@ -84,7 +82,7 @@ mod tests {
 
     #[test]
     fn each_kind_is_told() {
-        assert_eq!(of(9, None, &ZSTD), Some(("COMPRESSION", None, b"zstd".into())));
+        assert_eq!(of(9, None, &inflate::ZSTD.to_le_bytes()), Some(("COMPRESSION", None, b"zstd".into())));
         let sizes = b"family=1; bytes=8; family=258; bytes=16";
         let pairs = [1, 0, 0, 0, 8, 0, 2, 1, 0, 0, 16, 0];
         assert_eq!(of(11, Some(7), &pairs), Some(("TIMESTAMP_SIZES", None, sizes.into())));

@@ -7,6 +7,7 @@ use super::assemble::Grid;
 use super::batch::gap;
 use super::directory::number_of;
 use super::fragment::{BLOCK, Fragment, HEADER, Part, RECYCLABLE, fragment, put};
+use super::inflate;
 use super::unpack::Unpacker;
 use super::{Facts, KIND_PACKED};
 use crate::format::{Framer, LogFile, Unpack};
@@ -15,7 +16,7 @@ use crate::log::record::Record;
 
 /// Type and contents of the fragment that says that records are compressed by zstd.
 const COMPRESSION: u8 = 9;
-const ZSTD: [u8; 4] = 7u32.to_le_bytes();
+const ZSTD: [u8; 4] = inflate::ZSTD.to_le_bytes();
 /// A compressed record has no fragment longer than half a block: RocksDB 7 takes one that begins where the one before began in
 /// its block for the same input once more.
 const PACKED_MOST: u64 = BLOCK / 2;

@@ -8,6 +8,8 @@ use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use super::batch::Feed;
 
+/// The compression type of zstd, the only one that a log can have, as a fragment in front of its records says it.
+pub const ZSTD: u32 = 7;
 /// What a zstd frame begins with.
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// No record is longer when it is inflated; the engine's own batches are a thousand times shorter.

@@ -201,6 +201,9 @@ fn kind_of(name: &str) -> Option<(Name, u64)> {
 const KIND_PLAIN: u8 = 0;
 const KIND_PACKED: u8 = 1;
 
+/// Logs looked at for what tells the two systems apart, where no other file does.
+const LOGS: usize = 16;
+
 /// Fields of an edit of the catalogue that are told.
 const PAIRS: usize = 4096;
 
@@ -255,7 +258,7 @@ impl Format for BlockLog {
         let rocks = of(Name::Options).next().is_some() || names.contains(&"IDENTITY") || ends(".blob");
         let of_rocks = |log: &&str| directory::flavour_of(&head(log)) == Flavour::RocksDb;
         // Without these files only what is in a log tells them apart, and RocksDB's last one may be like LevelDB's.
-        let flavour = match rocks || !ends(".ldb") && of(Name::Log).any(of_rocks) {
+        let flavour = match rocks || !ends(".ldb") && of(Name::Log).take(LOGS).any(of_rocks) {
             true => Flavour::RocksDb,
             false => Flavour::LevelDb,
         };

@@ -17,8 +17,6 @@ use crate::log::fault::Fault;
 
 /// A record that is longer is not followed: the engine's own cannot be.
 const LIMIT: usize = 1 << 30;
-/// The compression type of zstd.
-const ZSTD: u32 = 7;
 
 /// What comes next in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -347,7 +345,7 @@ impl<'a> LogReader<'a> {
         self.scratch.clear();
         let kind = self.bytes.piece(self.payload.clone()).ok().and_then(|p| p.first_chunk::<4>().copied());
         match kind.map(u32::from_le_bytes) {
-            Some(kind @ (0 | ZSTD)) => (self.told, self.packs) = (true, kind == ZSTD),
+            Some(kind @ (0 | inflate::ZSTD)) => (self.told, self.packs) = (true, kind == inflate::ZSTD),
             _ => self.report("could not decode SetCompressionType record"),
         }
     }
