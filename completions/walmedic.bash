@@ -497,7 +497,7 @@ _walmedic() {
             return 0
             ;;
         walmedic__subcmd__repair)
-            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --strategy --mode --undecided --renumber --survivors --prepared --checkpoint --undo-last-commit --force --apply --output --in-place --backup --drop-wal-tracking --plan --format --quiet --verbose --color --progress --help"
+            opts="-j -q -v -h --as --revision --stdin-name --map --threads --repair-words --strategy --mode --undecided --renumber --survivors --prepared --checkpoint --undo-last-commit --rebuild-manifest --force --apply --output --in-place --backup --drop-wal-tracking --plan --format --quiet --verbose --color --progress --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::format::{Away, Claim, Format, Job, LogFile, Memo, Opened, Outcome, Remark, Role, Word};
+use crate::format::{Away, Claim, Format, Job, LogFile, Memo, Open, Opened, Outcome, Remark, Role, Word};
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
@@ -37,6 +37,14 @@ pub struct OpenLog {
     pub revision_named: bool,
     /// Regions that are told apart in a file; see [`OpenLog::follow`].
     limit: usize,
+}
+
+/// Opens files of a directory by their names.
+pub fn opener(dir: PathBuf) -> Open {
+    Arc::new(move |name: &str| {
+        let source = Source::open(&dir.join(name).into(), false, true).ok()?;
+        Some(Box::new(source) as Box<dyn ReadAt>)
+    })
 }
 
 impl OpenLog {
@@ -213,6 +221,29 @@ impl OpenLog {
     /// Where a file lies; `None`: standard input.
     pub fn path(&self, file: usize) -> Option<&Path> {
         self.log.files.get(file)?.path.as_deref()
+    }
+
+    /// Names of the files in its directory that are no part of it and yet go where it goes, in order.
+    ///
+    /// # Errors
+    /// The directory cannot be listed.
+    pub fn belongings(&self) -> std::io::Result<Vec<String>> {
+        if !self.log.place.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.log.place)? {
+            let entry = entry?;
+            let name = entry.file_name().into_string().ok().filter(|name| self.format().belongs(name));
+            names.extend(name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    /// Opens files of its directory.
+    pub fn opener(&self) -> Open {
+        opener(self.log.place.clone())
     }
 
     /// Bytes in all files.

@@ -89,7 +89,11 @@ pub struct Opts {
     /// Write the database before its last commit, from a rollback journal that was kept
     #[arg(long, conflicts_with_all = ["checkpoint", "repair_words"])]
     undo_last_commit: bool,
-    /// Go on although the log does not seem to be its database's, or undoing its last commit makes no sound one
+    /// Write the copy's CURRENT and MANIFEST anew, from the edits that can be read and the tables that are there
+    #[arg(long, conflicts_with = "in_place")]
+    rebuild_manifest: bool,
+    /// Go on although the log does not seem to be its database's, undoing its last commit makes no sound one, or it is in
+    /// doubt which tables a lost edit added or deleted
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -117,6 +121,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     rule.survivors = opts.survivors == Undecided::Keep;
     rule.prepared = opts.prepared == Undecided::Keep;
     rule.untracked = opts.target.drop_wal_tracking;
+    (rule.recatalogued, rule.force) = (opts.rebuild_manifest, opts.force);
     rule.pages = opts.pages(&report)?.or(rule.pages);
     let mut typed = opts.input.typed();
     if opts.strategy != Strategy::Salvage {
@@ -128,6 +133,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     typed.extend(rule.survivors.then(|| "--survivors keep".to_owned()));
     typed.extend((!rule.prepared).then(|| "--prepared drop".to_owned()));
     typed.extend(rule.untracked.then(|| "--drop-wal-tracking".to_owned()));
+    typed.extend(opts.rebuild_manifest.then(|| "--rebuild-manifest".to_owned()));
     typed.extend(opts.checkpoint.then(|| "--checkpoint".to_owned()));
     typed.extend(opts.undo_last_commit.then(|| "--undo-last-commit".to_owned()));
     typed.extend(opts.force.then(|| "--force".to_owned()));
@@ -139,6 +145,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
             "strategy": opts.strategy.word(), "undecided": undecided, "renumber": opts.renumber,
             "repair_words": opts.mending.repair_words, "survivors": rule.survivors,
             "prepared": rule.prepared, "drop_wal_tracking": rule.untracked, "mode": opts.mode,
+            "rebuild_manifest": opts.rebuild_manifest,
             "checkpoint": opts.checkpoint, "undo_last_commit": opts.undo_last_commit,
         }),
     };

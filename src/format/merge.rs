@@ -26,15 +26,28 @@ pub enum Merger {
     List,
 }
 
+/// The column families that an OPTIONS file speaks of.
+pub fn families_of(options: &str) -> impl Iterator<Item = Vec<u8>> {
+    lines(options).filter_map(titled)
+}
+
+fn lines(options: &str) -> impl Iterator<Item = &str> {
+    options.lines().map(|line| uncommented(line).trim_start())
+}
+
+/// The family whose options follow this line.
+fn titled(line: &str) -> Option<Vec<u8>> {
+    let name = line.strip_prefix("[CFOptions \"")?.trim_end().strip_suffix("\"]");
+    name.map(unescaped)
+}
+
 impl Merger {
     /// That of a column family, by the text of an OPTIONS file.
     pub fn of(options: &str, family: &str) -> Merger {
         let mut inside = false;
-        for line in options.lines().map(|line| uncommented(line).trim_start()) {
-            if let Some(title) = line.strip_prefix('[') {
-                let name =
-                    title.strip_prefix("CFOptions \"").and_then(|rest| rest.trim_end().strip_suffix("\"]"));
-                inside = name.is_some_and(|name| unescaped(name) == family.as_bytes());
+        for line in lines(options) {
+            if line.starts_with('[') {
+                inside = titled(line).is_some_and(|name| name == family.as_bytes());
             } else if let (true, Some(value)) = (inside, line.strip_prefix("merge_operator")) {
                 let value = value.trim_start().strip_prefix('=');
                 return value.map_or(Merger::Unknown, |value| Merger::named(value.trim()));

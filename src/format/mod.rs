@@ -168,6 +168,29 @@ pub struct Tracked {
     pub how: &'static str,
 }
 
+/// How the files that say which files belong together are to be written anew.
+pub struct Recatalogue<'a> {
+    /// Without the sizes of logs.
+    pub untracked: bool,
+    /// From what can be read of them, and of the tables beside the log.
+    pub rebuilt: bool,
+    /// Also where it is in doubt what belongs to the store.
+    pub force: bool,
+    /// Names of the files that [belong](Format::belongs) to the log.
+    pub beside: &'a [String],
+    /// Opens those.
+    pub open: &'a Open,
+}
+
+/// What comes of a [`Recatalogue`].
+#[derive(Debug, Default)]
+pub struct Recatalogued {
+    /// Names and contents of the files that change, or are new.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// What there is to say of it, in sentences.
+    pub said: Vec<String>,
+}
+
 /// Opens a file beside a log by its name; `None`: it cannot be opened.
 pub type Open = Arc<dyn Fn(&str) -> Option<Box<dyn ReadAt>>>;
 
@@ -385,12 +408,22 @@ pub trait Format: Sync {
         None
     }
 
-    /// The file that tracks the sizes of logs, by its index, and its contents without them.
+    /// Whether [`Format::recatalogue`] can do anything.
+    fn recatalogues(&self) -> bool {
+        false
+    }
+
+    /// The files that say which files belong together, written anew.
     ///
     /// # Errors
-    /// Why it cannot be written anew.
-    fn untracked(&self, _files: &[LogFile<'_>]) -> Result<(usize, Vec<u8>), &'static str> {
-        Err("there is none that tracks the sizes of logs")
+    /// Why they cannot be.
+    fn recatalogue(
+        &self,
+        _files: &[LogFile<'_>],
+        _surveys: &[&Survey],
+        _wish: &Recatalogue<'_>,
+    ) -> Result<Recatalogued, String> {
+        Err("such logs have none that could be written anew".into())
     }
 
     /// What turns the records of this log into changes; `None`: each says itself what it changes.

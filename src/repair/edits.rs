@@ -109,6 +109,10 @@ pub struct Rule {
     pub prepared: bool,
     /// The catalogue forgets what sizes the logs had.
     pub untracked: bool,
+    /// The catalogue is written anew from what can be read of it.
+    pub recatalogued: bool,
+    /// What is in doubt is taken as it is.
+    pub force: bool,
     /// The file that the log is about takes its place.
     pub pages: Option<Pages>,
 }
@@ -130,6 +134,8 @@ impl Rule {
             survivors: false,
             prepared: true,
             untracked: false,
+            recatalogued: false,
+            force: false,
             pages: None,
         }
     }

@@ -3,7 +3,9 @@
 
 pub mod afresh;
 pub mod bound;
+pub mod catalogue;
 pub mod edits;
+pub mod file;
 pub mod held;
 pub mod pages;
 pub mod place;

@@ -58,18 +58,12 @@ pub fn copy(task: &Task<'_>, output: &Path) -> Result<(Plan, Done)> {
 
 /// Copies what is no part of the log and yet has to go with it.
 fn bring_along(log: &OpenLog, dir: &Path) -> Result<()> {
-    let place = &log.log.place;
-    let Ok(listed) = std::fs::read_dir(place) else { return Ok(()) };
-    for entry in listed {
-        let entry = entry.with_context(|| format!("{}: cannot list", place.display()))?;
-        let name = entry.file_name();
-        let wanted = name.to_str().is_some_and(|name| log.format().belongs(name));
-        if wanted && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            interrupt::check()?;
-            let (from, to) = (entry.path(), dir.join(&name));
-            let copied = std::fs::copy(&from, &to).and_then(|_| std::fs::File::open(&to)?.sync_all());
-            copied.with_context(|| format!("{}: cannot copy it", from.display()))?;
-        }
+    let beside = log.belongings().with_context(|| format!("{}: cannot list", log.log.place.display()))?;
+    for name in beside {
+        interrupt::check()?;
+        let (from, to) = (log.log.place.join(&name), dir.join(&name));
+        let copied = std::fs::copy(&from, &to).and_then(|_| std::fs::File::open(&to)?.sync_all());
+        copied.with_context(|| format!("{}: cannot copy it", from.display()))?;
     }
     Ok(())
 }

@@ -1,11 +1,9 @@
 //! Logs whose sizes the engine's catalogue tracks: a shorter one is taken for damaged, however sound it is, unless the catalogue
 //! is told to forget it.
 
-use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::analysis::{OpenLog, Report};
-use crate::refused::Refused;
+use crate::analysis::OpenLog;
 use crate::repair::edits::Rule;
 use crate::repair::plan::Plan;
 
@@ -31,13 +29,9 @@ impl Unfit {
     }
 }
 
-/// Notes what will not fit the catalogue, and has the catalogue of a copy forget it, if the rule says so.
-///
-/// # Errors
-/// [`Refused`] where the catalogue cannot be written anew.
-pub fn settle(log: &OpenLog, report: &Report, rule: &Rule, plan: &mut Plan) -> Result<()> {
-    let files = log.files();
-    let Some(tracked) = log.format().tracked(&files) else { return Ok(()) };
+/// Notes what will not fit the catalogue.
+pub fn settle(log: &OpenLog, rule: &Rule, plan: &mut Plan) {
+    let Some(tracked) = log.format().tracked(&log.files()) else { return };
     let named = |name: &str| plan.files.iter().find(|file| file.name == *name && file.to.is_some());
     let unfit: Vec<_> = tracked
         .sizes
@@ -48,18 +42,9 @@ pub fn settle(log: &OpenLog, report: &Report, rule: &Rule, plan: &mut Plan) -> R
         })
         .filter(|(_, size, bytes)| bytes.is_none_or(|bytes| bytes < *size))
         .collect();
-    if rule.untracked {
-        let forgetful = log.format().untracked(&files);
-        let (file, bytes) =
-            forgetful.map_err(|why| Refused(format!("{}: its catalogue: {why}", report.path)))?;
-        let plan = &mut plan.files[file];
-        (plan.changed, plan.prefix, plan.new_bytes) = (true, None, bytes.len() as u64);
-        plan.contents = Some(bytes);
-    }
     if !unfit.is_empty() {
         // As it is, the engine would keep nothing.
         plan.after = plan.after.filter(|_| rule.untracked);
         plan.unfit = Some(Unfit { files: unfit, how: tracked.how, forgotten: rule.untracked });
     }
-    Ok(())
 }

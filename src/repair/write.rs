@@ -17,6 +17,8 @@ use crate::repair::edits::{Edit, Sink, edits};
 use crate::repair::plan::{FilePlan, Plan};
 use crate::repair::{Task, pages, rebuild};
 
+/// What a file is called in messages that the log did not have.
+const NEW: &str = "a new file";
 /// Bytes copied at a time.
 const PIECE: usize = 1 << 20;
 
@@ -116,9 +118,13 @@ impl Writer<'_> {
         Ok(())
     }
 
+    fn old_name(&self) -> &str {
+        self.log.log.files.get(self.file).map_or(NEW, |file| &file.name)
+    }
+
     fn close(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        let name = &self.log.log.files[self.file].name;
+        let name = self.old_name();
         let failed = || format!("{name}: cannot write its copy");
         let file = open.into_inner().map_err(|e| e.into_error()).with_context(failed)?;
         file.sync_all().with_context(failed)
@@ -126,8 +132,8 @@ impl Writer<'_> {
 
     fn add(&mut self, bytes: &[u8]) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        let name = &self.log.log.files[self.file].name;
-        open.write_all(bytes).with_context(|| format!("{name}: cannot write its copy"))
+        let written = open.write_all(bytes);
+        written.with_context(|| format!("{}: cannot write its copy", self.old_name()))
     }
 
     fn copy(&mut self, span: Range<u64>) -> Result<()> {

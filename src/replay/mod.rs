@@ -17,16 +17,14 @@ pub mod walk;
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use crate::analysis::{OpenLog, Report};
+use crate::analysis::{OpenLog, Report, opener};
 use crate::fate::Standing;
 use crate::format::entity;
 use crate::format::keys::state_key;
-use crate::format::{Base, Effect, Entry, Image, Job, Open, Outcome, Part, Recovered, Role, Take, Taken};
-use crate::io::source::Source;
+use crate::format::{Base, Effect, Entry, Image, Job, Outcome, Part, Recovered, Role, Take, Taken};
 use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::conclude::Place;
 use crate::log::layout::Width;
@@ -166,15 +164,11 @@ pub fn empty(log: &OpenLog, memory: u64) -> State<'_> {
 
 /// The tables that a log goes on from.
 fn base(log: &OpenLog, below: &Below) -> Result<Option<Box<dyn Base>>, String> {
-    let dir = match below {
+    let open = match below {
         Below::Nothing => return Ok(None),
-        Below::Beside => log.log.place.clone(),
-        Below::In(dir) => dir.clone(),
+        Below::Beside => log.opener(),
+        Below::In(dir) => opener(dir.clone()),
     };
-    let open: Open = Arc::new(move |name: &str| {
-        let source = Source::open(&dir.join(name).into(), false, true).ok()?;
-        Some(Box::new(source) as Box<dyn ReadAt>)
-    });
     log.format().base(&log.files(), &open)
 }
 

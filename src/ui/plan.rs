@@ -158,7 +158,9 @@ impl View<'_> {
             }
         }
         // In place no file is added.
-        if stdin || unfit.is_some() || plan.files.len() > report.files.len() {
+        let copied =
+            unfit.is_some() || !plan.recatalogued.is_empty() || plan.files.len() > report.files.len();
+        if stdin || copied {
             return Ok(());
         }
         writeln!(out, "    {typed} --in-place")?;
@@ -198,12 +200,16 @@ fn prepared(all: &[Prepared]) -> Vec<String> {
     said.into_iter().flatten().collect()
 }
 
-/// What is wrong with files that nothing here writes.
+/// What is wrong with files that are left as they are.
 fn lists(report: &Report) -> Option<String> {
     let (names, _) = report.hurt_lists();
+    let how = match report.format.recatalogues() {
+        true => "only with --rebuild-manifest it is written anew, on a copy",
+        false => "only logs are written",
+    };
     let names = names.join(", ");
     (!names.is_empty()).then(|| {
-        format!("What is wrong with {names} stays: that says which files belong together, and only logs are written.")
+        format!("What is wrong with {names} stays: that says which files belong together, and {how}.")
     })
 }
 
@@ -293,7 +299,10 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     }
     said.extend(prepared(&plan.prepared));
     said.extend(plan.unfit.as_ref().map(unfit));
-    said.extend(lists(report));
+    match plan.recatalogued.is_empty() {
+        true => said.extend(lists(report)),
+        false => said.extend_from_slice(&plan.recatalogued),
+    }
     if report.alone() {
         said.push("The database was not given, so nothing is said of what the two lead to.".into());
     }

@@ -550,20 +550,29 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
         ));
     }
     let (lists, alone) = report.hurt_lists();
+    let rebuilt = report.format.recatalogues() && !lists.is_empty();
     if let (Some(state), true, false) = (beside(&report.place, ".ndjson"), alone, lists.is_empty()) {
+        let but = if rebuilt {
+            String::new()
+        } else {
+            format!("; repair writes logs, and not {}", lists.join(", "))
+        };
         steps.push((
             format!("walmedic replay {} --into {}", quote(&report.place), quote(&state)),
-            format!("what the store holds, in a file; repair writes logs, and not {}", lists.join(", ")),
+            format!("what the store holds, in a file{but}"),
         ));
-        return steps;
+        if !rebuilt {
+            return steps;
+        }
     }
     if let Some(copy) = copy_place(report)
         .filter(|_| report.path != "-" && report.format.mends() && report.foreign().is_none())
     {
         steps.push((
             format!(
-                "walmedic repair {}{revision}{} --apply --output {}",
+                "walmedic repair {}{revision}{}{} --apply --output {}",
                 quote(&report.place),
+                if rebuilt { " --rebuild-manifest" } else { "" },
                 if report.tracks { " --drop-wal-tracking" } else { "" },
                 quote(&copy)
             ),

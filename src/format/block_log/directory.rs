@@ -1,7 +1,7 @@
 //! What the files of a store say about its logs: which the tables have taken in already, which column families there are.
 
 use super::assemble::{Assembler, Found, Grid};
-use super::fragment::{BLOCK, fragment};
+use super::fragment::{BLOCK, HEADER, fragment};
 use super::manifest::{self, Catalogue};
 use super::{Content, Facts, Flavour, Name, kind_of};
 use crate::format::merge::Merger;
@@ -34,6 +34,11 @@ pub struct Directory {
 impl Directory {
     /// What these files say; [`Directory::of`] reads them once.
     pub(super) fn read(flavour: Flavour, files: &[LogFile<'_>]) -> Directory {
+        Directory::read_by(flavour, files, None)
+    }
+
+    /// The same, by this MANIFEST whatever CURRENT says.
+    pub(super) fn read_by(flavour: Flavour, files: &[LogFile<'_>], manifest: Option<usize>) -> Directory {
         let mut directory = Directory {
             flavour,
             catalogue: Catalogue::default(),
@@ -52,6 +57,7 @@ impl Directory {
         let current = of(Name::Current).next().and_then(|(_, i)| text(files[i].src));
         let named = current.as_deref().map(|named| named.strip_suffix('\n').unwrap_or(named));
         directory.manifest = match named {
+            _ if manifest.is_some() => manifest,
             Some(name) => files.iter().position(|f| f.name == name),
             // Without CURRENT the newest is the likeliest.
             None => of(Name::Manifest).max().map(|(_, i)| i),
@@ -160,14 +166,15 @@ fn text(src: &dyn ReadAt) -> Option<String> {
 /// An edit and its offset, or where there is none and why.
 pub type Edit<'e> = Result<(u64, &'e [u8]), (u64, &'static str)>;
 
-/// The records of a file that can be put together, in order, as long as whole fragments follow each other or blocks begin with
-/// one.
+/// The records of a file that can be put together, in order.
 pub struct Records<'a> {
     facts: Facts,
     reader: Reader<'a>,
     assembler: Assembler,
     at: u64,
     contents: Vec<u8>,
+    /// Bytes summed behind damage.
+    summed: u64,
 }
 
 impl<'a> Records<'a> {
@@ -176,7 +183,7 @@ impl<'a> Records<'a> {
         /// A catalogue is longer than that only after years.
         const CHUNK: usize = 64 << 10;
         let reader = Reader::with_chunk(src, CHUNK);
-        Records { facts, reader, assembler: Assembler::new(), at: 0, contents: Vec::new() }
+        Records { facts, reader, assembler: Assembler::new(), at: 0, contents: Vec::new(), summed: 0 }
     }
 
     /// The next one, or where there is none and why.
@@ -201,7 +208,12 @@ impl<'a> Records<'a> {
                 }
                 Ok(Found::Aside(aside)) => self.at = aside.payload.end,
                 Err(broken) => {
-                    self.at = at + grid.left(at);
+                    let next = at + grid.left(at);
+                    if let Some(again) = self.again(at, next) {
+                        self.at = again;
+                        return Some(Err((at, DAMAGED)));
+                    }
+                    self.at = next;
                     let filled = broken.fault.cause == Cause::Malformed("end of a block")
                         || broken.fault.cause == Cause::Zeros;
                     if !filled {
@@ -212,6 +224,27 @@ impl<'a> Records<'a> {
                 }
             }
         }
+    }
+
+    /// Where in the block behind damage the next record begins.
+    fn again(&mut self, damaged: u64, end: u64) -> Option<u64> {
+        /// Bytes looked at again: hostile ones may look like a header at every other offset.
+        const SUMMED: u64 = 256 << 20;
+        for at in damaged + 1..end.min(self.reader.end()).saturating_sub(HEADER) {
+            let [.., low, high, kind] = self.reader.array::<{ HEADER as usize }>(at).ok()?;
+            let len = u64::from(u16::from_le_bytes([low, high]));
+            if !matches!(kind, 1 | 2) || len == 0 || at + HEADER + len > end {
+                continue;
+            }
+            self.summed += len;
+            if self.summed > SUMMED {
+                return None;
+            }
+            if fragment(&mut self.reader, at, end - at).is_ok() {
+                return Some(at);
+            }
+        }
+        None
     }
 
     /// Behind damage: past the fragments without a first one.

@@ -23,6 +23,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::codec::cursor::Cursor;
+use crate::format::sstable::order::Order;
+
+mod snapshot;
+
+pub use self::snapshot::{snapshot, table_field};
 
 /// Why an edit cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +65,8 @@ pub struct NewTable<'a> {
     pub min_log: Option<u64>,
     /// The user's timestamps were cut off the keys.
     pub timestamps_stripped: bool,
+    /// The whole field, its tag included.
+    pub field: &'a [u8],
 }
 
 /// One field of an edit, borrowed from the record.
@@ -80,7 +87,7 @@ pub enum Field<'a> {
     FamilyDropped,
     MaxFamily(u32),
     AtomicGroup { remaining: u32 },
-    BlobAdded { number: u64, count: u64, bytes: u64 },
+    BlobAdded { number: u64, count: u64, bytes: u64, field: &'a [u8] },
     BlobGarbage { number: u64, count: u64, bytes: u64 },
     LogAdded { number: u64, synced: Option<u64> },
     LogsDeletedBefore(u64),
@@ -116,12 +123,15 @@ impl<'a> Iterator for Fields<'a> {
         if self.failed || self.cursor.is_empty() {
             return None;
         }
-        let at = self.cursor.at();
+        let (at, all) = (self.cursor.at(), self.cursor.rest());
         let tag = self.cursor.varint32();
-        let field = match tag {
+        let mut field = match tag {
             Some(tag) => body(&mut self.cursor, tag),
             None => Err("no tag"),
         };
+        if let Ok(Field::New(NewTable { field, .. }) | Field::BlobAdded { field, .. }) = &mut field {
+            *field = all.get(..self.cursor.at() - at).unwrap_or_default();
+        }
         self.failed = field.is_err();
         Some(field.map_err(|what| EditFault { at, tag: tag.unwrap_or(0), what }))
     }
@@ -235,7 +245,7 @@ fn blob_added<'a>(c: &mut Cursor<'a>) -> Result<Field<'a>, &'static str> {
         c.string().ok_or("a string does not fit the edit")?;
     }
     blob_custom(c)?;
-    Ok(Field::BlobAdded { number, count, bytes })
+    Ok(Field::BlobAdded { number, count, bytes, field: &[] })
 }
 
 fn blob_garbage<'a>(c: &mut Cursor<'a>) -> Result<Field<'a>, &'static str> {
@@ -284,7 +294,7 @@ impl Field<'_> {
             Field::FamilyDropped => ("family-dropped", "yes".into()),
             Field::MaxFamily(id) => ("max-family", id.to_string()),
             Field::AtomicGroup { remaining } => ("atomic-group", format!("{remaining} to follow")),
-            Field::BlobAdded { number, count, bytes } => {
+            Field::BlobAdded { number, count, bytes, .. } => {
                 ("blob-file", format!("{number}, {count} values, {bytes} bytes"))
             }
             Field::BlobGarbage { number, count, bytes } => {
@@ -322,12 +332,12 @@ pub fn tag_name(tag: u32) -> String {
 }
 
 /// The user's part of an internal key.
-fn user_key(key: &[u8]) -> &[u8] {
+pub fn user_key(key: &[u8]) -> &[u8] {
     &key[..key.len().saturating_sub(8)]
 }
 
 /// A table that belongs to the newest version.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveTable {
     /// Level, 0 is the newest.
     pub level: u32,
@@ -345,6 +355,8 @@ pub struct LiveTable {
     pub sequences: Option<[u64; 2]>,
     /// The user's timestamps were cut off the keys.
     pub timestamps_stripped: bool,
+    /// The field that adds it, as it stands in its edit.
+    pub field: Vec<u8>,
 }
 
 /// A column family; LevelDB has the default one alone.
@@ -367,12 +379,14 @@ pub struct Family {
 }
 
 /// A file of values stored apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BlobFile {
     /// Values in it, and their bytes.
     pub total: [u64; 2],
     /// Those of them that no table refers to any more.
     pub garbage: [u64; 2],
+    /// The field that adds it, as it stands in its edit.
+    pub field: Vec<u8>,
 }
 
 /// What all edits so far add up to.
@@ -398,6 +412,10 @@ pub struct Catalogue {
     pub logs_deleted_before: u64,
     /// What stands in the file IDENTITY.
     pub database_id: Option<Vec<u8>>,
+    /// Numbers of all tables that were ever added, and of those deleted that no edit had added.
+    pub added: BTreeSet<u64>,
+    /// See `added`.
+    pub unheard_of: BTreeSet<u64>,
     /// Edits applied.
     pub edits: u64,
     /// Tags that were skipped.
@@ -422,6 +440,8 @@ impl Default for Catalogue {
             logs: BTreeMap::new(),
             logs_deleted_before: 0,
             database_id: None,
+            added: BTreeSet::new(),
+            unheard_of: BTreeSet::new(),
             edits: 0,
             skipped: BTreeSet::new(),
             group: Vec::new(),
@@ -488,10 +508,11 @@ impl Catalogue {
                 Field::FamilyAdded(name) => {
                     *family = Family { name: Some(name.to_vec()), ..Family::default() }
                 }
-                Field::Deleted { level, number }
-                    if family.tables.get(&number).is_some_and(|t| t.level == level) =>
+                // Where the edit that took it to another level is lost, it is the same table all the same.
+                Field::Deleted { number, .. }
+                    if family.tables.remove(&number).is_none() && !self.added.contains(&number) =>
                 {
-                    family.tables.remove(&number);
+                    self.unheard_of.insert(number);
                 }
                 _ => {}
             }
@@ -500,6 +521,9 @@ impl Catalogue {
             family.change(field);
         }
         for field in all() {
+            if let Field::New(table) = field {
+                self.added.insert(table.number);
+            }
             self.change_whole(field);
         }
     }
@@ -531,6 +555,11 @@ impl Catalogue {
 }
 
 impl Family {
+    /// The order of its keys; bytewise where it is not understood.
+    pub fn order(&self) -> Order {
+        self.comparator.as_deref().and_then(Order::named).unwrap_or_default()
+    }
+
     /// What a field changes for its family; deletions are done before.
     fn change(&mut self, field: Field<'_>) {
         match field {
@@ -543,8 +572,9 @@ impl Family {
                 self.blobs.clear();
             }
             Field::New(table) => drop(self.tables.insert(table.number, LiveTable::from(table))),
-            Field::BlobAdded { number, count, bytes } => {
-                self.blobs.insert(number, BlobFile { total: [count, bytes], garbage: [0; 2] });
+            Field::BlobAdded { number, count, bytes, field } => {
+                let (total, field) = ([count, bytes], field.to_vec());
+                self.blobs.insert(number, BlobFile { total, garbage: [0; 2], field });
             }
             Field::BlobGarbage { number, count, bytes } => {
                 let Some(blob) = self.blobs.get_mut(&number) else { return };
@@ -564,8 +594,9 @@ impl Family {
 impl From<NewTable<'_>> for LiveTable {
     fn from(t: NewTable<'_>) -> Self {
         let [smallest, largest] = t.bounds.map(<[u8]>::to_vec);
-        let NewTable { level, number, path_id, size, sequences, timestamps_stripped, .. } = t;
-        LiveTable { level, number, path_id, size, smallest, largest, sequences, timestamps_stripped }
+        let NewTable { level, number, path_id, size, sequences, timestamps_stripped, field, .. } = t;
+        let field = field.to_vec();
+        LiveTable { level, number, path_id, size, smallest, largest, sequences, timestamps_stripped, field }
     }
 }
 

@@ -12,7 +12,7 @@ use self::directory::Directory;
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT};
 use crate::format::{
     Aside, Away, Base, Claim, Context, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened,
-    Outcome, Profile, Remark, Revision, Role, Take, Tracked, Unpack,
+    Outcome, Profile, Recatalogue, Recatalogued, Remark, Revision, Role, Take, Tracked, Unpack,
 };
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::finding::Code;
@@ -41,6 +41,7 @@ mod layout;
 pub mod manifest;
 mod memtable;
 mod older;
+mod remade;
 mod search;
 mod tracked;
 mod unpack;
@@ -402,8 +403,17 @@ impl Format for BlockLog {
         tracked::sizes(&Directory::of(self.flavour, files))
     }
 
-    fn untracked(&self, files: &[LogFile<'_>]) -> Result<(usize, Vec<u8>), &'static str> {
-        tracked::forgotten(self.flavour, files)
+    fn recatalogues(&self) -> bool {
+        true
+    }
+
+    fn recatalogue(
+        &self,
+        files: &[LogFile<'_>],
+        surveys: &[&Survey],
+        wish: &Recatalogue<'_>,
+    ) -> Result<Recatalogued, String> {
+        remade::catalogue(self.flavour, files, surveys, wish)
     }
 
     fn settled(&self, files: &[LogFile<'_>], surveys: &[&Survey]) -> u64 {

@@ -203,7 +203,17 @@ fn family(tables: &[(&str, u32)]) -> Family {
         let (path_id, sequences, timestamps_stripped) = (0, None, false);
         (
             number,
-            LiveTable { level, number, path_id, size, smallest, largest, sequences, timestamps_stripped },
+            LiveTable {
+                level,
+                number,
+                path_id,
+                size,
+                smallest,
+                largest,
+                sequences,
+                timestamps_stripped,
+                field: Vec::new(),
+            },
         )
     });
     Family { tables: live.collect(), ..Family::default() }

@@ -71,7 +71,7 @@ fn families_logs_and_blobs_are_told_apart() {
     assert_eq!(catalogue.logs, BTreeMap::from([(8, Some(50)), (12, Some(50))]));
 
     apply(&mut catalogue, &[&numbers(&[400, 20, 10, 1000, 0, 0, 0, 401, 20, 4, 300, 0])]).unwrap();
-    let blob = catalogue.families[&0].blobs[&20];
+    let blob = &catalogue.families[&0].blobs[&20];
     assert_eq!((blob.total, blob.garbage), ([10, 1000], [4, 300]));
     apply(&mut catalogue, &[&varint(8205), &string(b"from the future"), &numbers(&[202, 200, 2])]).unwrap();
     assert!(catalogue.families[&2].dropped && catalogue.families[&2].tables.is_empty());

@@ -1,0 +1,110 @@
+//! CURRENT and MANIFEST of LevelDB and RocksDB written anew on a copy. Without doubt the copy has the state of the store before it
+//! was damaged, as the engines tell it themselves; with doubt there is none.
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::judge::{Judge, copy_of, has, write};
+use common::random::Random;
+use common::run::{Answer, Case, contents, run_on};
+
+/// Engine, format, a mode of it, what the store is made of.
+const KINDS: &[(&str, &str, &str, &[&str])] = &[
+    ("leveldb", "leveldb", "lenient", &["tables"]),
+    ("9.8.4", "rocksdb", "as-set-up", &["tables", "families"]),
+];
+
+fn rebuilt(store: &Path, to: &Path, more: &str) -> Answer {
+    run_on("repair", store, &format!("--rebuild-manifest {more} --apply --output {}", to.display()))
+}
+
+fn manifest(store: &Path) -> PathBuf {
+    let files = std::fs::read_dir(store).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut named =
+        files.filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("MANIFEST-")));
+    named.next().expect("a MANIFEST")
+}
+
+fn damaged(store: &Path, random: &mut Random) -> &'static str {
+    let manifest = manifest(store);
+    let mut bytes = std::fs::read(&manifest).expect("a MANIFEST");
+    let at = random.below(bytes.len());
+    let what = match random.below(5) {
+        0 => {
+            std::fs::remove_file(store.join("CURRENT")).expect("a CURRENT");
+            "no CURRENT"
+        }
+        1 => {
+            std::fs::write(store.join("CURRENT"), b"MANIFEST-0").expect("a CURRENT");
+            "half a CURRENT"
+        }
+        2 => {
+            bytes.truncate(at);
+            "cut"
+        }
+        3 => {
+            bytes[at..].iter_mut().take(64).for_each(|byte| *byte = 0);
+            "zeros"
+        }
+        _ => {
+            bytes[at] ^= 1 << random.below(8);
+            "a bit"
+        }
+    };
+    std::fs::write(&manifest, bytes).expect("written");
+    what
+}
+
+#[test]
+fn a_store_whose_catalogue_is_damaged_opens_again_as_it_was_or_nothing_is_written() {
+    for &(engine, format, mode, features) in KINDS.iter().filter(|kind| has(kind.0)) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (store, mut judge, mut random) = (dir.path().join("store"), Judge::new(), Random::new(5));
+        write(format, &store, 5, features);
+        let wanted = judge.opens(&store, mode, engine).expect("a store that opens");
+        let (mut whole, mut doubtful) = (0, 0);
+        for turn in 0..40 {
+            let (hurt, made) = (dir.path().join(format!("{turn}")), dir.path().join(format!("{turn}.made")));
+            copy_of(&store, &hurt);
+            let what = damaged(&hurt, &mut random);
+            let before = contents(&hurt);
+            let answer = rebuilt(&hurt, &made, "");
+            assert!(contents(&hurt) == before, "{format} {turn} {what}: the evidence");
+            if answer.code == 4 {
+                assert!(!made.exists() && !answer.stderr.trim().contains('\n'), "{answer:?}");
+                doubtful += 1;
+                continue;
+            }
+            assert_eq!(answer.code, 0, "{format} {turn} {what}: {answer:?}");
+            assert!(
+                judge.opens(&made, mode, engine).as_ref() == Ok(&wanted),
+                "{format} {turn} {what}: {}",
+                judge.said
+            );
+            whole += 1;
+        }
+        assert!(whole > doubtful, "{format}: {whole} came back, {doubtful} did not");
+    }
+}
+
+#[test]
+fn what_verify_suggests_for_a_damaged_catalogue_makes_a_clean_copy() {
+    for name in ["leveldb/clean", "rocksdb/families"] {
+        let (dir, log) = Case::named(name).copied();
+        std::fs::remove_file(log.join("CURRENT")).expect("a CURRENT");
+        let found = run_on("verify", &log, "").exits(1);
+        let next = found.stdout.lines().find(|line| line.contains("walmedic repair"));
+        assert!(next.is_some_and(|next| next.contains("--rebuild-manifest")), "{found:?}");
+        let plan = run_on("repair", &log, "").exits(1);
+        assert!(plan.stdout.contains("--rebuild-manifest"), "{plan:?}");
+        let made = dir.path().join("made");
+        rebuilt(&log, &made, "").exits(0);
+        run_on("verify", &made, "").exits(0);
+        let whole = Case::named(name);
+        assert_eq!(contents(&made), contents(&whole.copied().1), "{name}");
+        run_on("repair", &log, "--rebuild-manifest --apply --in-place").exits(2);
+        std::fs::remove_file(manifest(&log)).expect("a MANIFEST");
+        let refused = rebuilt(&log, &dir.path().join("none"), "").exits(4);
+        assert!(refused.stderr.contains("MANIFEST"), "{refused:?}");
+    }
+}
