@@ -11,10 +11,11 @@
 use self::directory::Directory;
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT};
 use crate::format::{
-    Aside, Away, Base, Claim, Context, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened,
-    Outcome, Profile, Remark, Revision, Role, Take, Tracked, Unpack,
+    Aside, Away, Base, Claim, Context, Entry, Family, Format, Framer, Job, Lack, LogFile, Memtable, Open,
+    Opened, Outcome, Profile, Remark, Revision, Role, Take, Tracked, Unpack,
 };
 use crate::log::bytes::{Bytes, Reader};
+use crate::log::conclude::Start;
 use crate::log::finding::Code;
 use crate::log::layout::Layout;
 use crate::log::numbering::Numbering;
@@ -40,8 +41,10 @@ mod known;
 mod layout;
 pub mod manifest;
 mod memtable;
+mod needed;
 mod older;
 mod search;
+mod start;
 mod tracked;
 mod unpack;
 mod waiting;
@@ -371,6 +374,10 @@ impl Format for BlockLog {
         inspect::inspect(self.flavour, files, surveys)
     }
 
+    fn start(&self, files: &[LogFile<'_>]) -> Option<Start> {
+        start::start(self.flavour, files)
+    }
+
     fn puts_away(&self, dir: &str) -> bool {
         away::is_one(self.flavour, dir)
     }
@@ -396,6 +403,10 @@ impl Format for BlockLog {
     fn belongs(&self, name: &str) -> bool {
         let ends = |ending: &&str| name.ends_with(*ending);
         name == "IDENTITY" || [".sst", ".ldb", ".blob"].iter().any(ends)
+    }
+
+    fn lacks(&self, files: &[LogFile<'_>], size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
+        needed::lacks(&Directory::of(self.flavour, files), size)
     }
 
     fn tracked(&self, files: &[LogFile<'_>]) -> Option<Tracked> {
