@@ -10,7 +10,7 @@ use crate::format::{Away, Claim, Format, Job, Lack, LogFile, Memo, Opened, Outco
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
-use crate::log::conclude::{Conclusions, Member, conclude};
+use crate::log::conclude::{Conclusions, Gap, Member, conclude};
 use crate::log::decoder::Decoder;
 use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
@@ -238,7 +238,6 @@ impl OpenLog {
         let (mut surveys, mut reads) = self.survey(&files, threads);
         // What only the format can see comes first: a record it takes back is missing from the numbers.
         let mut remarks = self.format().inspect(&files, &mut surveys, self.revision);
-        remarks.extend(self.put_away(&files, &surveys, threads));
         remarks.extend(self.words().map(|(file, word)| inferred(file, word)));
         let lacks = self.lacks(&files);
         let closed = lacks.iter().find_map(|lack| lack.error.clone());
@@ -255,8 +254,10 @@ impl OpenLog {
             })
             .collect();
         let conclusions = conclude(&mut members, self.format().start(&files));
+        drop(members);
+        remarks.extend(self.put_away(&files, &surveys, &conclusions.gaps, threads));
         // Of a million files no list is kept that can be made again.
-        drop((members, files));
+        drop(files);
         // From the back, so that the room of the surveys shrinks while that of the reports grows.
         let mut reports = Vec::with_capacity(surveys.len());
         while let Some(mut survey) = surveys.pop() {
@@ -307,7 +308,13 @@ impl OpenLog {
     }
 
     /// What logs that were put away mean for this one. One that cannot be opened has nothing to say.
-    fn put_away(&self, files: &[LogFile<'_>], surveys: &[Survey], threads: usize) -> Vec<Remark> {
+    fn put_away(
+        &self,
+        files: &[LogFile<'_>],
+        surveys: &[Survey],
+        gaps: &[Gap],
+        threads: usize,
+    ) -> Vec<Remark> {
         let open = |f: &LogPath| Source::open(f.path.as_ref()?, false, false).ok();
         let opened: Vec<(&LogPath, Source)> =
             self.log.away.iter().filter_map(|f| Some((f, open(f)?))).collect();
@@ -320,7 +327,7 @@ impl OpenLog {
             .collect();
         let (read, _) = self.survey(&away, threads);
         let away: Vec<_> = away.iter().zip(&read).map(|(file, survey)| Away { file, survey }).collect();
-        self.format().put_away(files, surveys, &away)
+        self.format().put_away(files, surveys, gaps, &away)
     }
 
     fn forecast(&self, report: &Report) -> Forecast {

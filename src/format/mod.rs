@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::log::bytes::ReadAt;
-use crate::log::conclude::{Place, Start};
+use crate::log::conclude::{Gap, Place, Start};
 use crate::log::decoder::Decoder;
 use crate::log::finding::Code;
 use crate::log::layout::Layout;
@@ -438,8 +438,14 @@ pub trait Format: Sync {
         false
     }
 
-    /// What logs that were put away mean for this one.
-    fn put_away(&self, _files: &[LogFile<'_>], _surveys: &[Survey], _away: &[Away<'_>]) -> Vec<Remark> {
+    /// What logs that were put away mean for this one, in which these numbers are missing.
+    fn put_away(
+        &self,
+        _files: &[LogFile<'_>],
+        _surveys: &[Survey],
+        _gaps: &[Gap],
+        _away: &[Away<'_>],
+    ) -> Vec<Remark> {
         Vec::new()
     }
 

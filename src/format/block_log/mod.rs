@@ -15,7 +15,7 @@ use crate::format::{
     Opened, Outcome, Profile, Remark, Revision, Role, Take, Tracked, Unpack,
 };
 use crate::log::bytes::{Bytes, Reader};
-use crate::log::conclude::Start;
+use crate::log::conclude::{Gap, Start};
 use crate::log::finding::Code;
 use crate::log::layout::Layout;
 use crate::log::numbering::Numbering;
@@ -382,8 +382,14 @@ impl Format for BlockLog {
         away::is_one(self.flavour, dir)
     }
 
-    fn put_away(&self, files: &[LogFile<'_>], surveys: &[Survey], away: &[Away<'_>]) -> Vec<Remark> {
-        away::remarks(self.flavour, files, surveys, away)
+    fn put_away(
+        &self,
+        files: &[LogFile<'_>],
+        surveys: &[Survey],
+        gaps: &[Gap],
+        away: &[Away<'_>],
+    ) -> Vec<Remark> {
+        away::remarks(self.flavour, files, surveys, gaps, away)
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
