@@ -149,7 +149,11 @@ impl Report {
         for r in &self.conclusions.repeats {
             let numbers = span(r.first, r.last);
             let (code, message) = match r.kind {
-                RepeatKind::Repeated => (Code::RepeatedRange, format!("{numbers} occur a second time")),
+                RepeatKind::Repeated => {
+                    let copy = r.of.map(|of| format!(": this file is a copy of {}", self.files[of].name));
+                    let copy = copy.unwrap_or_default();
+                    (Code::RepeatedRange, format!("{numbers} occur a second time{copy}"))
+                }
                 RepeatKind::Reused => (
                     Code::RepeatedRange,
                     format!("{numbers} were given out again by an engine that could not see past the damage"),

@@ -76,6 +76,8 @@ pub struct Repeat {
     pub len: u64,
     /// What kind of step back it is.
     pub kind: RepeatKind,
+    /// Index of the file of which this one is a copy.
+    pub of: Option<usize>,
 }
 
 /// See [`Repeat`].
@@ -158,13 +160,20 @@ pub struct Member<'a> {
     pub survey: &'a mut Survey,
 }
 
+impl Member<'_> {
+    /// Whether its numbers are its own.
+    fn numbered(&self) -> bool {
+        self.counts && self.survey.copy_of.is_none()
+    }
+}
+
 /// Draws the conclusions. Regions of foreign records and of records with a wrong number are reclassified in place.
 pub fn conclude(files: &mut [Member<'_>], start: Option<Start>) -> Conclusions {
     let mut out = Conclusions { start, ..Conclusions::default() };
     let mut runs: Vec<(usize, Run)> = files
         .iter()
         .enumerate()
-        .filter(|(_, f)| f.counts && matches!(f.survey.rules.numbering, Numbering::Contiguous { .. }))
+        .filter(|(_, f)| f.numbered() && matches!(f.survey.rules.numbering, Numbering::Contiguous { .. }))
         .flat_map(|(i, f)| f.survey.runs.iter().filter(|r| r.records > 0).map(move |&r| (i, r)))
         .collect();
     demote_wrong_numbers(files, &mut runs);
@@ -173,6 +182,7 @@ pub fn conclude(files: &mut [Member<'_>], start: Option<Start>) -> Conclusions {
     let before = between_recovered(files, None, &leading, &mut out);
     walk(files, &mut runs, before, &mut out);
     between_recovered(files, runs.last().copied(), &trailing, &mut out);
+    list_copies(files, &mut out);
     out.numbers = runs
         .iter()
         .filter_map(|(_, r)| Some((r.first, r.next.checked_sub(1)?)))
@@ -302,7 +312,7 @@ type Filed = (usize, Run);
 
 /// Runs without an intact record: what is recovered in front of the first one, and behind the last, where checksums prove numbers.
 fn recovered_edges(files: &[Member<'_>]) -> (Vec<Filed>, Vec<Filed>) {
-    let proved = files.iter().enumerate().filter(|(_, f)| f.counts && f.survey.rules.proves_numbers());
+    let proved = files.iter().enumerate().filter(|(_, f)| f.numbered() && f.survey.rules.proves_numbers());
     let runs = || proved.clone().flat_map(|(i, f)| f.survey.runs.iter().map(move |&run| (i, run)));
     let leading = runs().take_while(|(_, run)| run.records == 0).collect();
     let last = runs().enumerate().filter(|(_, (_, run))| run.records > 0).map(|(nth, _)| nth).last();
@@ -358,8 +368,14 @@ fn walk(
         };
         resumed = resumed.filter(|_| run.first < due);
         let place = Place { file, at: run.at };
-        let repeat =
-            |kind| Repeat { first: run.first, last: run.next - 1, place, len: run.end - run.at, kind };
+        let repeat = |kind| Repeat {
+            first: run.first,
+            last: run.next - 1,
+            place,
+            len: run.end - run.at,
+            kind,
+            of: None,
+        };
         // It may go on where they end.
         let twice = Repeat { last: run.next.min(due).max(run.first + 1) - 1, ..repeat(RepeatKind::Repeated) };
         let starts_file = fa != file;
@@ -584,8 +600,21 @@ fn restarts(survey: &Survey) -> bool {
     survey.rules.numbering == Numbering::Contiguous { restarts: true }
 }
 
+/// What lies in copies of other files is there twice, and counts once.
+fn list_copies(files: &[Member<'_>], out: &mut Conclusions) {
+    for (file, f) in files.iter().enumerate().filter(|(_, f)| f.counts && f.survey.copy_of.is_some()) {
+        for run in f.survey.runs.iter().filter(|run| run.next > run.first) {
+            let (place, len) = (Place { file, at: run.at }, run.end - run.at);
+            let (first, last, of) = (run.first, run.next - 1, f.survey.copy_of);
+            let repeat = Repeat { first, last, place, len, kind: RepeatKind::Repeated, of };
+            push_bounded(&mut out.repeats, repeat, f.survey.regions.limit(), &mut out.unlisted);
+        }
+    }
+    out.repeats.sort_by_key(|repeat| repeat.place);
+}
+
 fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
-    for (file, f) in files.iter().enumerate().filter(|(_, f)| f.counts) {
+    for (file, f) in files.iter().enumerate().filter(|(_, f)| f.numbered()) {
         let survey = &*f.survey;
         let (mut lost, mut unwhole) = (0, 0);
         let single = survey.rules.grouping == Grouping::BeginCommit;

@@ -13,7 +13,7 @@ use super::start;
 use super::tracked::shorter;
 use super::unpack::Unpacker;
 use super::waiting::{self, Waiting};
-use super::{Content, Facts, Flavour};
+use super::{Content, Facts, Flavour, copies};
 use crate::format::{LogFile, Remark, Unpack};
 use crate::log::bytes::Reader;
 use crate::log::decoder::Recovery;
@@ -26,6 +26,7 @@ use crate::log::survey::{Batch, BatchState, Ended, Ends, Survey};
 /// See [`crate::format::Format::inspect`].
 pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     let mut remarks = Vec::new();
+    copies::mark(flavour, files, surveys);
     for (i, (file, survey)) in files.iter().zip(&mut *surveys).enumerate() {
         let facts = Facts::of(flavour, files, i);
         if facts.content == Content::Batches {
@@ -203,7 +204,7 @@ fn transactions(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey])
     let mut prepared = Waiting::up_to(waiting::MOST);
     for (nth, file) in files.iter().enumerate() {
         let facts = Facts::of(flavour, files, nth);
-        if facts.content != Content::Batches {
+        if facts.content != Content::Batches || surveys[nth].copy_of.is_some() {
             continue;
         }
         let unpack = Unpacker::new(facts, file.src);

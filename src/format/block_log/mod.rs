@@ -29,6 +29,7 @@ mod assemble;
 mod away;
 mod base;
 pub mod batch;
+mod copies;
 mod decoder;
 mod directory;
 mod engine;

@@ -47,6 +47,14 @@ fn kept(directory: &Directory) -> u64 {
 
 /// Logs that the catalogue proves and that are not there, with the bytes that were synced of each, where it says so.
 pub fn missing(directory: &Directory, files: &[LogFile<'_>]) -> BTreeMap<u64, Option<u64>> {
+    let there: Vec<u64> = files.iter().filter_map(number_of).collect();
+    let mut missing = proved(directory);
+    missing.retain(|log, _| !there.contains(log));
+    missing
+}
+
+/// The same, there or not.
+pub fn proved(directory: &Directory) -> BTreeMap<u64, Option<u64>> {
     let mut proved: BTreeMap<u64, Option<u64>> = BTreeMap::new();
     if !directory.is_known() {
         return proved;
@@ -62,8 +70,6 @@ pub fn missing(directory: &Directory, files: &[LogFile<'_>]) -> BTreeMap<u64, Op
     }
     proved.extend(session_log(directory).filter(|_| numbers_sessions(directory)).map(|log| (log, None)));
     proved.extend(catalogue.logs.iter().filter(|(log, _)| directory.replays(**log)));
-    let there: Vec<u64> = files.iter().filter_map(number_of).collect();
-    proved.retain(|log, _| !there.contains(log));
     proved
 }
 
