@@ -351,6 +351,8 @@ fn walk(
     let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
     kept.extend(before);
     let mut expected = before.map(|(_, run)| run.next);
+    // What ends right in front of the first of them belongs before it.
+    let mut lowest = before.map(|(_, run)| run.first);
     let mut ends: HashMap<u64, Place> = HashMap::new();
     // The number that is due where history went on with numbers that were given out before.
     let mut resumed: Option<u64> = None;
@@ -361,7 +363,7 @@ fn walk(
         let due = due(out.start, before.map(|(fa, _)| fa).zip(expected), (file, run));
         let (Some(due), Some((fa, a))) = (due, before) else {
             due.into_iter().for_each(|due| out.gap(files, None, (file, run), due));
-            expected = Some(run.next);
+            (expected, lowest) = (Some(run.next), Some(run.first));
             ends.insert(run.next, Place { file, at: run.end });
             kept.push((file, run));
             continue;
@@ -403,7 +405,11 @@ fn walk(
             resumed = Some(run.next);
             push_bounded(&mut out.repeats, repeat(RepeatKind::Reused), limit, &mut out.unlisted);
             expected = Some(due.max(run.next));
-        } else if run.first < due && starts_file && fill_gap(&mut out.gaps, &run) {
+        } else if run.first < due
+            && starts_file
+            && (fill_gap(&mut out.gaps, &run) || lowest == Some(run.next))
+        {
+            lowest = Some(lowest.map_or(run.first, |lowest| lowest.min(run.first)));
             push_bounded(&mut out.repeats, repeat(RepeatKind::OutOfOrder), limit, &mut out.unlisted);
         } else if run.first < due && starts_file && run.first == 1 && run.next <= due {
             push_bounded(&mut out.repeats, repeat(RepeatKind::Reset), limit, &mut out.unlisted);

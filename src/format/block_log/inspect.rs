@@ -13,7 +13,7 @@ use super::start;
 use super::tracked::shorter;
 use super::unpack::Unpacker;
 use super::waiting::{self, Waiting};
-use super::{Content, Facts, Flavour, copies};
+use super::{Content, Facts, Flavour, copies, names};
 use crate::format::{LogFile, Remark, Unpack};
 use crate::log::bytes::Reader;
 use crate::log::decoder::Recovery;
@@ -32,9 +32,9 @@ pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) 
         if facts.content == Content::Batches {
             remarks.extend(ending(&facts, i, file, survey));
             remarks.extend(unknown(i, file, survey));
-            remarks.extend(renamed(&facts, i, file));
         }
     }
+    remarks.extend(names::remarks(flavour, files, surveys));
     directory(flavour, files, surveys, &mut remarks);
     if surveys.iter().any(|survey| survey.begins + survey.commits > 0) {
         transactions(flavour, files, surveys);
@@ -48,17 +48,6 @@ fn unknown(nth: usize, file: &LogFile<'_>, survey: &Survey) -> Option<Remark> {
     let each: Vec<_> = found.iter().map(|(kind, count)| format!("{count} of type {kind}")).collect();
     let message = format!("fragments of unknown types, left out as the format asks: {}", each.join(", "));
     (!each.is_empty()).then_some(Remark { code: Code::UnknownType, file: nth, at, len: 0, message })
-}
-
-/// The headers of a log say another number than its name.
-fn renamed(facts: &Facts, nth: usize, file: &LogFile<'_>) -> Option<Remark> {
-    let (own, named) = (facts.number?, number_of(file)?);
-    let message = format!(
-        "no header carries its number, {named}; read as log {own}, which they do carry. Under this name RocksDB would take all \
-         of it for what is left of an older log"
-    );
-    let code = Code::RenamedLog;
-    (own != named as u32).then_some(Remark { code, file: nth, at: 0, len: 0, message })
 }
 
 /// How a log ends, where its last region is not what it seems.

@@ -42,6 +42,7 @@ mod known;
 mod layout;
 pub mod manifest;
 mod memtable;
+mod names;
 mod needed;
 mod older;
 mod search;
