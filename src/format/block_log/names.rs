@@ -1,7 +1,7 @@
 //! Logs that lie under a name that is not theirs, as when two were swapped: which name each of them belongs to.
 
 use super::directory::{Directory, number_of};
-use super::{Content, Facts, Flavour, first_log, has_log, start};
+use super::{Content, Facts, Flavour, first_log, has_log};
 use crate::format::{LogFile, Remark};
 use crate::log::finding::Code;
 use crate::log::survey::Survey;
@@ -31,7 +31,8 @@ fn live_under_another(flavour: Flavour, files: &[LogFile<'_>], file: usize) -> O
     let named = number_of(&files[file]).filter(|_| facts.recycled && facts.content == Content::Batches)?;
     let directory = Directory::of(flavour, files);
     let (found, damaged) = first_log(&files[file])?;
-    let live = directory.is_known() && u64::from(found) >= start::kept(&directory);
+    let kept = directory.catalogue.min_log_to_keep.filter(|&log| log > 0 && directory.is_known());
+    let live = kept.is_some_and(|kept| u64::from(found) >= kept);
     if damaged || !live || facts.number == Some(found) || has_log(&files[file], named as u32) {
         return None;
     }

@@ -41,7 +41,7 @@ fn is_oldest(directory: &Directory, log: u64) -> bool {
 }
 
 /// The lowest number of the logs that the engine has not deleted.
-pub fn kept(directory: &Directory) -> u64 {
+fn kept(directory: &Directory) -> u64 {
     directory.catalogue.min_log_to_keep.filter(|&log| log > 0).unwrap_or_else(|| directory.oldest())
 }
 
