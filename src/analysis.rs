@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::format::{Away, Claim, Format, Job, LogFile, Memo, Open, Opened, Outcome, Remark, Role, Word};
+use crate::format::{
+    Away, Claim, Format, Job, Lack, LogFile, Memo, Open, Opened, Outcome, Remark, Role, Word,
+};
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
 use crate::log::bytes::{ReadAt, Reader};
-use crate::log::conclude::{Conclusions, Member, conclude};
+use crate::log::conclude::{Conclusions, Gap, Member, conclude};
 use crate::log::decoder::Decoder;
 use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
@@ -269,8 +271,10 @@ impl OpenLog {
         let (mut surveys, mut reads) = self.survey(&files, threads);
         // What only the format can see comes first: a record it takes back is missing from the numbers.
         let mut remarks = self.format().inspect(&files, &mut surveys, self.revision);
-        remarks.extend(self.put_away(&files, &surveys, threads));
         remarks.extend(self.words().map(|(file, word)| inferred(file, word)));
+        let lacks = self.lacks(&files);
+        let closed = lacks.iter().find_map(|lack| lack.error.clone());
+        remarks.extend(lacks.into_iter().map(|lack| lack.remark));
         // Of a stream nobody knows what lies beside it.
         remarks.retain(|r| self.log.path != STREAM || r.code != Code::MissingFile);
         let mut members: Vec<Member<'_>> = files
@@ -282,9 +286,11 @@ impl OpenLog {
                 survey,
             })
             .collect();
-        let conclusions = conclude(&mut members);
+        let conclusions = conclude(&mut members, self.format().start(&files));
+        drop(members);
+        remarks.extend(self.put_away(&files, &surveys, &conclusions.gaps, threads));
         // Of a million files no list is kept that can be made again.
-        drop((members, files));
+        drop(files);
         // From the back, so that the room of the surveys shrinks while that of the reports grows.
         let mut reports = Vec::with_capacity(surveys.len());
         while let Some(mut survey) = surveys.pop() {
@@ -310,6 +316,7 @@ impl OpenLog {
             conclusions,
             remarks,
             tracks: false,
+            closed,
             forecast: None,
         };
         report.settle_revision();
@@ -326,8 +333,21 @@ impl OpenLog {
         tracked.sizes.iter().any(|(name, synced)| !sound(name, *synced))
     }
 
+    /// Files that have to lie in the directory of this log, and do not.
+    fn lacks(&self, files: &[LogFile<'_>]) -> Vec<Lack> {
+        let dir = &self.log.place;
+        let size = |name: &str| std::fs::metadata(dir.join(name)).ok().map(|meta| meta.len());
+        if dir.is_dir() { self.format().lacks(files, &size) } else { Vec::new() }
+    }
+
     /// What logs that were put away mean for this one. One that cannot be opened has nothing to say.
-    fn put_away(&self, files: &[LogFile<'_>], surveys: &[Survey], threads: usize) -> Vec<Remark> {
+    fn put_away(
+        &self,
+        files: &[LogFile<'_>],
+        surveys: &[Survey],
+        gaps: &[Gap],
+        threads: usize,
+    ) -> Vec<Remark> {
         let open = |f: &LogPath| Source::open(f.path.as_ref()?, false, false).ok();
         let opened: Vec<(&LogPath, Source)> =
             self.log.away.iter().filter_map(|f| Some((f, open(f)?))).collect();
@@ -340,7 +360,7 @@ impl OpenLog {
             .collect();
         let (read, _) = self.survey(&away, threads);
         let away: Vec<_> = away.iter().zip(&read).map(|(file, survey)| Away { file, survey }).collect();
-        self.format().put_away(files, surveys, &away)
+        self.format().put_away(files, surveys, gaps, &away)
     }
 
     fn forecast(&self, report: &Report) -> Forecast {
@@ -365,9 +385,11 @@ impl OpenLog {
                 mode: None,
                 until: None,
             };
-            self.format().engine(&job, None)
+            report.outcome(self.format().engine(&job, None))
         };
-        let intact = intact.saturating_sub(engine.settled);
+        // Of what is there twice nobody knows which of the two the engine takes for settled.
+        let twice = surveys.iter().any(|survey| survey.copy_of.is_some());
+        let intact = intact.saturating_sub(if twice { 0 } else { engine.settled });
         let mut counted = report.files.iter().filter(|f| f.role.counts());
         let grouped = counted.any(|f| !matches!(f.survey.rules.grouping, Grouping::None | Grouping::Named));
         let transactions = grouped.then(|| {
@@ -379,7 +401,7 @@ impl OpenLog {
         let smooth = report
             .findings()
             .all(|f| matches!(f.code, Code::FirstFileMissing | Code::FlushedLog | Code::PutAway));
-        let modes = if smooth { Vec::new() } else { self.modes(&files, &surveys) };
+        let modes = if smooth { Vec::new() } else { self.modes(report, &files, &surveys) };
         // Where it was not asked above and refuses in all of them, that counts.
         let refused = sound && modes.iter().all(|row| !row.outcome.opens);
         let refusal = modes.iter().find(|row| row.usual && refused);
@@ -388,7 +410,7 @@ impl OpenLog {
     }
 
     /// What each version of the engine would make of it in each of its ways to recover.
-    fn modes(&self, files: &[LogFile<'_>], surveys: &[&Survey]) -> Vec<ModeForecast> {
+    fn modes(&self, report: &Report, files: &[LogFile<'_>], surveys: &[&Survey]) -> Vec<ModeForecast> {
         let profile = self.format().profile();
         let engines: Vec<Option<&'static str>> = match profile.engines {
             [] => vec![None],
@@ -399,7 +421,7 @@ impl OpenLog {
         let told = pairs.map(|(mode, engine)| {
             let revision = self.revision;
             let job = Job { files, surveys, revision, engine, mode: Some(mode), until: None };
-            let outcome = self.format().engine(&job, None);
+            let outcome = report.outcome(self.format().engine(&job, None));
             ModeForecast { mode, engine, usual: usual == Some(mode), outcome }
         });
         told.collect()
@@ -603,11 +625,21 @@ pub struct Report {
     pub remarks: Vec<Remark>,
     /// A log whose size its catalogue tracks is damaged, or shorter already: a repair changes what the catalogue says of it.
     pub tracks: bool,
+    /// The error with which no engine opens for what lies beside the log, however it reads that.
+    pub closed: Option<String>,
     /// Engine against intact.
     pub forecast: Option<Forecast>,
 }
 
 impl Report {
+    /// What an engine makes of the log, by what it would if nothing were wrong beside it.
+    pub fn outcome(&self, alone: Outcome) -> Outcome {
+        match &self.closed {
+            Some(error) if alone.opens => Outcome::refused(error.clone()),
+            _ => alone,
+        }
+    }
+
     /// COMMITs without any BEGIN: an older revision, or the newer one after a truncate. One note instead of one a batch.
     fn settle_revision(&mut self) {
         let (begins, commits) =

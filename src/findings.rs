@@ -141,15 +141,19 @@ impl Report {
     fn find_numbers(&self, out: &mut Vec<Finding>) {
         for g in &self.conclusions.gaps {
             let code = if g.cause.word() == "missing-file" { Code::MissingFile } else { Code::MissingRange };
-            let same = g.after.file == g.before.file;
-            let (at, len) = if same { (g.after.at, g.before.at - g.after.at) } else { (g.before.at, 0) };
+            let after = g.after.filter(|after| after.file == g.before.file);
+            let (at, len) = after.map_or((g.before.at, 0), |after| (after.at, g.before.at - after.at));
             let message = format!("{}; likely cause: {}", lacking(g), g.cause.word());
             out.push(Finding { code, class: code.class(), file: Some(g.before.file), at, len, message });
         }
         for r in &self.conclusions.repeats {
             let numbers = span(r.first, r.last);
             let (code, message) = match r.kind {
-                RepeatKind::Repeated => (Code::RepeatedRange, format!("{numbers} occur a second time")),
+                RepeatKind::Repeated => {
+                    let copy = r.of.map(|of| format!(": this file is a copy of {}", self.files[of].name));
+                    let copy = copy.unwrap_or_default();
+                    (Code::RepeatedRange, format!("{numbers} occur a second time{copy}"))
+                }
                 RepeatKind::Reused => (
                     Code::RepeatedRange,
                     format!("{numbers} were given out again by an engine that could not see past the damage"),
@@ -169,9 +173,8 @@ impl Report {
                 message,
             });
         }
-        if let Some((first, _)) =
-            self.conclusions.numbers.filter(|n| n.0 > 1 && self.format.profile().numbered)
-        {
+        let unknown = self.format.profile().numbered && self.conclusions.start.is_none();
+        if let Some((first, _)) = self.conclusions.numbers.filter(|n| n.0 > 1 && unknown) {
             // Damage in front of the first record explains it.
             let bad_start = self.files.iter().find(|f| f.bytes > 0).is_some_and(|f| {
                 let first = f.survey.runs.iter().find(|run| run.records > 0).map_or(u64::MAX, |run| run.at);
@@ -327,7 +330,7 @@ mod tests {
     fn what_was_recovered_is_not_called_missing() {
         let place = Place { file: 0, at: 0 };
         let said = |last, recovered| {
-            lacking(&Gap { first: 5, last, after: place, before: place, cause: GapCause::Damage, recovered })
+            lacking(&Gap { first: 5, last, after: None, before: place, cause: GapCause::Damage, recovered })
         };
         assert_eq!(said(5, 0), "seq 5 missing (1)");
         assert_eq!(said(5, 1), "seq 5 recovered from a record that is not intact");

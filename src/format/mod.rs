@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::log::bytes::ReadAt;
-use crate::log::conclude::Place;
+use crate::log::conclude::{Gap, Place, Start};
 use crate::log::decoder::Decoder;
 use crate::log::finding::Code;
 use crate::log::layout::Layout;
@@ -41,7 +41,7 @@ pub use self::generation::{Generation, Left};
 pub use self::keys::{Base, Effect, Family, Given, Olders, Taken};
 pub use self::outcome::{Fill, Halt, Image, Outcome, Patch};
 pub use self::rewrite::{Anew, Framer, Fresh, Link, Put, Seal, Store};
-pub use self::told::{Aside, Away, Grade, Remark, Word};
+pub use self::told::{Aside, Away, Grade, Lack, Remark, Word};
 
 /// Every format that is understood. A new one is a line here.
 pub static ALL: &[&dyn Format] = &[
@@ -403,6 +403,11 @@ pub trait Format: Sync {
         false
     }
 
+    /// Files that have to lie beside the log and do not. `size`: the bytes of one by its name, if it is there.
+    fn lacks(&self, _files: &[LogFile<'_>], _size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
+        Vec::new()
+    }
+
     /// The sizes of logs that its catalogue tracks, if it tracks any.
     fn tracked(&self, _files: &[LogFile<'_>]) -> Option<Tracked> {
         None
@@ -456,13 +461,24 @@ pub trait Format: Sync {
         Vec::new()
     }
 
+    /// Where the files begin that the engine reads, and which number is due there, if something else than they tells.
+    fn start(&self, _files: &[LogFile<'_>]) -> Option<Start> {
+        None
+    }
+
     /// Whether a directory of this name, below a log's, holds logs that its engine has put away.
     fn puts_away(&self, _dir: &str) -> bool {
         false
     }
 
-    /// What logs that were put away mean for this one.
-    fn put_away(&self, _files: &[LogFile<'_>], _surveys: &[Survey], _away: &[Away<'_>]) -> Vec<Remark> {
+    /// What logs that were put away mean for this one, in which these numbers are missing.
+    fn put_away(
+        &self,
+        _files: &[LogFile<'_>],
+        _surveys: &[Survey],
+        _gaps: &[Gap],
+        _away: &[Away<'_>],
+    ) -> Vec<Remark> {
         Vec::new()
     }
 

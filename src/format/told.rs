@@ -19,6 +19,15 @@ pub struct Remark {
     pub message: String,
 }
 
+/// A file that has to lie beside a log, and does not, or not as it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// What there is to say of it.
+    pub remark: Remark,
+    /// The error with which no engine opens for that; `None`: they open.
+    pub error: Option<String>,
+}
+
 /// What is no record, and yet says something: of the file, or of what only later versions know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aside {

@@ -25,8 +25,8 @@ pub struct Gap {
     pub first: u64,
     /// See `first`.
     pub last: u64,
-    /// End of the intact record before.
-    pub after: Place,
+    /// End of the intact record before; `None`: the log begins with the record behind.
+    pub after: Option<Place>,
     /// Start of the intact record behind.
     pub before: Place,
     /// The likely cause.
@@ -76,6 +76,8 @@ pub struct Repeat {
     pub len: u64,
     /// What kind of step back it is.
     pub kind: RepeatKind,
+    /// Index of the file of which this one is a copy.
+    pub of: Option<usize>,
 }
 
 /// See [`Repeat`].
@@ -114,6 +116,17 @@ pub struct Unwhole {
     pub why: &'static str,
 }
 
+/// Where the files begin that the engine reads, in logs of which something else tells what came before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Index of the first of them.
+    pub file: usize,
+    /// The first number that is to be found nowhere else; `None`: whatever they begin with, nothing is missing in front.
+    pub due: Option<u64>,
+    /// Why numbers from there on are missing, where no damage explains it.
+    pub cause: GapCause,
+}
+
 /// What neighbours reveal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Conclusions {
@@ -125,6 +138,8 @@ pub struct Conclusions {
     pub batches: Vec<Unwhole>,
     /// First and last number of the log.
     pub numbers: Option<(u64, u64)>,
+    /// Where the log begins, if that is known.
+    pub start: Option<Start>,
     /// Intact and recovered records that change something and that are committed, damage or not.
     pub committed: u64,
     /// Of these, what lies behind the last commit where nothing tells whether it belongs to a batch.
@@ -145,13 +160,20 @@ pub struct Member<'a> {
     pub survey: &'a mut Survey,
 }
 
+impl Member<'_> {
+    /// Whether its numbers are its own.
+    fn numbered(&self) -> bool {
+        self.counts && self.survey.copy_of.is_none()
+    }
+}
+
 /// Draws the conclusions. Regions of foreign records and of records with a wrong number are reclassified in place.
-pub fn conclude(files: &mut [Member<'_>]) -> Conclusions {
-    let mut out = Conclusions::default();
+pub fn conclude(files: &mut [Member<'_>], start: Option<Start>) -> Conclusions {
+    let mut out = Conclusions { start, ..Conclusions::default() };
     let mut runs: Vec<(usize, Run)> = files
         .iter()
         .enumerate()
-        .filter(|(_, f)| f.counts && matches!(f.survey.rules.numbering, Numbering::Contiguous { .. }))
+        .filter(|(_, f)| f.numbered() && matches!(f.survey.rules.numbering, Numbering::Contiguous { .. }))
         .flat_map(|(i, f)| f.survey.runs.iter().filter(|r| r.records > 0).map(move |&r| (i, r)))
         .collect();
     demote_wrong_numbers(files, &mut runs);
@@ -160,6 +182,7 @@ pub fn conclude(files: &mut [Member<'_>]) -> Conclusions {
     let before = between_recovered(files, None, &leading, &mut out);
     walk(files, &mut runs, before, &mut out);
     between_recovered(files, runs.last().copied(), &trailing, &mut out);
+    list_copies(files, &mut out);
     out.numbers = runs
         .iter()
         .filter_map(|(_, r)| Some((r.first, r.next.checked_sub(1)?)))
@@ -289,7 +312,7 @@ type Filed = (usize, Run);
 
 /// Runs without an intact record: what is recovered in front of the first one, and behind the last, where checksums prove numbers.
 fn recovered_edges(files: &[Member<'_>]) -> (Vec<Filed>, Vec<Filed>) {
-    let proved = files.iter().enumerate().filter(|(_, f)| f.counts && f.survey.rules.proves_numbers());
+    let proved = files.iter().enumerate().filter(|(_, f)| f.numbered() && f.survey.rules.proves_numbers());
     let runs = || proved.clone().flat_map(|(i, f)| f.survey.runs.iter().map(move |&run| (i, run)));
     let leading = runs().take_while(|(_, run)| run.records == 0).collect();
     let last = runs().enumerate().filter(|(_, (_, run))| run.records > 0).map(|(nth, _)| nth).last();
@@ -305,14 +328,11 @@ fn between_recovered(
     out: &mut Conclusions,
 ) -> Option<Filed> {
     for &(file, run) in recovered {
-        match before {
-            Some((_, a)) if run.first < a.next => continue,
-            Some((fa, a)) if run.first > a.next => {
-                let limit = files[file].survey.regions.limit();
-                let gap = gap(files, (fa, a), (file, run), a.next);
-                push_bounded(&mut out.gaps, gap, limit, &mut out.unlisted);
-            }
-            _ => {}
+        if before.is_some_and(|(_, a)| run.first < a.next) {
+            continue;
+        }
+        if let Some(due) = due(out.start, before.map(|(fa, a)| (fa, a.next)), (file, run)) {
+            out.gap(files, before, (file, run), due);
         }
         before = Some((file, run));
     }
@@ -331,23 +351,33 @@ fn walk(
     let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
     kept.extend(before);
     let mut expected = before.map(|(_, run)| run.next);
+    // What ends right in front of the first of them belongs before it.
+    let mut lowest = before.map(|(_, run)| run.first);
     let mut ends: HashMap<u64, Place> = HashMap::new();
     // The number that is due where history went on with numbers that were given out before.
     let mut resumed: Option<u64> = None;
     let limit = files.iter().map(|f| f.survey.regions.limit()).max().unwrap_or(0);
     for i in 0..runs.len() {
         let (file, run) = runs[i];
-        let Some(due) = expected else {
-            expected = Some(run.next);
+        let before = kept.last().copied();
+        let due = due(out.start, before.map(|(fa, _)| fa).zip(expected), (file, run));
+        let (Some(due), Some((fa, a))) = (due, before) else {
+            due.into_iter().for_each(|due| out.gap(files, None, (file, run), due));
+            (expected, lowest) = (Some(run.next), Some(run.first));
             ends.insert(run.next, Place { file, at: run.end });
             kept.push((file, run));
             continue;
         };
-        let (fa, a) = *kept.last().expect("a run set what is expected");
         resumed = resumed.filter(|_| run.first < due);
         let place = Place { file, at: run.at };
-        let repeat =
-            |kind| Repeat { first: run.first, last: run.next - 1, place, len: run.end - run.at, kind };
+        let repeat = |kind| Repeat {
+            first: run.first,
+            last: run.next - 1,
+            place,
+            len: run.end - run.at,
+            kind,
+            of: None,
+        };
         // It may go on where they end.
         let twice = Repeat { last: run.next.min(due).max(run.first + 1) - 1, ..repeat(RepeatKind::Repeated) };
         let starts_file = fa != file;
@@ -361,21 +391,25 @@ fn walk(
             expected = Some(run.next);
         } else if restarts && (1..due).contains(&run.first) {
             // Counting began again, and the records from 1 on are gone.
-            push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), 1), limit, &mut out.unlisted);
+            out.gap(files, before, (file, run), 1);
             expected = Some(run.next);
         } else if run.first > due && !passing {
-            push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), due), limit, &mut out.unlisted);
+            out.gap(files, before, (file, run), due);
             expected = Some(run.next);
         } else if run.first < due
             && (reused(files, &ends, &run) || resumes(files, resumed, (fa, a.end), (file, &run)))
         {
             if let Some(next) = resumed.filter(|&next| next < run.first) {
-                push_bounded(&mut out.gaps, gap(files, (fa, a), (file, run), next), limit, &mut out.unlisted);
+                out.gap(files, before, (file, run), next);
             }
             resumed = Some(run.next);
             push_bounded(&mut out.repeats, repeat(RepeatKind::Reused), limit, &mut out.unlisted);
             expected = Some(due.max(run.next));
-        } else if run.first < due && starts_file && fill_gap(&mut out.gaps, &run) {
+        } else if run.first < due
+            && starts_file
+            && (fill_gap(&mut out.gaps, &run) || lowest == Some(run.next))
+        {
+            lowest = Some(lowest.map_or(run.first, |lowest| lowest.min(run.first)));
             push_bounded(&mut out.repeats, repeat(RepeatKind::OutOfOrder), limit, &mut out.unlisted);
         } else if run.first < due && starts_file && run.first == 1 && run.next <= due {
             push_bounded(&mut out.repeats, repeat(RepeatKind::Reset), limit, &mut out.unlisted);
@@ -511,32 +545,60 @@ fn fill_gap(gaps: &mut Vec<Gap>, run: &Run) -> bool {
     true
 }
 
-fn gap(files: &[Member<'_>], (fa, a): (usize, Run), (fb, b): (usize, Run), due: u64) -> Gap {
-    let missing = b.first - due;
-    let (mut damaged, mut recovered) = (0u64, 0u64);
-    for (_, r) in unsound(files, (fa, a.end), (fb, b.at)) {
-        damaged += r.len;
-        recovered += if r.kind == Kind::Recovered { r.records } else { 0 };
+/// The number that is due where a run begins: the one behind the run before, and where the files begin that the engine reads one
+/// that nothing else holds.
+fn due(start: Option<Start>, before: Option<(usize, u64)>, (file, run): Filed) -> Option<u64> {
+    let next = before.map(|(_, next)| next);
+    let start = start.filter(|start| file >= start.file && before.is_none_or(|(fa, _)| fa < start.file));
+    let Some(start) = start else { return next };
+    // What is missing in front of it lies elsewhere.
+    let due = start.due.map_or(run.first, |due| due.min(run.first));
+    Some(next.map_or(due, |next| next.max(due)))
+}
+
+impl Conclusions {
+    /// Numbers from `due` on are missing in front of a run; `before`: the run before, if there is one.
+    fn gap(&mut self, files: &[Member<'_>], before: Option<Filed>, (fb, b): Filed, due: u64) {
+        if b.first <= due {
+            return;
+        }
+        let from = before.map_or((self.start.map_or(fb, |start| start.file), 0), |(fa, a)| (fa, a.end));
+        let missing = b.first - due;
+        let (mut damaged, mut recovered) = (0u64, 0u64);
+        for (_, r) in unsound(files, from, (fb, b.at)) {
+            damaged += r.len;
+            recovered += if r.kind == Kind::Recovered { r.records } else { 0 };
+        }
+        // A record's usual size, from the intact ones beside the gap; a quarter of it is still plausible.
+        let (_, beside) = before.unwrap_or((fb, b));
+        let usual = ((beside.end - beside.at) / beside.records.max(1)).max(1);
+        let fits = damaged > 0 && damaged.saturating_mul(4) >= missing.saturating_mul(usual);
+        let cause = match before {
+            // Damage in front of all records says itself what it cost.
+            None if fits => return,
+            None => self.start.map_or(GapCause::Unexplained, |start| start.cause),
+            Some(_) if fits => GapCause::Damage,
+            Some((fa, _)) => between(files, fa, fb).unwrap_or(match damaged {
+                0 => GapCause::Unexplained,
+                _ => GapCause::Damage,
+            }),
+        };
+        let after = before.map(|(file, a)| Place { file, at: a.end });
+        let before = Place { file: fb, at: b.at };
+        let gap = Gap { first: due, last: b.first - 1, after, before, cause, recovered };
+        push_bounded(&mut self.gaps, gap, files[fb].survey.regions.limit(), &mut self.unlisted);
     }
-    // A record's usual size, from the intact ones beside the gap; a quarter of it is still plausible.
-    let usual = ((a.end - a.at) / a.records.max(1)).max(1);
-    let fits = damaged > 0 && damaged.saturating_mul(4) >= missing.saturating_mul(usual);
-    let empty = (fa + 1..fb).any(|i| files[i].counts && files[i].survey.regions.end() == 0);
-    let cause = if fits {
-        GapCause::Damage
-    } else if fa != fb && missing_numbers(files, fa, fb) {
-        GapCause::MissingFile
-    } else if empty {
-        GapCause::EmptyFile
-    } else if fa != fb {
-        GapCause::TruncatedFile
-    } else if damaged > 0 {
-        GapCause::Damage
-    } else {
-        GapCause::Unexplained
-    };
-    let (after, before) = (Place { file: fa, at: a.end }, Place { file: fb, at: b.at });
-    Gap { first: due, last: b.first - 1, after, before, cause, recovered }
+}
+
+/// Why numbers are missing between two files.
+fn between(files: &[Member<'_>], fa: usize, fb: usize) -> Option<GapCause> {
+    let empty = || (fa + 1..fb).any(|i| files[i].counts && files[i].survey.regions.end() == 0);
+    match () {
+        () if fa == fb => None,
+        () if missing_numbers(files, fa, fb) => Some(GapCause::MissingFile),
+        () if empty() => Some(GapCause::EmptyFile),
+        () => Some(GapCause::TruncatedFile),
+    }
 }
 
 /// Whether counting begins at 1 behind every commit.
@@ -544,8 +606,21 @@ fn restarts(survey: &Survey) -> bool {
     survey.rules.numbering == Numbering::Contiguous { restarts: true }
 }
 
+/// What lies in copies of other files is there twice, and counts once.
+fn list_copies(files: &[Member<'_>], out: &mut Conclusions) {
+    for (file, f) in files.iter().enumerate().filter(|(_, f)| f.counts && f.survey.copy_of.is_some()) {
+        for run in f.survey.runs.iter().filter(|run| run.next > run.first) {
+            let (place, len) = (Place { file, at: run.at }, run.end - run.at);
+            let (first, last, of) = (run.first, run.next - 1, f.survey.copy_of);
+            let repeat = Repeat { first, last, place, len, kind: RepeatKind::Repeated, of };
+            push_bounded(&mut out.repeats, repeat, f.survey.regions.limit(), &mut out.unlisted);
+        }
+    }
+    out.repeats.sort_by_key(|repeat| repeat.place);
+}
+
 fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
-    for (file, f) in files.iter().enumerate().filter(|(_, f)| f.counts) {
+    for (file, f) in files.iter().enumerate().filter(|(_, f)| f.numbered()) {
         let survey = &*f.survey;
         let (mut lost, mut unwhole) = (0, 0);
         let single = survey.rules.grouping == Grouping::BeginCommit;

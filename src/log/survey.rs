@@ -140,6 +140,8 @@ pub struct Survey {
     pub marred: bool,
     /// Names of transactions, by the offset of their first record, where they have any.
     pub names: Vec<(u64, Box<str>)>,
+    /// Its records are those of another file, or the first of them; index of that file.
+    pub copy_of: Option<usize>,
     /// Gaps that a repair has stated: offset of the statement, first and last number.
     pub stated: Vec<(u64, u64, u64)>,
 }
@@ -167,6 +169,7 @@ impl Survey {
             embedded: Vec::new(),
             marred: false,
             names: Vec::new(),
+            copy_of: None,
             stated: Vec::new(),
         }
     }

@@ -405,7 +405,7 @@ impl<'a, 's> Editor<'a, 's> {
         if !self.log.format().profile().numbered {
             return Ok(None);
         }
-        let due = self.numbers.last.map(|last| last.saturating_add(1));
+        let due = self.numbers.last.map(|last| last.saturating_add(1)).max(self.missing_in_front());
         let (Some(seq), width) = self.numbered(item) else {
             let seq = due.unwrap_or(1);
             self.numbers.keep(seq.saturating_add(1));
@@ -446,6 +446,12 @@ impl<'a, 's> Editor<'a, 's> {
             Ok(())
         })?;
         Ok(first)
+    }
+
+    /// The first number that is missing in front of all records, in the file with the first of them.
+    fn missing_in_front(&self) -> Option<u64> {
+        let front = self.report.conclusions.gaps.first().filter(|gap| gap.after.is_none());
+        front.filter(|gap| gap.before.file == self.file).map(|gap| gap.first)
     }
 
     /// Whether numbers are missing, and not given out by a record of another file.

@@ -209,7 +209,10 @@ fn ask_engine(
 fn by_engine<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Replayed<'l>> {
     let (mut applier, base) = Applier::over(log, wish);
     let which = (wish.engine.as_deref(), wish.mode.as_deref());
-    let outcome = ask_engine(log, report, which, &mut |taken| applier.take(&taken))?;
+    let mut outcome = ask_engine(log, report, which, &mut |taken| applier.take(&taken))?;
+    if wish.below == Below::Beside {
+        outcome = report.outcome(outcome);
+    }
     applier.failure.map_or(Ok(()), Err)?;
     let state = if outcome.opens { applier.state } else { State::new(wish.memory, Vec::new()) };
     Ok(Replayed {

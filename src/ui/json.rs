@@ -111,7 +111,7 @@ fn file<'a>(f: &'a FileReport) -> FileDoc<'a, impl Serialize + 'a> {
 pub fn gap(report: &Report, g: &crate::log::conclude::Gap) -> serde_json::Value {
     json!({
         "first_missing": number(g.first), "last_missing": number(g.last),
-        "after": place(report, g.after), "before": place(report, g.before),
+        "after": g.after.map(|after| place(report, after)), "before": place(report, g.before),
         "cause": g.cause.word(), "recovered": g.recovered,
     })
 }

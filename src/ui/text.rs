@@ -13,6 +13,7 @@ use crate::analysis::{FileReport, Report};
 use crate::findings::{Finding, lacking, plural, span};
 use crate::format::Generation;
 use crate::judgement::Judgement;
+use crate::log::conclude::Place;
 use crate::log::finding::{Class, Code};
 use crate::log::region::Kind;
 use crate::ui::bytes::{Notation, printable};
@@ -259,17 +260,13 @@ impl<'a> View<'a> {
         }
         let few = if self.verbose { usize::MAX } else { 4 * FEW };
         for g in c.gaps.iter().take(few) {
-            let (a, b) = (&report.files[g.after.file].name, &report.files[g.before.file].name);
+            let place = |at: Place| format!("{}:0x{:x}", printable(&report.files[at.file].name), at.at);
+            let (before, cause) = (place(g.before), g.cause.word());
             writeln!(out, "  {}", self.paint.hue(Hue::Bad, lacking(g)))?;
-            writeln!(
-                out,
-                "      between {}:0x{:x} and {}:0x{:x}; likely cause: {}",
-                printable(a),
-                g.after.at,
-                printable(b),
-                g.before.at,
-                g.cause.word()
-            )?;
+            match g.after.map(place) {
+                Some(after) => writeln!(out, "      between {after} and {before}; likely cause: {cause}")?,
+                None => writeln!(out, "      in front of {before}; likely cause: {cause}")?,
+            }
             if let Some(cost) = Cost::of(report, g) {
                 writeln!(out, "      {}", cost.line())?;
             }

@@ -27,15 +27,18 @@ pub(super) const TEXTS: &[Explanation] = &[
     Explanation {
         code: Code::MissingFile,
         meaning: "The files of the log are numbered, and a number between two of them has no file. The \
-                  sequence numbers that belong into it are missing, too.",
+                  sequence numbers that belong into it are missing, too. Or the store's own catalogue \
+                  counts on a file, a log or a table, that is not there.",
         causes: &[
             "The file was deleted or moved, by hand or by a clean-up job.",
             "A backup or copy left it out.",
             "Power failed before the new file's name had reached the disk.",
         ],
         walmedic: "The files on both sides are kept. The missing numbers are reported as a gap with the \
-                   cause missing-file.",
-        risk: "No write of that file is replayed, and the engine may not notice.",
+                   cause missing-file, also in front of the first file where the catalogue tells with which \
+                   number the log must begin.",
+        risk: "No write of that file is replayed, and the engine may not notice. Without a table it does \
+               not open.",
         next: &[
             NUMBERS,
             COPY,
@@ -54,7 +57,9 @@ pub(super) const TEXTS: &[Explanation] = &[
             "The engine was restarted behind damage and counted on from the last record that it could see.",
             "A restored backup was mixed with newer files.",
         ],
-        walmedic: "Both are kept and both are counted. Which of them is the right one is not decided.",
+        walmedic: "What is there twice counts once: replay and repair leave the second out, and of a file that is a copy \
+                   of another the one whose number nothing speaks for. Numbers that were given out again \
+                   count both times; which of the two writes is the right one is not decided.",
         risk: "A replay of both can put old values over new ones. An engine that wants rising numbers stops \
                at the second one.",
         next: &[
@@ -548,17 +553,19 @@ pub(super) const TEXTS: &[Explanation] = &[
     Explanation {
         code: Code::RenamedLog,
         meaning: "Every header of the log carries the number of the log that it belongs to, and none carries that of the \
-                  file's name.",
+                  file's name. Or the logs of a store come in another order by their names than by the numbers in them.",
         causes: &[
             "The file was copied or renamed, as evidence or for safety.",
+            "Two logs got each other's name.",
             "It was taken for a new log, and nothing had been written into it yet: then all of it is what is left of the older one.",
         ],
         walmedic: "Only a note. Where the file is given by itself the headers are believed. Among the other files of a store \
                    its name counts, and what carries another number is an older generation. A repair writes headers that go \
-                   with the name.",
-        risk: "Under this name the engine takes nothing from it.",
+                   with the name. The forecast for a file given by itself is the one for the number of its headers.",
+        risk: "Under a name that its headers do not carry the engine takes nothing from it. In the wrong order older writes \
+               may win over newer ones.",
         next: &[Step {
-            say: "Give a copy of it the number of its headers, six digits and .log, before an engine reads it.",
+            say: "On a copy of the store give it the number that the note names, six digits and .log, before an engine reads it.",
             run: None,
         }],
     },

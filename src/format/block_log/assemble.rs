@@ -14,6 +14,10 @@ const GATHERED: u64 = 64 << 20;
 /// A compressed record in more fragments is none: each of them is remembered, and may be empty.
 const PIECES: usize = 1 << 16;
 
+/// Bytes in a fragment of a compressed record, at the most, where the framer writes it: RocksDB 7 takes one that begins where the
+/// one before began in its block for the same input once more.
+pub const PACKED_MOST: u64 = BLOCK / 2;
+
 /// Where what ends at `end` ends with the zeros that fill its block, if no header of so many bytes fits in there.
 ///
 /// # Errors
@@ -213,8 +217,13 @@ impl Assembler {
         pieces: bool,
     ) -> Result<u64, Broken> {
         let mut end = first.payload.end;
-        // A compressed record may be cut anywhere; then the blocks are known, if at all, from elsewhere.
+        // Where a compressed record is cut does not tell where blocks begin; that is known, if at all, from elsewhere.
         let cut_at_blocks = !pieces;
+        let mut cuts = Cuts::default();
+        if pieces && !cuts.goes_on(first, grid) {
+            let at = first.payload.start.saturating_sub(first.header());
+            return Err(Fault { at, cause: Cause::Malformed("end of a fragment") }.into());
+        }
         loop {
             let at = match grid {
                 Some(_) => filled(b, end, first.header(), grid)?,
@@ -233,7 +242,8 @@ impl Assembler {
             if next.part == Part::Last {
                 return Ok(end);
             }
-            if cut_at_blocks && grid != Some(Grid::at(end)) {
+            let sound = if cut_at_blocks { grid == Some(Grid::at(end)) } else { cuts.goes_on(&next, grid) };
+            if !sound {
                 return Err(apart("end of a fragment"));
             }
         }
@@ -298,6 +308,29 @@ impl Assembler {
             out.extend_from_slice(b.piece(span.clone())?);
         }
         Ok(())
+    }
+}
+
+/// Follows where a compressed record is cut: at the ends of blocks and where the compressor has filled its buffer, which holds as
+/// much as a block. No checksum says so, but fragments of another place, of the same record even, seldom go on from those before.
+#[derive(Default)]
+struct Cuts {
+    /// Bytes since the buffer was handed out last.
+    handed: u64,
+}
+
+impl Cuts {
+    /// Whether the record may go on behind this fragment.
+    fn goes_on(&mut self, fragment: &Fragment, grid: Option<Grid>) -> bool {
+        let (len, buffer) = (fragment.payload.end - fragment.payload.start, BLOCK - fragment.header());
+        self.handed += len;
+        let left = grid.map_or(BLOCK, |grid| grid.left(fragment.payload.end));
+        let full = self.handed == buffer;
+        let inside = left < BLOCK && left >= fragment.header();
+        if full || inside {
+            self.handed = 0;
+        }
+        full || !inside || len == PACKED_MOST
     }
 }
 

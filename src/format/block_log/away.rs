@@ -4,9 +4,10 @@
 
 use std::fmt;
 
-use super::Flavour;
 use super::directory::{Directory, number_of};
+use super::{Flavour, start};
 use crate::format::{Away, LogFile, Remark};
+use crate::log::conclude::Gap;
 use crate::log::finding::Code;
 use crate::log::numbering::Run;
 use crate::log::survey::Survey;
@@ -24,16 +25,14 @@ pub fn remarks(
     flavour: Flavour,
     files: &[LogFile<'_>],
     surveys: &[Survey],
+    gaps: &[Gap],
     away: &[Away<'_>],
 ) -> Vec<Remark> {
-    let mut live: Vec<(usize, u64, &Survey)> = Vec::new();
-    for (i, file) in files.iter().enumerate() {
-        live.extend(number_of(file).map(|log| (i, log, &surveys[i])));
-    }
-    let file = live.first().map_or(0, |(i, ..)| *i);
+    let live: Vec<usize> = (0..files.len()).filter(|&i| number_of(&files[i]).is_some()).collect();
+    let file = live.first().copied().unwrap_or(0);
     let mut remarks = Vec::new();
     let mut say = |message| remarks.push(Remark { code: Code::PutAway, file, at: 0, len: 0, message });
-    let all = live.iter().map(|(.., survey)| Held::of(survey)).fold(Held::default(), Held::and);
+    let all = live.iter().map(|&i| Held::of(&surveys[i])).fold(Held::default(), Held::and);
     for dir in [ARCHIVE, LOST] {
         let inside: Vec<&Away<'_>> = away.iter().filter(|away| dir_of(away.file) == dir).collect();
         if !inside.is_empty() {
@@ -41,13 +40,13 @@ pub fn remarks(
         }
     }
     let directory = Directory::of(flavour, files);
+    let missing = start::missing(&directory, files);
     for away in away {
         let Some(log) = number_of(away.file) else { continue };
         let (name, held) = (away.file.name, Held::of(away.survey));
-        let absent = live.iter().all(|(_, live, _)| *live != log);
-        let listed = absent && directory.catalogue.logs.contains_key(&log) && directory.replays(log);
-        let why = match hole(files, &live, held) {
-            _ if listed => String::from("it is the log that the catalogue lists and that is not there"),
+        let listed = missing.contains_key(&log);
+        let why = match hole(files, gaps, held) {
+            _ if listed => String::from("it is a log that the catalogue counts on and that is not there"),
             Some(hole) => hole,
             None => continue,
         };
@@ -97,21 +96,13 @@ fn summary(dir: &str, inside: &[&Away<'_>], live: Held) -> String {
     format!("{dir}/ holds {which}: {held}; {next}. Not counted, as {why}")
 }
 
-/// Where among the live logs numbers are missing of which these are some.
-fn hole(files: &[LogFile<'_>], live: &[(usize, u64, &Survey)], held: Held) -> Option<String> {
+/// Where numbers are missing of which these are some.
+fn hole(files: &[LogFile<'_>], gaps: &[Gap], held: Held) -> Option<String> {
     let (first, next) = held.numbers?;
-    let mut before: Option<&Run> = None;
-    for (file, _, survey) in live {
-        for run in &survey.runs {
-            let due = before.map_or(run.first, |before| before.next);
-            let (from, to) = (first.max(due), next.min(run.first));
-            if from < to {
-                return Some(format!("{} are missing in front of {}", numbers(from, to), files[*file].name));
-            }
-            before = Some(run);
-        }
-    }
-    None
+    let gap = gaps.iter().find(|gap| gap.first < next && first <= gap.last)?;
+    let (from, to) = (first.max(gap.first), next.min(gap.last.saturating_add(1)));
+    let file = files.get(gap.before.file)?;
+    Some(format!("{} are missing in front of {}", numbers(from, to), file.name))
 }
 
 /// Numbers up to one that is no more among them.

@@ -16,11 +16,14 @@ const TEXT: u64 = 1 << 20;
 
 /// The catalogue of a store, and what it means for the logs.
 pub struct Directory {
-    flavour: Flavour,
+    /// Whose store it is.
+    pub flavour: Flavour,
     /// The newest version, as far as it can be read.
     pub catalogue: Catalogue,
     /// Index of the file that it was read from.
     pub manifest: Option<usize>,
+    /// The number in that one's name; 0 without one.
+    pub number: u64,
     /// Where that cannot be read on, and why.
     pub broken: Option<(u64, &'static str)>,
     /// What CURRENT says.
@@ -43,6 +46,7 @@ impl Directory {
             flavour,
             catalogue: Catalogue::default(),
             manifest: None,
+            number: 0,
             broken: None,
             current: None,
             missing: None,
@@ -63,7 +67,10 @@ impl Directory {
             None => of(Name::Manifest).max().map(|(_, i)| i),
         };
         match directory.manifest {
-            Some(i) => directory.edits(&files[i]),
+            Some(i) => {
+                directory.number = kind_of(files[i].name).map_or(0, |(_, number)| number);
+                directory.edits(&files[i]);
+            }
             None => directory.missing = named.map(str::to_owned),
         }
         directory.current = current;

@@ -3,7 +3,7 @@
 
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use super::assemble::Grid;
+use super::assemble::{Grid, PACKED_MOST};
 use super::batch::gap;
 use super::directory::number_of;
 use super::fragment::{BLOCK, Fragment, HEADER, Part, RECYCLABLE, fragment, put};
@@ -17,9 +17,6 @@ use crate::log::record::Record;
 /// Type and contents of the fragment that says that records are compressed by zstd.
 const COMPRESSION: u8 = 9;
 const ZSTD: [u8; 4] = inflate::ZSTD.to_le_bytes();
-/// A compressed record has no fragment longer than half a block: RocksDB 7 takes one that begins where the one before began in
-/// its block for the same input once more.
-const PACKED_MOST: u64 = BLOCK / 2;
 /// Types of the fragments that tell the size of the log before, which may be another one now.
 const PREDECESSOR: std::ops::RangeInclusive<u8> = 130..=131;
 

@@ -9,10 +9,11 @@ use super::decoder::BlockDecoder;
 use super::directory::{Directory, number_of};
 use super::fragment::{BLOCK, Part, fragment};
 use super::older::older;
+use super::start;
 use super::tracked::shorter;
 use super::unpack::Unpacker;
 use super::waiting::{self, Waiting};
-use super::{Content, Facts, Flavour};
+use super::{Content, Facts, Flavour, copies, names};
 use crate::format::{LogFile, Remark, Unpack};
 use crate::log::bytes::Reader;
 use crate::log::decoder::Recovery;
@@ -25,15 +26,16 @@ use crate::log::survey::{Batch, BatchState, Ended, Ends, Survey};
 /// See [`crate::format::Format::inspect`].
 pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) -> Vec<Remark> {
     let mut remarks = Vec::new();
+    copies::mark(flavour, files, surveys);
     for (i, (file, survey)) in files.iter().zip(&mut *surveys).enumerate() {
         let facts = Facts::of(flavour, files, i);
         if facts.content == Content::Batches {
             remarks.extend(ending(&facts, i, file, survey));
             remarks.extend(unknown(i, file, survey));
-            remarks.extend(renamed(&facts, i, file));
         }
     }
-    directory(flavour, files, &mut remarks);
+    remarks.extend(names::remarks(flavour, files, surveys));
+    directory(flavour, files, surveys, &mut remarks);
     if surveys.iter().any(|survey| survey.begins + survey.commits > 0) {
         transactions(flavour, files, surveys);
     }
@@ -46,17 +48,6 @@ fn unknown(nth: usize, file: &LogFile<'_>, survey: &Survey) -> Option<Remark> {
     let each: Vec<_> = found.iter().map(|(kind, count)| format!("{count} of type {kind}")).collect();
     let message = format!("fragments of unknown types, left out as the format asks: {}", each.join(", "));
     (!each.is_empty()).then_some(Remark { code: Code::UnknownType, file: nth, at, len: 0, message })
-}
-
-/// The headers of a log say another number than its name.
-fn renamed(facts: &Facts, nth: usize, file: &LogFile<'_>) -> Option<Remark> {
-    let (own, named) = (facts.number?, number_of(file)?);
-    let message = format!(
-        "no header carries its number, {named}; read as log {own}, which they do carry. Under this name RocksDB would take all \
-         of it for what is left of an older log"
-    );
-    let code = Code::RenamedLog;
-    (own != named as u32).then_some(Remark { code, file: nth, at: 0, len: 0, message })
 }
 
 /// How a log ends, where its last region is not what it seems.
@@ -108,7 +99,7 @@ pub fn begun(file: &LogFile<'_>, span: Range<u64>) -> Option<u64> {
 }
 
 /// What the catalogue says of the logs.
-fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>) {
+fn directory(flavour: Flavour, files: &[LogFile<'_>], surveys: &[Survey], remarks: &mut Vec<Remark>) {
     let directory = Directory::of(flavour, files);
     let mut say = |code, file, at, message| remarks.push(Remark { code, file, at, len: 0, message });
     let current = files.iter().position(|file| file.name == "CURRENT").unwrap_or(0);
@@ -128,24 +119,7 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>)
     if let Some((at, what)) = directory.broken.filter(|(_, what)| *what != super::directory::DAMAGED) {
         say(Code::Malformed, manifest, at, format!("edit of the catalogue: {what}"));
     }
-    let numbers: Vec<u64> = files.iter().filter_map(number_of).collect();
-    for (&log, size) in &directory.catalogue.logs {
-        if !numbers.contains(&log) && directory.replays(log) {
-            let size = size.map_or(String::new(), |size| format!(" with {size} bytes synced"));
-            let message = format!("the catalogue lists {log:06}.log{size}, which is not there");
-            say(Code::MissingFile, manifest, 0, message);
-        }
-    }
-    // The log that is written was there before the catalogue said so.
-    let newest = directory.newest();
-    if newest > 0 && numbers.iter().all(|&log| !directory.replays(log)) {
-        let elsewhere = directory.option("wal_dir").filter(|dir| !dir.is_empty());
-        let elsewhere = elsewhere.map_or(String::new(), |dir| format!("; OPTIONS names {dir} for logs"));
-        let message = format!(
-            "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here{elsewhere}"
-        );
-        say(Code::MissingFile, manifest, 0, message);
-    }
+    missing_logs(&directory, (files, surveys), manifest, &mut say);
     for (i, size, synced) in shorter(&directory, files) {
         let message = format!(
             "the MANIFEST tracks {synced} synced bytes of this log, and it has {size}: the engine opens no store with such a \
@@ -164,6 +138,47 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>)
     }
 }
 
+/// Logs that the catalogue counts on and that are not there: those that it proves, and one that is only suspected.
+fn missing_logs(
+    directory: &Directory,
+    (files, surveys): (&[LogFile<'_>], &[Survey]),
+    manifest: usize,
+    say: &mut dyn FnMut(Code, usize, u64, String),
+) {
+    let elsewhere = directory.option("wal_dir").filter(|dir| !dir.is_empty());
+    let elsewhere = elsewhere.map_or(String::new(), |dir| format!("; OPTIONS names {dir} for logs"));
+    let missing = start::missing(directory, files);
+    // A repair has stated in the next log what this one's loss cost.
+    let stated = |log: u64| {
+        let next = files.iter().zip(surveys).find(|(file, _)| number_of(file).is_some_and(|next| next > log));
+        next.is_some_and(|(_, survey)| !survey.stated.is_empty())
+    };
+    for (log, size) in missing.iter().filter(|(log, size)| size.is_some() || !stated(**log)) {
+        let message = match size {
+            Some(size) => {
+                format!("the catalogue lists {log:06}.log with {size} bytes synced, which is not there")
+            }
+            None => format!("the catalogue counts on {log:06}.log, which is not there"),
+        };
+        say(Code::MissingFile, manifest, 0, message + &elsewhere);
+    }
+    // The log that is written was there before the catalogue said so.
+    let newest = directory.newest();
+    let none = files.iter().filter_map(number_of).all(|log| !directory.replays(log));
+    if newest > 0 && none && missing.is_empty() {
+        let message = format!(
+            "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here{elsewhere}"
+        );
+        say(Code::MissingFile, manifest, 0, message);
+    } else if let Some(log) = start::suspected(directory, files).filter(|log| !missing.contains_key(log)) {
+        let message = format!(
+            "{log:06}.log is not there: RocksDB of today begins a session with the log numbered right before the MANIFEST, and \
+             nothing says that its tables have taken that in. If this version did, what it held is missing{elsewhere}"
+        );
+        say(Code::MissingNumber, manifest, 0, message);
+    }
+}
+
 /// A transaction that is prepared.
 struct Prepared {
     file: usize,
@@ -178,7 +193,7 @@ fn transactions(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey])
     let mut prepared = Waiting::up_to(waiting::MOST);
     for (nth, file) in files.iter().enumerate() {
         let facts = Facts::of(flavour, files, nth);
-        if facts.content != Content::Batches {
+        if facts.content != Content::Batches || surveys[nth].copy_of.is_some() {
             continue;
         }
         let unpack = Unpacker::new(facts, file.src);

@@ -11,10 +11,11 @@
 use self::directory::Directory;
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT};
 use crate::format::{
-    Aside, Away, Base, Claim, Context, Entry, Family, Format, Framer, Job, LogFile, Memtable, Open, Opened,
-    Outcome, Profile, Recatalogue, Recatalogued, Remark, Revision, Role, Take, Tracked, Unpack,
+    Aside, Away, Base, Claim, Context, Entry, Family, Format, Framer, Job, Lack, LogFile, Memtable, Open,
+    Opened, Outcome, Profile, Recatalogue, Recatalogued, Remark, Revision, Role, Take, Tracked, Unpack,
 };
 use crate::log::bytes::{Bytes, Reader};
+use crate::log::conclude::{Gap, Start};
 use crate::log::finding::Code;
 use crate::log::layout::Layout;
 use crate::log::numbering::Numbering;
@@ -28,6 +29,7 @@ mod assemble;
 mod away;
 mod base;
 pub mod batch;
+mod copies;
 mod decoder;
 mod directory;
 mod engine;
@@ -40,9 +42,12 @@ mod known;
 mod layout;
 pub mod manifest;
 mod memtable;
+mod names;
+mod needed;
 mod older;
 mod remade;
 mod search;
+mod start;
 mod tracked;
 mod unpack;
 mod waiting;
@@ -372,12 +377,22 @@ impl Format for BlockLog {
         inspect::inspect(self.flavour, files, surveys)
     }
 
+    fn start(&self, files: &[LogFile<'_>]) -> Option<Start> {
+        start::start(self.flavour, files)
+    }
+
     fn puts_away(&self, dir: &str) -> bool {
         away::is_one(self.flavour, dir)
     }
 
-    fn put_away(&self, files: &[LogFile<'_>], surveys: &[Survey], away: &[Away<'_>]) -> Vec<Remark> {
-        away::remarks(self.flavour, files, surveys, away)
+    fn put_away(
+        &self,
+        files: &[LogFile<'_>],
+        surveys: &[Survey],
+        gaps: &[Gap],
+        away: &[Away<'_>],
+    ) -> Vec<Remark> {
+        away::remarks(self.flavour, files, surveys, gaps, away)
     }
 
     fn engine(&self, job: &Job<'_>, take: Option<Take<'_>>) -> Outcome {
@@ -397,6 +412,10 @@ impl Format for BlockLog {
     fn belongs(&self, name: &str) -> bool {
         let ends = |ending: &&str| name.ends_with(*ending);
         name == "IDENTITY" || [".sst", ".ldb", ".blob"].iter().any(ends)
+    }
+
+    fn lacks(&self, files: &[LogFile<'_>], size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
+        needed::lacks(&Directory::of(self.flavour, files), size)
     }
 
     fn tracked(&self, files: &[LogFile<'_>]) -> Option<Tracked> {

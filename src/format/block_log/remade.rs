@@ -49,18 +49,23 @@ pub fn catalogue(
     if directory.catalogue.edits == 0 {
         return Err(format!("no edit of {name} can be read"));
     }
-    if directory.broken.is_some() || directory.catalogue.waiting() > 0 {
-        let mut catalogue = directory.catalogue.clone();
+    let lost = directory.broken.is_some() || directory.catalogue.waiting() > 0;
+    let mut catalogue = directory.catalogue.clone();
+    let mut beside =
+        Beside { flavour, wish, catalogue: &mut catalogue, doubts: Vec::new(), said: Vec::new() };
+    if lost {
+        beside.settle(&|from| logged(from, files, surveys));
+        beside.doubts.extend(families(directory));
+    } else {
+        beside.without_missing();
+    }
+    let (doubts, said) = (beside.doubts, beside.said);
+    if !doubts.is_empty() && !wish.force {
+        return Err(format!("{}; --force goes on", doubts.join("; ")));
+    }
+    if lost || !doubts.is_empty() {
         made.said
             .push(format!("{name} is written anew from the edits that can be read: {}.", catalogue.edits));
-        let mut beside =
-            Beside { flavour, wish, catalogue: &mut catalogue, doubts: Vec::new(), said: Vec::new() };
-        beside.settle(&|from| logged(from, files, surveys));
-        let (mut doubts, said) = (beside.doubts, beside.said);
-        doubts.extend(families(directory));
-        if !doubts.is_empty() && !wish.force {
-            return Err(format!("{}; --force goes on", doubts.join("; ")));
-        }
         made.said.extend(said);
         made.said.extend(doubts.into_iter().map(|doubt| format!("In doubt: {doubt}.")));
         complete(&mut catalogue, files, wish, directory);
@@ -167,8 +172,7 @@ impl Beside<'_> {
                 Err(doubt) => self.doubts.push(format!("{name} is left out: {doubt}")),
             }
         }
-        let ids: Vec<u32> = self.catalogue.families.keys().copied().collect();
-        for id in ids {
+        for id in self.ids() {
             let (own, others) = pending.into_iter().partition(|found: &Found| found.family == id);
             pending = others;
             self.replace(id, own);
@@ -181,6 +185,15 @@ impl Beside<'_> {
                 "edits that can be read delete tables that none of them adds ({tables}), and what went with them is not known"
             ));
         }
+    }
+
+    /// Leaves out the tables that are not there, where no edit is lost.
+    fn without_missing(&mut self) {
+        self.ids().into_iter().for_each(|id| self.replace(id, Vec::new()));
+    }
+
+    fn ids(&self) -> Vec<u32> {
+        self.catalogue.families.keys().copied().collect()
     }
 
     /// Adds a table that was flushed; gives back one of which it is not told yet where it belongs.
@@ -306,7 +319,7 @@ impl Beside<'_> {
             (true, false) if proved && !family.tables.values().any(deep) => (None, true),
             (true, false) => (Some(format!("{found} may count, and where is not known; left out")), false),
             (false, true) => {
-                let why = "counted by the edits that can be read, and nothing took that place; left out";
+                let why = "count by the edits that can be read, and are not there as they were; left out";
                 (Some(format!("{lost} {why}")), false)
             }
             (false, false) if proved => (None, true),
@@ -368,7 +381,10 @@ impl Beside<'_> {
 
     /// Whether the table is there with all its bytes; what lies in another directory is believed to be.
     fn is_whole(&self, table: &LiveTable) -> bool {
-        table.path_id > 0 || self.open(table.number).is_some_and(|src| src.size() == table.size)
+        let size = self.open(table.number).map(|src| src.size());
+        // LevelDB looks for the end where the catalogue says that it is.
+        let longer = self.flavour == Flavour::LevelDb && size > Some(table.size);
+        table.path_id > 0 || longer || size == Some(table.size)
     }
 
     fn open(&self, number: u64) -> Option<Box<dyn ReadAt>> {

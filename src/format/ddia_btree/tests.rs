@@ -96,7 +96,7 @@ fn see(wal: &[u8], dat: Option<&[u8]>, revision: Option<&str>) -> Seen {
         .zip(&files)
         .map(|(survey, f)| Member { number: None, counts: f.claim.role.counts(), survey })
         .collect();
-    conclude(&mut members);
+    conclude(&mut members, None);
     let all: Vec<&Survey> = surveys.iter().collect();
     let ask = |surveys| {
         DdiaBtree

@@ -41,7 +41,12 @@ fn leveldb(code: Code) -> Option<&'static str> {
         Code::RepeatedRange => {
             "Inserts the batches a second time, which changes nothing; a build with assertions aborts."
         }
-        Code::MissingRange | Code::MissingFile => "Notices nothing.",
+        Code::MissingRange => "Notices nothing.",
+        Code::MissingFile => {
+            "Notices nothing where a log is missing. Without a table that its MANIFEST names it does not open (\"Corruption: 1 \
+             missing files\")."
+        }
+        Code::TableWithoutFooter => "Opens, and fails where it reads the table.",
         Code::StaleGeneration | Code::Preallocated => "Reads no record in it, and says nothing.",
         Code::EngineRefuses => "Does not open; what it says stands in the message.",
         _ => return None,
@@ -78,8 +83,9 @@ fn rocksdb(code: Code) -> Option<&'static str> {
         }
         Code::MissingRange => "Notices nothing, in no mode.",
         Code::MissingFile => {
-            "Notices nothing, in no mode, unless track_and_verify_wals_in_manifest was on when the log was written and is on now: \
-             then it does not open (\"Missing WAL with log number\")."
+            "Notices nothing where a log is missing, in no mode, unless track_and_verify_wals_in_manifest was on when the log was \
+             written and is on now: then it does not open (\"Missing WAL with log number\"). Without a table that its MANIFEST \
+             names it does not open; without a file of values it does, and fails where it reads one."
         }
         Code::OrphanedBatch => {
             "A prepared transaction without an end waits for the application's word when TransactionDB opens the database; \

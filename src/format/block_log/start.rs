@@ -1,0 +1,94 @@
+//! Which logs must lie in a store by what its catalogue says, and with which number the oldest of them begins.
+//!
+//! LevelDB gives out no number that it does not log, and the catalogue's last sequence number is never behind what tables hold. Its
+//! log number is the name of a file, which stays until another edit tells the next one. RocksDB is harder: writes can go without a
+//! log, a flush can leave nothing of what it was given (a put and its single deletion), and a recovery sets the log number to
+//! one above the last log, which no file has. There it is proof that
+//! 1. a number above the MANIFEST's own was given to a log since that was begun (`DBImpl::SwitchMemtable`), and logs from the
+//!    lowest one to keep on are not deleted before an edit says so;
+//! 2. the log that a session begins with is created right before its MANIFEST, and with the usual options no older one is left
+//!    then (`DBImpl::Open`).
+
+use std::collections::BTreeMap;
+
+use super::Flavour;
+use super::directory::{Directory, number_of};
+use crate::format::LogFile;
+use crate::log::conclude::{GapCause, Start};
+
+/// No store's first log has a higher number.
+const FIRST_LOG: u64 = 4;
+
+/// See [`crate::format::Format::start`].
+pub fn start(flavour: Flavour, files: &[LogFile<'_>]) -> Option<Start> {
+    let directory = Directory::of(flavour, files);
+    let known = directory.is_known() && directory.broken.is_none();
+    let behind = directory.catalogue.last_sequence.filter(|_| known)?.checked_add(1)?;
+    let mut logs = files.iter().enumerate().filter_map(|(i, file)| Some((i, number_of(file)?)));
+    let (file, oldest) = logs.find(|(_, log)| directory.replays(*log))?;
+    let (due, missing) = match flavour {
+        Flavour::LevelDb => (Some(behind), oldest > directory.oldest()),
+        Flavour::RocksDb => (Some(behind).filter(|_| !is_oldest(&directory, oldest)), true),
+    };
+    let cause = if missing { GapCause::MissingFile } else { GapCause::Unexplained };
+    Some(Start { file, due, cause })
+}
+
+/// Whether RocksDB needs no log before this one, which is there.
+fn is_oldest(directory: &Directory, log: u64) -> bool {
+    let flushed = directory.option("avoid_flush_during_recovery") != Some("true");
+    log <= kept(directory).max(FIRST_LOG) || flushed && log + 1 == directory.number
+}
+
+/// The lowest number of the logs that the engine has not deleted.
+fn kept(directory: &Directory) -> u64 {
+    directory.catalogue.min_log_to_keep.filter(|&log| log > 0).unwrap_or_else(|| directory.oldest())
+}
+
+/// Logs that the catalogue proves and that are not there, with the bytes that were synced of each, where it says so.
+pub fn missing(directory: &Directory, files: &[LogFile<'_>]) -> BTreeMap<u64, Option<u64>> {
+    let there: Vec<u64> = files.iter().filter_map(number_of).collect();
+    let mut missing = proved(directory);
+    missing.retain(|log, _| !there.contains(log));
+    missing
+}
+
+/// The same, there or not.
+pub fn proved(directory: &Directory) -> BTreeMap<u64, Option<u64>> {
+    let mut proved: BTreeMap<u64, Option<u64>> = BTreeMap::new();
+    if !directory.is_known() {
+        return proved;
+    }
+    let (catalogue, kept) = (&directory.catalogue, kept(directory));
+    if directory.flavour == Flavour::LevelDb {
+        proved.extend(catalogue.log_number.filter(|&log| log > 0).map(|log| (log, None)));
+    } else if catalogue.min_log_to_keep.is_some() {
+        let families = catalogue.families.values().filter(|family| !family.dropped);
+        let told = families.map(|family| family.log_number).chain([kept]);
+        let of_files = told.filter(|&log| log > directory.number && log >= kept);
+        proved.extend(of_files.map(|log| (log, None)));
+    }
+    proved.extend(session_log(directory).filter(|_| numbers_sessions(directory)).map(|log| (log, None)));
+    proved.extend(catalogue.logs.iter().filter(|(log, _)| directory.replays(**log)));
+    proved
+}
+
+/// The log that RocksDB began the last session with, if it is still needed and not there.
+pub fn suspected(directory: &Directory, files: &[LogFile<'_>]) -> Option<u64> {
+    let log = session_log(directory).filter(|_| !numbers_sessions(directory))?;
+    let table = directory.catalogue.families.values().any(|family| family.tables.contains_key(&log));
+    let there = files.iter().filter_map(number_of).any(|number| number == log);
+    (!table && !there).then_some(log)
+}
+
+/// The same, whether it is there or not.
+fn session_log(directory: &Directory) -> Option<u64> {
+    let log = directory.number.checked_sub(1).filter(|_| directory.flavour == Flavour::RocksDb)?;
+    (directory.is_known() && log >= kept(directory).max(FIRST_LOG)).then_some(log)
+}
+
+/// Whether the version that the store was last opened with is one that gives out numbers as rule 2 says: others were not measured.
+fn numbers_sessions(directory: &Directory) -> bool {
+    let mut parts = directory.option("rocksdb_version").unwrap_or_default().split('.').map(str::parse::<u32>);
+    matches!((parts.next(), parts.next()), (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= (7, 8))
+}
