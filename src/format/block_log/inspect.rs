@@ -138,7 +138,7 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>)
     }
     // The log that is written was there before the catalogue said so.
     let newest = directory.newest();
-    if newest > 0 && numbers.iter().all(|&log| !directory.replays(log)) {
+    if newest > 0 && numbers.iter().all(|&log| !directory.has_news(log)) {
         let elsewhere = directory.option("wal_dir").filter(|dir| !dir.is_empty());
         let elsewhere = elsewhere.map_or(String::new(), |dir| format!("; OPTIONS names {dir} for logs"));
         let message = format!(
