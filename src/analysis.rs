@@ -369,7 +369,10 @@ impl OpenLog {
         let settled = self.format().settled(&files, &surveys);
         let intact = report.conclusions.committed.saturating_sub(settled);
         // Asking the engine means reading everything once more: not where it cannot but agree.
+        let prepares = report.files.iter().any(|f| f.survey.prepares());
         let sound = report.conclusions.undecided == 0
+            && !prepares
+            && !self.format().settled_in_part(&files)
             && report.conclusions.numbers.is_none_or(|n| n.0 > 0)
             && report.findings().all(|f| f.class == Class::Note && f.code.harmless());
         let engine = if sound {
@@ -398,9 +401,10 @@ impl OpenLog {
             Shares { engine: kept, intact, at_stake: intact.saturating_sub(kept) }
         });
         // Where there is nothing to trip over all of them do the same.
-        let smooth = report
-            .findings()
-            .all(|f| matches!(f.code, Code::FirstFileMissing | Code::FlushedLog | Code::PutAway));
+        let smooth = !prepares
+            && report
+                .findings()
+                .all(|f| matches!(f.code, Code::FirstFileMissing | Code::FlushedLog | Code::PutAway));
         let modes = if smooth { Vec::new() } else { self.modes(report, &files, &surveys) };
         // Where it was not asked above and refuses in all of them, that counts.
         let refused = sound && modes.iter().all(|row| !row.outcome.opens);

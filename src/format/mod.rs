@@ -39,7 +39,7 @@ mod told;
 pub use self::file::{About, Claim, LogFile, Memo, Role};
 pub use self::generation::{Generation, Left};
 pub use self::keys::{Base, Effect, Family, Given, Olders, Taken};
-pub use self::outcome::{Fill, Halt, Image, Outcome, Patch};
+pub use self::outcome::{Fill, Halt, Image, Opening, Outcome, Patch};
 pub use self::rewrite::{Anew, Framer, Fresh, Link, Put, Seal, Store};
 pub use self::told::{Aside, Away, Grade, Lack, Remark, Word};
 
@@ -493,6 +493,11 @@ pub trait Format: Sync {
     /// Intact records in files that the engine does not read any more, as their changes are in its tables.
     fn settled(&self, _files: &[LogFile<'_>], _surveys: &[&Survey]) -> u64 {
         0
+    }
+
+    /// Whether files that it does read hold some of that, too: how much of it, only [`Format::engine`] tells.
+    fn settled_in_part(&self, _files: &[LogFile<'_>]) -> bool {
+        false
     }
 
     /// The way in which the engine would recover these files, where it has several; one of [`Profile::modes`].

@@ -17,10 +17,23 @@ pub struct Outcome {
     pub settled: u64,
     /// Commits that it goes by, in formats with transactions.
     pub transactions: u64,
+    /// Where it matters what opens it.
+    pub opening: Option<Opening>,
     /// Places from which on it does not take over records any more, for the fates in `dump`.
     pub halts: Vec<Halt>,
     /// The database file that opening leaves, in logs of pages over one; told only with the changes.
     pub image: Option<Image>,
+}
+
+/// What an outcome is about, where an engine can be opened in two ways that differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opening {
+    /// The way that the outcome is about, in the engine's words.
+    pub by: &'static str,
+    /// The other one.
+    pub other: &'static str,
+    /// What would come of that.
+    pub otherwise: Box<Outcome>,
 }
 
 impl Outcome {

@@ -147,6 +147,11 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// Whether transactions are prepared in it, which engines can be opened with or without a mind for.
+    pub fn prepares(&self) -> bool {
+        self.rules.grouping == Grouping::Named && self.begins > 0
+    }
+
     /// The survey of nothing, with at most so many regions, and as many anomalies of each other kind.
     pub fn up_to(limit: usize, rules: Rules) -> Self {
         Survey {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::analysis::{FileReport, Forecast, ModeForecast, Report};
 use crate::findings::Finding;
-use crate::format::Generation;
+use crate::format::{Generation, Opening};
 use crate::log::conclude::Place;
 use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
@@ -206,10 +206,18 @@ fn mode_forecast(forecast: &Forecast, mode: &ModeForecast) -> serde_json::Value 
     let ModeForecast { mode: name, engine, usual, outcome } = mode;
     let records = if outcome.opens { outcome.records } else { 0 };
     let lost = (!outcome.hangs).then(|| forecast.intact.saturating_sub(records));
-    json!({
+    let mut told = json!({
         "mode": name, "engine": engine, "default": usual, "opens": outcome.opens, "hangs": outcome.hangs,
         "error": outcome.error, "records": records, "at_stake": lost,
-    })
+    });
+    if let Some(Opening { by, other, otherwise }) = &outcome.opening {
+        told["opened_with"] = (*by).into();
+        told["otherwise"] = json!({
+            "opened_with": other, "opens": otherwise.opens, "hangs": otherwise.hangs, "error": otherwise.error,
+            "records": if otherwise.opens { otherwise.records } else { 0 },
+        });
+    }
+    told
 }
 
 /// Writes `value` in one line.

@@ -2,6 +2,7 @@
 
 use crate::analysis::{Forecast, ModeForecast};
 use crate::findings::plural;
+use crate::format::Outcome;
 
 /// A verdict, and the modes and versions of which it is.
 struct Verdict {
@@ -10,12 +11,26 @@ struct Verdict {
     of: Vec<(&'static str, Vec<&'static str>)>,
 }
 
-/// The verdicts; modes and versions that agree are told together.
+/// The verdicts; modes and versions that agree are told together, and apart what each of two ways to open it comes to.
 pub fn lines(forecast: &Forecast) -> Vec<String> {
+    let ways = forecast.modes.iter().find_map(|row| row.outcome.opening.as_ref());
+    let Some(ways) = ways else { return told(forecast, "", |outcome| outcome) };
+    let with = |way: &'static str| {
+        let suffix = format!(", opened with {way}");
+        told(forecast, &suffix, |outcome| match &outcome.opening {
+            Some(opening) if opening.other == way => &opening.otherwise,
+            _ => outcome,
+        })
+    };
+    [with(ways.by), with(ways.other)].concat()
+}
+
+/// Those of one way.
+fn told(forecast: &Forecast, way: &str, of: impl Fn(&Outcome) -> &Outcome) -> Vec<String> {
     let all = groups(&forecast.modes);
     let mut verdicts: Vec<Verdict> = Vec::new();
     for row in &forecast.modes {
-        let told = verdict(forecast, row);
+        let told = verdict(forecast, of(&row.outcome));
         let nth = verdicts.iter().position(|v| v.told == told).unwrap_or_else(|| {
             verdicts.push(Verdict { told, of: Vec::new() });
             verdicts.len() - 1
@@ -26,7 +41,7 @@ pub fn lines(forecast: &Forecast) -> Vec<String> {
             None => of.push((row.mode, row.engine.into_iter().collect())),
         }
     }
-    verdicts.iter().map(|verdict| format!("{}: {}.", whose(verdict, &all), verdict.told)).collect()
+    verdicts.iter().map(|verdict| format!("{}{way}: {}.", whose(verdict, &all), verdict.told)).collect()
 }
 
 /// Modes with their versions, in order.
@@ -61,8 +76,7 @@ fn whose(verdict: &Verdict, all: &[(&'static str, Vec<&'static str>)]) -> String
     }
 }
 
-fn verdict(forecast: &Forecast, row: &ModeForecast) -> String {
-    let outcome = &row.outcome;
+fn verdict(forecast: &Forecast, outcome: &Outcome) -> String {
     let kept = outcome.records;
     match &outcome.error {
         Some(error) if outcome.hangs => format!("it {error}"),

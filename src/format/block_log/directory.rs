@@ -97,19 +97,49 @@ impl Directory {
         self.manifest.is_some() && self.catalogue.edits > 0
     }
 
+    /// Whether the store was opened last in a way that knows transactions in two phases; `None` where nothing tells.
+    pub fn two_phases(&self) -> Option<bool> {
+        self.option("allow_2pc").map(|allowed| allowed == "true")
+    }
+
     /// The number of the oldest log that is replayed.
     pub fn oldest(&self) -> u64 {
-        let catalogue = &self.catalogue;
-        match self.flavour {
-            Flavour::LevelDb => catalogue.log_number.unwrap_or(0),
-            Flavour::RocksDb => {
-                let live = catalogue.families.values().filter(|family| !family.dropped);
-                let oldest = live.map(|family| family.log_number).min().unwrap_or(0);
-                catalogue
-                    .min_log_to_keep
-                    .map_or(oldest, |keep| if keep == 0 { oldest } else { oldest.min(keep) })
+        let news = self.oldest_news();
+        match (self.flavour, self.two_phases()) {
+            (Flavour::LevelDb, _) => news,
+            (Flavour::RocksDb, Some(two_phases)) => self.oldest_read(two_phases),
+            (Flavour::RocksDb, None) => {
+                self.catalogue.min_log_to_keep.filter(|&keep| keep > 0).map_or(news, |keep| keep.min(news))
             }
         }
+    }
+
+    /// The number of the oldest log that RocksDB reads. Transactions in two phases may have been prepared in logs whose other
+    /// contents the tables have.
+    pub fn oldest_read(&self, two_phases: bool) -> u64 {
+        let keep = self.catalogue.min_log_to_keep.unwrap_or(0);
+        if two_phases { keep } else { keep.max(self.oldest_news()) }
+    }
+
+    /// The number of the oldest log that can hold what no table has.
+    fn oldest_news(&self) -> u64 {
+        let live = self.catalogue.families.values().filter(|family| !family.dropped);
+        match self.flavour {
+            Flavour::LevelDb => self.catalogue.log_number.unwrap_or(0),
+            Flavour::RocksDb => live.map(|family| family.log_number).min().unwrap_or(0),
+        }
+    }
+
+    /// Whether the log with this number can hold what no table has.
+    pub fn has_news(&self, log: u64) -> bool {
+        self.replays(log)
+            && (self.flavour == Flavour::LevelDb || !self.is_known() || log >= self.oldest_news())
+    }
+
+    /// Whether the tables of some families have what the log with this number says of them, and those of others have not.
+    pub fn is_in_part(&self, log: u64) -> bool {
+        let mut live = self.catalogue.families.values().filter(|family| !family.dropped);
+        self.flavour == Flavour::RocksDb && self.has_news(log) && live.any(|family| family.log_number > log)
     }
 
     /// A log with this number, or a higher one, was being written; 0 if that is not known.

@@ -11,7 +11,7 @@ use super::batch::Feed;
 /// The compression type of zstd, the only one that a log can have, as a fragment in front of its records says it.
 pub const ZSTD: u32 = 7;
 /// What a zstd frame begins with.
-const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// No record is longer when it is inflated; the engine's own batches are a thousand times shorter.
 pub const LIMIT: u64 = 256 << 20;
 /// The decoder's memory: what compression level 22 would ask for is refused.
@@ -120,11 +120,23 @@ impl<'a> Inflating<'a> {
             Ok(_) if self.left == 0 && self.limit < LIMIT => Some(NOT_TRIED),
             Ok(_) if self.left == 0 => Some("compressed record: more than 256 MiB when it is inflated"),
             Ok(0) if !self.from.get_ref().is_empty() => Some("compressed record: bytes behind its frame"),
+            Ok(0) => self.wrong(),
             Ok(_) => None,
         };
         if self.failed.is_some() {
             self.piece.clear();
         }
+    }
+
+    /// Whether what came of the whole frame is not what it says, in a word.
+    fn wrong(&self) -> Option<&'static str> {
+        let decoder = &self.from.decoder;
+        let told = decoder.get_checksum_from_data();
+        let (size, came) = (decoder.content_size(), self.limit - self.left);
+        if told.is_some() && told != decoder.get_calculated_checksum() {
+            return Some("compressed record: checksum of its frame");
+        }
+        (size > 0 && size != came).then_some("compressed record: length of its frame")
     }
 
     /// Appends all that is left.
@@ -192,6 +204,9 @@ mod tests {
         assert!(cut.is_err());
         let more = [&packed[..], b"x"].concat();
         assert!(Inflating::new(&more).unwrap().rest(&mut Vec::new()).is_err());
+        let other = [&packed[..packed.len() - 1], &[packed[packed.len() - 1] ^ 1]].concat();
+        let told = Inflating::new(&other).unwrap().rest(&mut Vec::new());
+        assert_eq!(told, Err("compressed record: checksum of its frame"));
     }
 
     /// One block that repeats a byte 128 KiB long, over and over.

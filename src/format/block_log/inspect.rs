@@ -164,7 +164,7 @@ fn missing_logs(
     }
     // The log that is written was there before the catalogue said so.
     let newest = directory.newest();
-    let none = files.iter().filter_map(number_of).all(|log| !directory.replays(log));
+    let none = files.iter().filter_map(number_of).all(|log| !directory.has_news(log));
     if newest > 0 && none && missing.is_empty() {
         let message = format!(
             "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here{elsewhere}"

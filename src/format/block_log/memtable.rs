@@ -59,9 +59,14 @@ impl<'a> Batches<'a> {
         Batches { by_engine: true, ..Batches::new(flavour, files) }
     }
 
+    /// Whether this log is read at all; of those that an engine does not read it brings none.
+    fn reads(&self, log: u64) -> bool {
+        self.by_engine || self.directory.replays(log)
+    }
+
     /// Whether an operation in this log changes anything that the tables do not hold.
     fn counts(&self, log: Option<u64>, operation: &batch::Operation<'_>) -> bool {
-        let live = |log| self.directory.replays(log) && self.directory.takes(operation.family, log);
+        let live = |log| self.reads(log) && self.directory.takes(operation.family, log);
         operation.changes && log.is_none_or(live)
     }
 
@@ -156,7 +161,7 @@ impl Memtable for Batches<'_> {
                     // What waits in a log that is not replayed was decided on long ago.
                     let xid = operation.xid().unwrap_or_default();
                     let lower = self.prepared.first(xid).is_some_and(|first| first.record.seq < record.seq);
-                    let counts = log.is_none_or(|log| self.directory.replays(log));
+                    let counts = log.is_none_or(|log| self.reads(log));
                     if counts && !(self.by_engine && lower) {
                         self.prepared.prepare(xid, more, Prepared { file, record: *record, begin });
                     }

@@ -439,6 +439,11 @@ impl Format for BlockLog {
         engine::settled(self.flavour, files, surveys)
     }
 
+    fn settled_in_part(&self, files: &[LogFile<'_>]) -> bool {
+        let directory = directory::Directory::of(self.flavour, files);
+        files.iter().filter_map(directory::number_of).any(|log| directory.is_in_part(log))
+    }
+
     fn mode(&self, files: &[LogFile<'_>]) -> Option<&'static str> {
         Some(engine::default_mode(self.flavour, files))
     }

@@ -317,11 +317,13 @@ impl Beside<'_> {
             (true, true) => return,
             // What it was made of no edit tells, so neither how deep it belongs.
             (true, false) if proved && !family.tables.values().any(deep) => (None, true),
-            (true, false) => (Some(format!("{found} may count, and where is not known; left out")), false),
-            (false, true) => {
-                let why = "count by the edits that can be read, and are not there as they were; left out";
-                (Some(format!("{lost} {why}")), false)
+            (true, false) => {
+                (Some(format!("where {found} belongs is not known, so that is left out")), false)
             }
+            (false, true) => (
+                Some(format!("tables that count are not there as they were: {lost}; they are left out")),
+                false,
+            ),
             (false, false) if proved => (None, true),
             (false, false) => {
                 (Some(format!("{found} may stand for {lost}, which are gone, and hold more")), true)

@@ -105,7 +105,7 @@ impl Teller<'_> {
                     lines.push(format!("Shown are the last {FEW}{decide} (-v lists all)."));
                 }
                 if !found.opens {
-                    let why = found.error.as_deref().unwrap_or("it gives no reason");
+                    let why = super::sentence(found.error.as_deref().unwrap_or("it gives no reason"));
                     lines.push(format!("The engine would refuse to open the log: {why}."));
                 }
                 self.paragraph(out, &lines)?;

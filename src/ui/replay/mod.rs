@@ -245,7 +245,12 @@ fn cut_character(bytes: &[u8], notation: Notation) -> usize {
 }
 
 fn error<'r>(replayed: &'r Replayed<'_>) -> &'r str {
-    replayed.error.as_deref().unwrap_or("it gives no reason")
+    sentence(replayed.error.as_deref().unwrap_or("it gives no reason"))
+}
+
+/// An engine's words inside a sentence, which has a full stop of its own.
+fn sentence(error: &str) -> &str {
+    error.trim_end_matches('.')
 }
 
 /// The options that name a log besides its path.

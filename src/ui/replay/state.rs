@@ -424,7 +424,7 @@ impl<'a> Teller<'a> {
         let engine = &self.report.forecast.as_ref()?.engine;
         Some(match &engine.error {
             Some(error) if !engine.opens => {
-                format!("The engine itself would refuse to open this log: {error}.")
+                format!("The engine itself would refuse to open this log: {}.", super::sentence(error))
             }
             _ => format!(
                 "The engine itself would apply {} of the {} intact and committed.",

@@ -12,13 +12,14 @@ use self::ways::Ways;
 use super::directory::{Directory, number_of};
 use super::known::Known;
 use super::{Facts, Flavour, Name, kind_of};
-use crate::format::{Halt, Job, LogFile, Outcome, Role, Take};
+use crate::format::{Halt, Job, LogFile, Opening, Outcome, Role, Take};
 use crate::log::survey::Survey;
 
 mod contents;
 mod order;
 mod reader;
 mod recover;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod ways;
@@ -62,6 +63,8 @@ struct Settings {
     mode: Mode,
     /// Damage is something to act on, and not only to note in a log.
     listens: bool,
+    /// It is opened as a store of transactions in two phases.
+    two_phases: bool,
 }
 
 impl Settings {
@@ -83,7 +86,8 @@ impl Settings {
         };
         let careless = flavour == Flavour::RocksDb && directory.option("paranoid_checks") == Some("false");
         let listens = !matches!(mode, Mode::SkipAny | Mode::Lenient) && !careless;
-        Settings { version, mode, listens }
+        let two_phases = flavour == Flavour::RocksDb && directory.two_phases() == Some(true);
+        Settings { version, mode, listens, two_phases }
     }
 
     /// All that there are of a system.
@@ -93,7 +97,22 @@ impl Settings {
             Flavour::RocksDb => (ROCKSDB_MODES, VERSIONS),
         };
         let pairs = modes.iter().flat_map(|&mode| versions.iter().map(move |&version| (version, mode)));
-        pairs.map(|(version, mode)| Settings::of(flavour, directory, Some(version), Some(mode))).collect()
+        let usual = pairs.map(|(version, mode)| Settings::of(flavour, directory, Some(version), Some(mode)));
+        let both = |settings: Settings| [settings, settings.otherwise()];
+        match flavour {
+            Flavour::LevelDb => usual.collect(),
+            Flavour::RocksDb => usual.flat_map(both).collect(),
+        }
+    }
+
+    /// The same where the store is opened in the other way.
+    fn otherwise(self) -> Settings {
+        Settings { two_phases: !self.two_phases, ..self }
+    }
+
+    /// What the store is opened with.
+    fn by(&self) -> &'static str {
+        if self.two_phases { "TransactionDB::Open" } else { "DB::Open" }
     }
 
     /// Whether what is cut off at the end of a log is damage.
@@ -121,7 +140,7 @@ pub fn default_mode(flavour: Flavour, files: &[LogFile<'_>]) -> &'static str {
 /// See [`crate::format::Format::settled`].
 pub fn settled(flavour: Flavour, files: &[LogFile<'_>], surveys: &[&Survey]) -> u64 {
     let directory = Directory::of(flavour, files);
-    let obsolete = |file: &LogFile<'_>| number_of(file).is_some_and(|log| !directory.replays(log));
+    let obsolete = |file: &LogFile<'_>| number_of(file).is_some_and(|log| !directory.has_news(log));
     let of = files.iter().zip(surveys).filter(|(file, _)| obsolete(file));
     of.map(|(_, survey)| survey.data + survey.recovered_data).sum()
 }
@@ -167,13 +186,24 @@ pub fn outcome(flavour: Flavour, job: &Job<'_>, take: Option<Take<'_>>) -> Outco
         settings.version = Version::Rocks9;
         found = recovered(settings, flavour, &directory, job.files);
     }
-    match take {
+    if found.prepared && directory.two_phases().is_none() {
+        // Nothing tells how the store is opened, but only one way could have written this.
+        settings.two_phases = true;
+        found = recovered(settings, flavour, &directory, job.files);
+    }
+    let opening = (settings.two_phases || found.prepared).then(|| {
+        let other = settings.otherwise();
+        let otherwise = recovered(other, flavour, &directory, job.files).outcome();
+        Opening { by: settings.by(), other: other.by(), otherwise: Box::new(otherwise) }
+    });
+    let outcome = match take {
         Some(take) if found.refusal.is_none() => {
-            let pass = Pass { late: found.late, visible: found.last_sequence };
+            let pass = Pass { late: found.late, before: Some(&found) };
             run(&Ways::new(settings, Vec::new()), &directory, job.files, pass, Some(take)).outcome()
         }
         _ => found.outcome(),
-    }
+    };
+    Outcome { opening, ..outcome }
 }
 
 /// What comes of a recovery with these settings; nothing is read for it that was read for others which go the same way.
@@ -206,7 +236,7 @@ fn run(
     ways: &Ways,
     directory: &Directory,
     files: &[LogFile<'_>],
-    pass: Pass,
+    pass: Pass<'_>,
     take: Option<Take<'_>>,
 ) -> Recovered {
     let logs = logs(ways, directory, files);
@@ -220,13 +250,13 @@ fn logs(ways: &Ways, directory: &Directory, files: &[LogFile<'_>]) -> Vec<(usize
     };
     let named = files.iter().enumerate().filter(|(_, file)| is_log(file));
     let mut logs: Vec<_> = named.map(|(i, _)| (i, Facts::log_number(ways.flavour(), files, i))).collect();
-    logs.retain(|(_, number)| number.is_none_or(|number| reads(ways, directory, number)));
+    let oldest = ways.ask(|settings| match settings.version {
+        Version::LevelDb => 0,
+        _ if directory.is_known() => directory.oldest_read(settings.two_phases),
+        _ => 0,
+    });
+    let reads = |log| log >= oldest && (ways.flavour() == Flavour::RocksDb || directory.replays(log));
+    logs.retain(|(_, number)| number.is_none_or(reads));
     logs.sort_by_key(|&(_, number)| number.unwrap_or(u64::MAX));
     logs
-}
-
-/// Whether the log with this number is opened. Without transactions of two phases none is needed whose data every family has.
-fn reads(ways: &Ways, directory: &Directory, number: u64) -> bool {
-    let keep = directory.catalogue.min_log_to_keep.unwrap_or(0);
-    directory.replays(number) && (number >= keep || !ways.is(Version::Rocks9))
 }

@@ -24,6 +24,11 @@ fn hash(what: &impl Hash) -> u64 {
     hasher.finish()
 }
 
+/// What the key of an operation is known by.
+pub fn key(operation: &Operation<'_>) -> u64 {
+    hash(&(operation.family, operation.first))
+}
+
 impl Order {
     /// Remembers those from this number on.
     pub fn from(from: u64) -> Order {
@@ -36,12 +41,18 @@ impl Order {
         minded && !self.held.insert(hash(&(operation.family, operation.first, seq, operation.word)))
     }
 
+    /// The keys, as [`key`] has them, whose newest operation has a number above this one.
+    pub fn above(&self, number: u64) -> HashSet<u64> {
+        let above = self.newest.iter().filter(|(_, newest)| **newest > number);
+        above.map(|(key, _)| *key).collect()
+    }
+
     /// Whether a newer operation on its key came before.
     pub fn is_outdated(&mut self, operation: &Operation<'_>, seq: u64) -> bool {
         if seq < self.from && self.newest.is_empty() || operation.word == "DELETE_RANGE" {
             return false;
         }
-        let key = hash(&(operation.family, operation.first));
+        let key = key(operation);
         let room = seq >= self.from && self.newest.len() < REMEMBERED;
         match self.newest.get_mut(&key) {
             Some(newest) if *newest > seq => return true,

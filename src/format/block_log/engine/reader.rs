@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::super::assemble::{Grid, filled};
 use super::super::fragment::{BLOCK, HEADER, RECYCLABLE};
 use super::super::inflate;
+use super::stream::Stream;
 use super::ways::Ways;
 use super::{Mode, Refusal, Settings, Version};
 use crate::codec::crc32c;
@@ -16,7 +17,7 @@ use crate::log::bytes::{Bytes, ReadAt, Reader};
 use crate::log::fault::Fault;
 
 /// A record that is longer is not followed: the engine's own cannot be.
-const LIMIT: usize = 1 << 30;
+const LIMIT: u64 = 1 << 30;
 
 /// What comes next in a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,17 +78,19 @@ pub struct LogReader<'a> {
     eof: bool,
     recycled: bool,
     first_read: bool,
-    /// A compression type was told; it is zstd.
+    /// A compression type was told; what decompresses, if it is zstd.
     told: bool,
-    packs: bool,
+    stream: Option<Stream>,
     timestamped: Vec<u32>,
     /// Payload of the fragment at hand, and where its header stands.
     payload: Range<u64>,
     header_at: u64,
-    /// The record so far, as it is stored.
+    /// The record so far; of a compressed one where it begins in the stream, and the fragment at hand.
     scratch: Vec<u8>,
+    begin: u64,
+    piece: u64,
     /// Bytes that went into its checksum of the contents; parts of a record given up are among them.
-    summed: usize,
+    summed: u64,
     /// Contents of the record.
     pub record: Vec<u8>,
     /// Where it begins and, with the zeros that fill its block, ends.
@@ -118,11 +121,13 @@ impl<'a> LogReader<'a> {
             recycled: false,
             first_read: false,
             told: false,
-            packs: false,
+            stream: None,
             timestamped: Vec::new(),
             payload: 0..0,
             header_at: 0,
             scratch: Vec::new(),
+            begin: 0,
+            piece: 0,
             summed: 0,
             record: Vec::new(),
             span: 0..0,
@@ -151,7 +156,10 @@ impl<'a> LogReader<'a> {
 
     /// The next record.
     pub fn next(&mut self) -> Next {
-        self.scratch.clear();
+        if let Some(stream) = &mut self.stream {
+            stream.reset();
+        }
+        self.clear();
         (self.summed, self.spoiled) = (0, false);
         let (mut begun, mut first) = (false, 0);
         loop {
@@ -159,10 +167,9 @@ impl<'a> LogReader<'a> {
                 Ok(piece) => piece,
                 Err(_) => return Next::Stuck(Refusal::Io("bytes of the log cannot be read".into())),
             };
-            let piece = match piece {
-                Piece::Fragment(kind @ 1..=8) => self.unpacked(kind, begun).unwrap_or(piece),
-                _ => piece,
-            };
+            if self.is_too_long() {
+                return Next::Stuck(Refusal::Io("a record that is too long is not followed".into()));
+            }
             match piece {
                 Piece::Fragment(1 | 5) => {
                     self.abandon(begun, "partial record without end(1)");
@@ -173,7 +180,7 @@ impl<'a> LogReader<'a> {
                         self.summed = 0;
                     }
                     (begun, first) = (true, self.header_at);
-                    self.scratch.clear();
+                    self.restart();
                     self.gather();
                 }
                 Piece::Fragment(kind @ (3 | 4 | 7 | 8)) if !begun => {
@@ -183,11 +190,7 @@ impl<'a> LogReader<'a> {
                 Piece::Fragment(kind @ (3 | 4 | 7 | 8)) => {
                     self.gather();
                     if matches!(kind, 4 | 8) {
-                        match self.whole(first, false) {
-                            // It cannot be inflated: that is as good as damage.
-                            Next::End => begun = self.give_up(begun),
-                            next => return next,
-                        }
+                        return self.whole(first, false);
                     }
                 }
                 Piece::Fragment(9) => self.set_compression(),
@@ -196,7 +199,7 @@ impl<'a> LogReader<'a> {
                 Piece::Fragment(kind) | Piece::Unknown(kind) => {
                     self.unknown(kind);
                     begun = false;
-                    self.scratch.clear();
+                    self.clear();
                 }
                 Piece::Bad => begun = self.give_up(begun),
                 Piece::Old if self.skips_any() => begun = self.give_up(begun),
@@ -207,15 +210,12 @@ impl<'a> LogReader<'a> {
                 Piece::Eof | Piece::BadHeader | Piece::Old => return self.ended(piece, begun),
                 Piece::Endless(why) => return Next::Stuck(Refusal::Hangs(why)),
             }
-            if self.scratch.len() > LIMIT {
-                return Next::Stuck(Refusal::Io("a record of more than a gigabyte is not followed".into()));
-            }
         }
     }
 
     /// A record without an end is left behind; whether there was anything of one.
     fn abandon(&mut self, begun: bool, why: &str) -> bool {
-        let left = begun && !self.scratch.is_empty();
+        let left = begun && self.gathered() > 0;
         if left {
             self.report(why);
         }
@@ -226,34 +226,58 @@ impl<'a> LogReader<'a> {
     fn give_up(&mut self, begun: bool) -> bool {
         if begun {
             self.report("error in middle of record");
-            self.scratch.clear();
+            self.clear();
         }
         false
     }
 
-    fn gather(&mut self) {
-        if let Ok(piece) = self.bytes.piece(self.payload.clone()) {
-            self.scratch.extend_from_slice(piece);
-            self.summed += piece.len();
+    /// Bytes of the record so far.
+    fn gathered(&self) -> u64 {
+        match &self.stream {
+            Some(stream) => stream.len().saturating_sub(self.begin),
+            None => self.scratch.len() as u64,
         }
     }
 
-    /// The record that ends with the fragment at hand; [`Next::End`] where it cannot be inflated.
+    /// What there is of a record is no part of the next one.
+    fn clear(&mut self) {
+        self.scratch.clear();
+        self.begin = self.stream.as_ref().map_or(0, Stream::len);
+    }
+
+    /// A record begins with the fragment at hand.
+    fn restart(&mut self) {
+        self.scratch.clear();
+        self.begin = self.piece;
+    }
+
+    fn gather(&mut self) {
+        if let Some(stream) = &self.stream {
+            self.summed += stream.len().saturating_sub(self.piece);
+        } else if let Ok(piece) = self.bytes.piece(self.payload.clone()) {
+            self.scratch.extend_from_slice(piece);
+            self.summed += piece.len() as u64;
+        }
+    }
+
+    fn is_too_long(&self) -> bool {
+        self.scratch.len() as u64 > LIMIT
+            || self.stream.as_ref().is_some_and(|stream| stream.len() > inflate::LIMIT)
+    }
+
+    /// The record that ends with the fragment at hand.
     fn whole(&mut self, first: u64, alone: bool) -> Next {
         if alone {
-            self.scratch.clear();
+            self.restart();
             self.summed = 0;
             self.gather();
         }
-        self.spoiled = self.summed != self.scratch.len();
-        self.packed = self.packs;
-        // One that is a fragment by itself has been inflated already.
-        let inflated = alone && !self.scratch.is_empty();
-        if !self.packs {
-            std::mem::swap(&mut self.record, &mut self.scratch);
-        } else if !inflated && !self.inflate() {
-            self.at = self.end;
-            return Next::End;
+        self.spoiled = self.summed != self.gathered();
+        self.packed = self.stream.is_some();
+        self.record.clear();
+        match &mut self.stream {
+            Some(stream) => self.record.extend_from_slice(stream.contents(self.begin)),
+            None => std::mem::swap(&mut self.record, &mut self.scratch),
         }
         let (end, header) = (self.payload.end, self.payload.start - self.header_at);
         self.span = first..filled(&mut self.bytes, end, header, Some(Grid::at(0))).unwrap_or(end);
@@ -261,33 +285,28 @@ impl<'a> LogReader<'a> {
         Next::Record
     }
 
-    fn inflate(&mut self) -> bool {
-        self.record.clear();
-        let inflated = inflate::Inflating::new(&self.scratch).and_then(|mut i| i.rest(&mut self.record));
-        inflated.is_ok() || self.scratch.is_empty()
-    }
-
-    /// In a compressed log: [`Piece::Bad`] for a fragment that the stream of compressed bytes cannot go on with.
-    fn unpacked(&mut self, kind: u8, begun: bool) -> Option<Piece> {
-        if !self.packs || self.payload.is_empty() {
-            return None;
+    /// Decompresses the fragment at hand; whether the stream can go on with it.
+    fn unpack(&mut self) -> Result<bool, Fault> {
+        let Some(stream) = &mut self.stream else { return Ok(true) };
+        self.piece = stream.len();
+        if self.payload.is_empty() {
+            return Ok(true);
         }
-        let midst = begun && !self.scratch.is_empty();
-        let goes_on = matches!(kind, 3 | 4 | 7 | 8);
-        let fits = midst == goes_on && (goes_on || matches!(kind, 2 | 6) || self.inflates_alone());
-        (!fits).then(|| {
-            self.at = self.end;
-            Piece::Bad
-        })
+        let source = self.payload.start % BLOCK;
+        if stream.is_at(source) && !self.ways.is(Version::Rocks9) {
+            return Ok(stream.starve().is_ok());
+        }
+        Ok(stream.feed(self.bytes.piece(self.payload.clone())?, source).is_ok())
     }
 
-    /// Whether the fragment at hand is a frame by itself; its contents are then in `record`.
-    fn inflates_alone(&mut self) -> bool {
-        let (summed, scratch) = (self.summed, std::mem::take(&mut self.scratch));
-        self.gather();
-        let inflates = self.inflate();
-        (self.summed, self.scratch) = (summed, scratch);
-        inflates
+    /// Whether a fragment of this type is as it stands, in compressed logs, too.
+    fn is_never_packed(&self, kind: u8) -> bool {
+        match kind {
+            9 => true,
+            10 | 11 => self.is(Version::Rocks9),
+            130 | 131 => self.is(Version::Rocks10),
+            _ => false,
+        }
     }
 
     /// The checksum or the length is wrong; `None`: it goes on behind the block.
@@ -342,17 +361,20 @@ impl<'a> LogReader<'a> {
         if self.first_read {
             self.report("SetCompressionType not the first record");
         }
-        self.scratch.clear();
         let kind = self.bytes.piece(self.payload.clone()).ok().and_then(|p| p.first_chunk::<4>().copied());
         match kind.map(u32::from_le_bytes) {
-            Some(kind @ (0 | inflate::ZSTD)) => (self.told, self.packs) = (true, kind == inflate::ZSTD),
+            Some(kind @ (0 | inflate::ZSTD)) => {
+                self.told = true;
+                self.stream = (kind == inflate::ZSTD).then(Stream::new);
+            }
             _ => self.report("could not decode SetCompressionType record"),
         }
+        self.clear();
     }
 
     fn set_timestamps(&mut self, begun: bool) {
         self.abandon(begun, "user-defined timestamp size record interspersed partial record");
-        self.scratch.clear();
+        self.clear();
         let payload = self.bytes.piece(self.payload.clone()).map(<[u8]>::to_vec).unwrap_or_default();
         if !payload.len().is_multiple_of(6) {
             self.report("could not decode user-defined timestamp size record");
@@ -372,7 +394,7 @@ impl<'a> LogReader<'a> {
     }
 
     fn compare_predecessor(&mut self) {
-        self.scratch.clear();
+        self.clear();
         let payload = self.bytes.piece(self.payload.clone()).map(<[u8]>::to_vec).unwrap_or_default();
         let number = |nth: usize| Some(u64::from_le_bytes(*payload.get(nth * 8..)?.first_chunk()?));
         let (Some(log), Some(size), Some(sequence)) = (number(0), number(1), number(2)) else {
@@ -502,6 +524,10 @@ impl<'a> LogReader<'a> {
         self.at = end;
         (self.header_at, self.payload) = (at, at + header..end);
         self.unheard_of |= matches!(kind, 10 | 11);
+        if self.stream.is_some() && !self.is_never_packed(kind) && !self.unpack()? {
+            self.at = self.end;
+            return Ok(Piece::Bad);
+        }
         Ok(match kind {
             1..=4 => Piece::Fragment(kind),
             _ => self.ways.ask(|settings| result(settings.version, kind)),

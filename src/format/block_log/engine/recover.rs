@@ -1,7 +1,7 @@
 //! What is done with the records of the logs, and with what is wrong with them. Upstream: `DBImpl::RecoverLogFiles` of RocksDB
 //! and `DBImpl::RecoverLogFile` of LevelDB.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::super::batch::{self, Operation, Phase, SEQ_LIMIT};
 use super::super::directory::{Directory, number_of};
@@ -9,11 +9,10 @@ use super::super::manifest::Catalogue;
 use super::super::memtable::Batches;
 use super::super::{Flavour, KIND_PACKED, KIND_PLAIN, Name, kind_of};
 use super::contents::{self, SHORTEST};
-use super::order::Order;
+use super::order::{self, Order};
 use super::reader::{LogReader, Next, Predecessor, Tracking};
 use super::ways::Ways;
 use super::{Mode, Refusal, Version};
-use crate::codec::varint;
 use crate::format::{Halt, LogFile, Memtable, Outcome, Take};
 use crate::log::record::{Mark, Record};
 
@@ -28,18 +27,12 @@ const BY_BATCH: &str = "WritePrepared/WriteUnprepared txn tag when write_after_c
      If it is not due to corruption, the WAL must be emptied before changing the WritePolicy.";
 
 /// What is known from going over the logs before.
-#[derive(Clone, Copy, Debug)]
-pub struct Pass {
+#[derive(Clone, Copy, Default)]
+pub struct Pass<'a> {
     /// Numbers fall back to this one.
     pub late: Option<u64>,
-    /// Operations with higher numbers cannot be seen in the end.
-    pub visible: u64,
-}
-
-impl Default for Pass {
-    fn default() -> Pass {
-        Pass { late: None, visible: u64::MAX }
-    }
+    /// What came of it.
+    pub before: Option<&'a Recovered>,
 }
 
 /// What came of a recovery.
@@ -52,10 +45,14 @@ pub struct Recovered {
     pub late: Option<u64>,
     /// The highest number that can be seen.
     pub last_sequence: u64,
+    /// Keys of which no operation is seen: the newest has a higher number, and only that one gets into a table.
+    hidden: HashSet<u64>,
     /// The engine does not open.
     pub refusal: Option<Refusal>,
     /// It met what only later versions write.
     pub unheard_of: bool,
+    /// It met a prepared transaction that it does not know what to do with.
+    pub prepared: bool,
 }
 
 impl Recovered {
@@ -86,7 +83,8 @@ pub struct Recovery<'a> {
     order: Option<Order>,
     /// Operations that are prepared, by transaction: their numbers are given out when it commits.
     prepared: HashMap<Vec<u8>, Prepared>,
-    visible: u64,
+    /// What came of going over the logs before.
+    seen: Option<&'a Recovered>,
     /// Number of the next operation.
     next: u64,
     /// Behind the highest number of all.
@@ -103,10 +101,10 @@ pub struct Recovery<'a> {
     found: Recovered,
 }
 
-/// A transaction that waits: the number of its batch, and its operations.
+/// A transaction that waits: the number of its batch, and its operations by family.
 struct Prepared {
     seq: u64,
-    operations: u64,
+    operations: BTreeMap<u32, u64>,
 }
 
 /// Why a log is not read on.
@@ -207,7 +205,7 @@ impl<'a> Recovery<'a> {
         directory: &'a Directory,
         files: &'a [LogFile<'a>],
         logs: &'a [(usize, Option<u64>)],
-        pass: Pass,
+        pass: Pass<'a>,
     ) -> Self {
         let last_sequence = directory.catalogue.last_sequence.unwrap_or(0);
         let found = Recovered { last_sequence, ..Recovered::default() };
@@ -219,7 +217,7 @@ impl<'a> Recovery<'a> {
             memtable: None,
             order: pass.late.map(Order::from),
             prepared: HashMap::new(),
-            visible: pass.visible,
+            seen: pass.before,
             next: UNKNOWN,
             highest: 0,
             stopped: false,
@@ -244,6 +242,9 @@ impl<'a> Recovery<'a> {
             }
         }
         self.found.refusal = self.inconsistent();
+        if let Some(order) = self.order.filter(|_| self.ways.flavour() == Flavour::RocksDb) {
+            self.found.hidden = order.above(self.found.last_sequence);
+        }
         self.found
     }
 
@@ -254,7 +255,10 @@ impl<'a> Recovery<'a> {
     fn log(&mut self, file: usize, log: Option<u64>, take: Take<'_>) -> Result<(), Refusal> {
         let tracks = self.directory.option("track_and_verify_wals") == Some("true");
         let checks = tracks && !self.stopped && self.ways.ask(|settings| settings.mode != Mode::SkipAny);
-        let tracking = checks.then(|| Tracking { before: self.before, oldest: self.directory.oldest() });
+        let tracking = checks.then(|| Tracking {
+            before: self.before,
+            oldest: self.directory.catalogue.min_log_to_keep.unwrap_or(0),
+        });
         let src = self.files[file].src;
         let mut reader = LogReader::new(self.ways.clone(), src, log.map(|log| log as u32), tracking);
         let (mut end, due) = (0, self.next);
@@ -406,7 +410,9 @@ impl<'a> Recovery<'a> {
             memtable.insert(file, &record, &self.kept, take);
         }
         self.found.records += u64::from(self.applies);
-        self.found.settled += u64::from(self.changes && !self.applies);
+        // Of a log without news nothing counts as at stake from the first.
+        let news = log.is_none_or(|log| self.directory.has_news(log));
+        self.found.settled += u64::from(news && self.changes && !self.applies);
         if seq > first {
             if first < self.highest {
                 self.found.late = Some(self.found.late.map_or(first, |late| late.min(first)));
@@ -435,36 +441,37 @@ impl<'a> Recovery<'a> {
             let bytes = record.get(at..record.len() - operations.left()).unwrap_or_default();
             at += bytes.len();
             match operation.phase {
-                Phase::BeginBatch | Phase::Begin if self.ways.is(Version::Rocks9) => {
+                Phase::BeginBatch => return Err(Refusal::NotSupported(BY_BATCH)),
+                Phase::Begin if !self.ways.ask(|settings| settings.two_phases) => {
+                    self.found.prepared = true;
                     return Err(Refusal::NotSupported(PREPARED));
                 }
-                Phase::BeginBatch => return Err(Refusal::NotSupported(BY_BATCH)),
-                Phase::Begin => waiting = Some(0),
+                Phase::Begin => waiting = Some(BTreeMap::new()),
                 Phase::End => {
                     let xid = operation.xid().unwrap_or_default().to_vec();
-                    let (seq, operations) = (contents::sequence(record), waiting.take().unwrap_or(0));
+                    let (seq, operations) = (contents::sequence(record), waiting.take().unwrap_or_default());
                     // Of several with one name it takes that with the lowest number, the last of these.
                     if self.prepared.get(&xid).is_none_or(|first| seq <= first.seq) {
                         self.prepared.insert(xid, Prepared { seq, operations });
                     }
                 }
                 Phase::Commit => {
-                    let operations = self.ended(&operation);
-                    self.applies |= operations > 0;
-                    *seq = seq.wrapping_add(operations);
+                    for (family, operations) in self.ended(&operation) {
+                        self.changes = true;
+                        self.applies |= log.is_none_or(|log| self.directory.takes(family, log));
+                        *seq = seq.wrapping_add(operations);
+                    }
                 }
                 Phase::Rollback => _ = self.ended(&operation),
                 Phase::Plain if operation.changes && waiting.is_some() => {
-                    waiting = waiting.map(|waiting| waiting + u64::from(!is_empty_range(&operation)));
+                    if let Some(waiting) = waiting.as_mut().filter(|_| !is_empty_range(&operation)) {
+                        *waiting.entry(operation.family).or_insert(0u64) += 1;
+                    }
                 }
                 Phase::Plain if operation.changes => {
                     let counts = self.counts(&operation, log, *seq)?;
                     *seq = seq.wrapping_add(u64::from(!is_empty_range(&operation)));
                     if !counts {
-                        // Nor can an older value be seen: tables are written with the newest alone.
-                        if self.rocks() && *seq > self.visible.saturating_add(1) {
-                            delete(&operation, &mut self.kept);
-                        }
                         continue;
                     }
                 }
@@ -477,9 +484,10 @@ impl<'a> Recovery<'a> {
         fault.map_or(Ok(()), |fault| Err(Refusal::Corruption(fault)))
     }
 
-    /// A transaction ends; how many operations it has.
-    fn ended(&mut self, operation: &Operation<'_>) -> u64 {
-        self.prepared.remove(operation.xid().unwrap_or_default()).map_or(0, |prepared| prepared.operations)
+    /// A transaction ends; its operations by family.
+    fn ended(&mut self, operation: &Operation<'_>) -> BTreeMap<u32, u64> {
+        let prepared = self.prepared.remove(operation.xid().unwrap_or_default());
+        prepared.map(|prepared| prepared.operations).unwrap_or_default()
     }
 
     /// Whether an operation is seen in the end.
@@ -499,7 +507,10 @@ impl<'a> Recovery<'a> {
         }
         self.applies |= taken;
         let outdated = taken && self.order.as_mut().is_some_and(|order| order.is_outdated(operation, seq));
-        Ok(seq <= self.visible && !outdated)
+        let seen = self
+            .seen
+            .is_none_or(|found| seq <= found.last_sequence && !found.hidden.contains(&order::key(operation)));
+        Ok(seen && !outdated)
     }
 
     /// The newest version does not open where numbers fall back.
@@ -539,14 +550,4 @@ impl<'a> Recovery<'a> {
 /// RocksDB gives such an operation no number.
 fn is_empty_range(operation: &Operation<'_>) -> bool {
     operation.word == "DELETE_RANGE" && operation.second == Some(operation.first)
-}
-
-/// Appends the operation that deletes the key of this one.
-fn delete(operation: &Operation<'_>, out: &mut Vec<u8>) {
-    /// Tag of a deletion that names its family.
-    const DELETE: u8 = 4;
-    out.push(DELETE);
-    varint::put(operation.family, out);
-    varint::put(operation.first.len() as u32, out);
-    out.extend_from_slice(operation.first);
 }

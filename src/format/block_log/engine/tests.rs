@@ -32,12 +32,21 @@ fn all_told(
     memo: Option<&Memo>,
 ) -> Vec<(Option<&'static str>, Outcome)> {
     let names: Vec<String> = (4..).take(logs.len()).map(|n| format!("{n:06}.log")).collect();
+    let named: Vec<(&str, &Counting)> = names.iter().map(|name| &name[..]).zip(logs).collect();
+    all_of(flavour, &named, memo)
+}
+
+/// The same of any files.
+fn all_of(
+    flavour: Flavour,
+    files: &[(&str, &Counting)],
+    memo: Option<&Memo>,
+) -> Vec<(Option<&'static str>, Outcome)> {
     let format = if flavour == Flavour::LevelDb { &LEVELDB } else { &ROCKSDB };
-    let files: Vec<LogFile<'_>> = names
+    let files: Vec<LogFile<'_>> = files
         .iter()
-        .zip(logs)
-        .map(|(name, src)| {
-            let claim = format.claim(name).expect("a log");
+        .map(|&(name, src)| {
+            let claim = format.claim(name).expect("a file of the store");
             LogFile { name, claim, src, memo, stream: false }
         })
         .collect();
@@ -287,4 +296,132 @@ fn settings_that_go_the_same_way_share_a_reading() {
     // Those that do not open; point-in-time; skip-any.
     assert_eq!(readings(&bytes, Some(&Memo::default())), 1 + 3);
     assert_eq!(readings(&bytes, None), 12 + 12);
+}
+
+/// A frame of zstd with one block that is stored as it is, and no checksum.
+fn frame(plain: &[u8]) -> Vec<u8> {
+    let block = ((plain.len() as u32) << 3 | 1).to_le_bytes();
+    [b"\x28\xb5\x2f\xfd\xa0", &(plain.len() as u32).to_le_bytes()[..], &block[..3], plain].concat()
+}
+
+/// The head of a compressed log.
+fn packed_log() -> Vec<u8> {
+    let mut log = Vec::new();
+    put(9, None, &7u32.to_le_bytes(), &mut log);
+    log
+}
+
+#[test]
+fn a_frame_cut_off_by_damage_swallows_what_follows() {
+    let mut bytes = packed_log();
+    put(1, None, &frame(&batch_of(1, 100)), &mut bytes);
+    let long = frame(&batch_of(2, 40_000));
+    let room = BLOCK as usize - bytes.len() - 7;
+    put(2, None, &long[..room], &mut bytes);
+    let second = bytes.len();
+    put(4, None, &long[room..], &mut bytes);
+    bytes.resize(2 * BLOCK as usize, 0);
+    put(1, None, &frame(&batch_of(32, 100)), &mut bytes);
+    assert_eq!(rocks(std::slice::from_ref(&bytes), "9.8.4"), [3; 4].map(Ok));
+    bytes[second + 100] ^= 1;
+    let bad = || refuses("Corruption: checksum mismatch");
+    // The third batch comes out as it is stored, and what stands in the place of a tag is its number.
+    let skips = |why: &str| [bad(), bad(), Ok(1), refuses(why)];
+    assert_eq!(rocks(std::slice::from_ref(&bytes), "7.8.3"), skips("Corruption: unknown WriteBatch tag"));
+    assert_eq!(rocks(&[bytes], "9.8.4"), skips("Corruption: unknown WriteBatch tag: 32"));
+}
+
+#[test]
+fn a_fragment_at_the_same_place_in_memory_is_none_to_the_older_version() {
+    let mut bytes = packed_log();
+    put(1, None, &frame(&batch_of(1, BLOCK as usize - 100)), &mut bytes);
+    bytes.resize(BLOCK as usize, 0);
+    let long = frame(&batch_of(2, 50_000));
+    let room = BLOCK as usize - 7;
+    put(2, None, &long[..room], &mut bytes);
+    put(4, None, &long[room..], &mut bytes);
+    assert_eq!(rocks(std::slice::from_ref(&bytes), "9.8.4"), [2; 4].map(Ok));
+    assert_eq!(rocks(&[bytes], "7.8.3"), [0; 4].map(|_| refuses("Corruption: bad WriteBatch Put")));
+}
+
+/// A batch that prepares one operation, without a name of its own, and one that commits it.
+fn two_phases(seq: u64, key: u8) -> [Vec<u8>; 2] {
+    let (head, name) = ([seq.to_le_bytes(), seq.to_le_bytes()], [1, key]);
+    let prepare = [&head[0][..], &1u32.to_le_bytes(), &[9, 1, 1, key, 1, b'v', 10], &name].concat();
+    [prepare, [&head[1][..], &0u32.to_le_bytes(), &[11], &name].concat()]
+}
+
+/// What comes of logs 4 and 9 in a store whose only family has what is in logs before 9, in each mode: by the way that the
+/// outcome is about, and by the other one. `minded`: what the options say of transactions in two phases.
+fn in_store(logs: [Vec<u8>; 2], minded: Option<bool>, engine: &str) -> Vec<(Outcome, Option<Outcome>)> {
+    let mut manifest = Vec::new();
+    put(1, None, b"\x01\x01b\x02\x09\x03\x0a\x04\x00", &mut manifest);
+    let [first, second] = logs;
+    let mut files = vec![
+        ("000004.log", first),
+        ("000009.log", second),
+        ("MANIFEST-000005", manifest),
+        ("CURRENT", b"MANIFEST-000005\n".to_vec()),
+    ];
+    files.extend(minded.map(|minded| ("OPTIONS-000006", format!("  allow_2pc={minded}\n").into_bytes())));
+    let files: Vec<(&str, Counting)> =
+        files.into_iter().map(|(name, bytes)| (name, Counting::of(bytes))).collect();
+    let named: Vec<(&str, &Counting)> = files.iter().map(|(name, src)| (*name, src)).collect();
+    let alone = all_of(Flavour::RocksDb, &named, None);
+    assert_eq!(alone, all_of(Flavour::RocksDb, &named, Some(&Memo::default())));
+    let of_engine = alone.into_iter().filter(|(version, _)| *version == Some(engine));
+    of_engine
+        .map(|(_, mut outcome)| {
+            let other = outcome.opening.take().map(|opening| *opening.otherwise);
+            (outcome, other)
+        })
+        .collect()
+}
+
+fn brief(outcome: &Outcome) -> Result<u64, String> {
+    outcome.error.clone().map_or(Ok(outcome.records), Err)
+}
+
+#[test]
+fn transactions_in_two_phases_need_an_engine_that_minds_them() {
+    let mut bytes = Vec::new();
+    two_phases(1, b'a').iter().for_each(|batch| put(1, None, batch, &mut bytes));
+    put(1, None, &batch_of(2, 10), &mut bytes);
+    let prepared =
+        || refuses("Not implemented: WAL contains prepared transactions. Open with TransactionDB::Open().");
+    for engine in ["7.8.3", "9.8.4"] {
+        for minded in [None, Some(true), Some(false)] {
+            for (usual, other) in in_store([Vec::new(), bytes.clone()], minded, engine) {
+                let told = [brief(&usual), brief(&other.expect("another way"))];
+                let expected = [Ok(2), prepared()];
+                let turned = minded == Some(false);
+                assert_eq!(told, if turned { [prepared(), Ok(2)] } else { expected }, "{engine} {minded:?}");
+            }
+        }
+        // Nothing is prepared.
+        let plain = in_store([Vec::new(), log(1..=2)], None, engine);
+        assert!(plain.iter().all(|(usual, other)| brief(usual) == Ok(2) && other.is_none()));
+    }
+}
+
+#[test]
+fn logs_whose_contents_are_in_tables_are_read_for_transactions() {
+    let mut old = log(1..=2);
+    two_phases(3, b'a').iter().take(1).for_each(|batch| put(1, None, batch, &mut old));
+    let mut new = Vec::new();
+    two_phases(3, b'a').iter().skip(1).for_each(|batch| put(1, None, batch, &mut new));
+    put(1, None, &batch_of(4, 10), &mut new);
+    for engine in ["7.8.3", "9.8.4"] {
+        // What was prepared in the old log counts; without it there is nothing to commit.
+        for (usual, other) in in_store([old.clone(), new.clone()], Some(true), engine) {
+            assert_eq!([brief(&usual), brief(&other.expect("another way"))], [Ok(2), Ok(1)]);
+        }
+        let mut torn = old.clone();
+        torn[30] ^= 1;
+        let bad = || refuses("Corruption: checksum mismatch");
+        let told = in_store([torn, new.clone()], Some(true), engine);
+        let usual: Vec<_> = told.iter().map(|(usual, _)| brief(usual)).collect();
+        assert_eq!(usual, [bad(), bad(), Ok(0), Ok(1)]);
+        assert!(told.iter().all(|(_, other)| other.as_ref().is_some_and(|o| brief(o) == Ok(1))));
+    }
 }
