@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use ruzstd::decoding::FrameDecoder;
+
 use super::super::assemble::{Grid, filled};
 use super::super::fragment::{BLOCK, HEADER, RECYCLABLE};
 use super::super::inflate;
@@ -81,6 +83,7 @@ pub struct LogReader<'a> {
     told: bool,
     packs: bool,
     timestamped: Vec<u32>,
+    decoder: FrameDecoder,
     /// Payload of the fragment at hand, and where its header stands.
     payload: Range<u64>,
     header_at: u64,
@@ -120,6 +123,7 @@ impl<'a> LogReader<'a> {
             told: false,
             packs: false,
             timestamped: Vec::new(),
+            decoder: inflate::decoder(),
             payload: 0..0,
             header_at: 0,
             scratch: Vec::new(),
@@ -263,7 +267,9 @@ impl<'a> LogReader<'a> {
 
     fn inflate(&mut self) -> bool {
         self.record.clear();
-        let inflated = inflate::Inflating::new(&self.scratch).and_then(|mut i| i.rest(&mut self.record));
+        let limit = inflate::allowance(self.bytes.end()).min(inflate::LIMIT);
+        let inflating = inflate::Inflating::with(&mut self.decoder, limit, &self.scratch);
+        let inflated = inflating.and_then(|mut inflating| inflating.rest(&mut self.record));
         inflated.is_ok() || self.scratch.is_empty()
     }
 
@@ -273,8 +279,12 @@ impl<'a> LogReader<'a> {
             return None;
         }
         let midst = begun && !self.scratch.is_empty();
-        let goes_on = matches!(kind, 3 | 4 | 7 | 8);
-        let fits = midst == goes_on && (goes_on || matches!(kind, 2 | 6) || self.inflates_alone());
+        let fits = match kind {
+            // The first fragment may be empty, where its header fills a block.
+            3 | 4 | 7 | 8 => begun,
+            2 | 6 => !midst,
+            _ => !midst && self.inflates_alone(),
+        };
         (!fits).then(|| {
             self.at = self.end;
             Piece::Bad
