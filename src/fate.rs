@@ -3,7 +3,7 @@
 
 use crate::analysis::Report;
 use crate::log::conclude::RepeatKind;
-use crate::log::record::{Fix, Record};
+use crate::log::record::{Fix, Mark, Record};
 use crate::log::region::{Kind, Region};
 use crate::log::survey::{BatchState, Grouping};
 
@@ -26,11 +26,13 @@ pub enum Standing {
     Stale,
     /// No intact record.
     Damaged,
+    /// Intact, and it holds more than is followed.
+    Unread,
 }
 
 impl Standing {
     /// Every standing, in the order of their declaration.
-    pub const ALL: [Standing; 8] = [
+    pub const ALL: [Standing; 9] = [
         Standing::Committed,
         Standing::Uncommitted,
         Standing::Incomplete,
@@ -39,6 +41,7 @@ impl Standing {
         Standing::Foreign,
         Standing::Stale,
         Standing::Damaged,
+        Standing::Unread,
     ];
 
     /// The word of reports, as in `dump`'s fates.
@@ -52,6 +55,7 @@ impl Standing {
             Standing::Foreign => "foreign",
             Standing::Stale => "stale",
             Standing::Damaged => "damaged",
+            Standing::Unread => "not-followed",
         }
     }
 }
@@ -134,6 +138,7 @@ impl<'r> Standings<'r> {
         }
         match self.spans.get(self.span).filter(|s| s.0 <= at && record.seq <= s.3) {
             Some(span) => span.2,
+            None if record.mark == Mark::Unread => Standing::Unread,
             None if at >= self.undecided_from => Standing::Undecided,
             None => Standing::Committed,
         }

@@ -210,7 +210,8 @@ impl Report {
     /// The name of a transaction that is not whole.
     pub fn name_of(&self, u: &Unwhole) -> Option<&str> {
         let names = &self.files[u.file].survey.names;
-        names.iter().find(|(at, _)| *at == u.batch.at).map(|(_, name)| &**name)
+        let nth = names.binary_search_by_key(&u.batch.at, |(at, _)| *at).ok()?;
+        names.get(nth).map(|(_, name)| &**name)
     }
 
     fn unwhole(&self, u: &Unwhole) -> Finding {

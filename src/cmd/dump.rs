@@ -322,6 +322,7 @@ impl<'r> Fates<'r> {
             Standing::Damaged => "damaged",
             Standing::Uncommitted => "uncommitted",
             Standing::Incomplete => "incomplete-batch",
+            Standing::Unread => "not-followed",
             _ if record.at >= self.halt => "beyond-halt",
             _ if self.is_left_out(record.at) => "dropped",
             Standing::Repeated => "repeated",

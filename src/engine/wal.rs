@@ -460,7 +460,7 @@ impl Replay {
                     None => self.set(r.kind, key, value),
                 }
             }
-            Mark::Last | Mark::Note | Mark::Gap => {}
+            Mark::Last | Mark::Note | Mark::Gap | Mark::Unread => {}
         }
     }
 

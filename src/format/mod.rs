@@ -156,6 +156,9 @@ pub trait Memtable {
     /// What waits for a commit, by place and name.
     fn waiting(&self) -> Vec<(Place, String)>;
 
+    /// Parts of transactions that are not followed, for too many wait.
+    fn unfollowed(&self) -> u64;
+
     /// Takes what still waits for a commit as if it had come; how many records it stood in.
     fn finish(&mut self, take: Take<'_>) -> u64;
 }

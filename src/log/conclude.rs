@@ -178,10 +178,7 @@ pub fn conclude(files: &mut [Member<'_>], start: Option<Start>) -> Conclusions {
         .collect();
     demote_wrong_numbers(files, &mut runs);
     disown_copies(files, &mut runs);
-    let (leading, trailing) = recovered_edges(files);
-    let before = between_recovered(files, None, &leading, &mut out);
-    walk(files, &mut runs, before, &mut out);
-    between_recovered(files, runs.last().copied(), &trailing, &mut out);
+    walk(files, &mut runs, &mut out);
     list_copies(files, &mut out);
     out.numbers = runs
         .iter()
@@ -310,49 +307,11 @@ fn missing_numbers(files: &[Member<'_>], a: usize, b: usize) -> bool {
 /// The index of a file, and a run in it.
 type Filed = (usize, Run);
 
-/// Runs without an intact record: what is recovered in front of the first one, and behind the last, where checksums prove numbers.
-fn recovered_edges(files: &[Member<'_>]) -> (Vec<Filed>, Vec<Filed>) {
-    let proved = files.iter().enumerate().filter(|(_, f)| f.numbered() && f.survey.rules.proves_numbers());
-    let runs = || proved.clone().flat_map(|(i, f)| f.survey.runs.iter().map(move |&run| (i, run)));
-    let leading = runs().take_while(|(_, run)| run.records == 0).collect();
-    let last = runs().enumerate().filter(|(_, (_, run))| run.records > 0).map(|(nth, _)| nth).last();
-    let trailing = last.map_or(Vec::new(), |last| runs().skip(last + 1).collect());
-    (leading, trailing)
-}
-
-/// Gaps in front of recovered records; the last of these records, or what lies before them.
-fn between_recovered(
-    files: &[Member<'_>],
-    mut before: Option<Filed>,
-    recovered: &[Filed],
-    out: &mut Conclusions,
-) -> Option<Filed> {
-    for &(file, run) in recovered {
-        if before.is_some_and(|(_, a)| run.first < a.next) {
-            continue;
-        }
-        if let Some(due) = due(out.start, before.map(|(fa, a)| (fa, a.next)), (file, run)) {
-            out.gap(files, before, (file, run), due);
-        }
-        before = Some((file, run));
-    }
-    before
-}
-
-/// Goes through the runs in order and sets apart gaps, repeats, resets and foreign records. `before`: what is recovered in front
-/// of them.
-fn walk(
-    files: &mut [Member<'_>],
-    runs: &mut Vec<(usize, Run)>,
-    before: Option<Filed>,
-    out: &mut Conclusions,
-) {
-    let before = before.filter(|(_, a)| runs.first().is_some_and(|(_, run)| a.next <= run.first));
+/// Goes through the runs in order and sets apart gaps, repeats, resets and foreign records.
+fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclusions) {
     let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
-    kept.extend(before);
-    let mut expected = before.map(|(_, run)| run.next);
-    // What ends right in front of the first of them belongs before it.
-    let mut lowest = before.map(|(_, run)| run.first);
+    // Of two the lower: what ends right in front of the first of them belongs before it.
+    let (mut expected, mut lowest) = (None, None);
     let mut ends: HashMap<u64, Place> = HashMap::new();
     // The number that is due where history went on with numbers that were given out before.
     let mut resumed: Option<u64> = None;

@@ -123,6 +123,7 @@ codes! {
     StillWritten "WM-901" Note "the log is still being written";
     ChangedWhileRead "WM-902" Incomplete "file became shorter while it was read";
     Unopenable "WM-903" Incomplete "file that could not be opened";
+    Unfollowed "WM-904" Incomplete "more than is followed";
 }
 
 impl Code {

@@ -44,13 +44,15 @@ pub enum Mark {
     Note,
     /// States that the numbers it covers are missing: a repair left it where it could not bring them back.
     Gap,
+    /// Changes something, as far as is known: it is intact, and holds more than is followed.
+    Unread,
 }
 
 impl Mark {
     /// Whether the record changes something.
     #[inline]
     pub fn changes(self) -> bool {
-        matches!(self, Mark::Data | Mark::Prepare | Mark::Last)
+        matches!(self, Mark::Data | Mark::Prepare | Mark::Last | Mark::Unread)
     }
 
     /// Whether it makes its batch count.

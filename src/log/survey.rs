@@ -138,10 +138,12 @@ pub struct Survey {
     pub embedded: Vec<u64>,
     /// A record whose checksum holds contradicts itself: the file is not sound, and none of its bytes is called damage.
     pub marred: bool,
-    /// Names of transactions, by the offset of their first record, where they have any.
+    /// Names of transactions, in order of the offset of their first record, where they have any.
     pub names: Vec<(u64, Box<str>)>,
     /// Its records are those of another file, or the first of them; index of that file.
     pub copy_of: Option<usize>,
+    /// Records that hold more than is followed, by their places.
+    pub unread: Vec<u64>,
     /// Gaps that a repair has stated: offset of the statement, first and last number.
     pub stated: Vec<(u64, u64, u64)>,
 }
@@ -175,6 +177,7 @@ impl Survey {
             marred: false,
             names: Vec::new(),
             copy_of: None,
+            unread: Vec::new(),
             stated: Vec::new(),
         }
     }

@@ -278,6 +278,7 @@ impl Surveyor {
     fn recovered(&mut self, r: &Record, cause: Cause, fix: Fix, trust: Trust) {
         self.survey.damages += 1;
         self.survey.recovered_data += u64::from(r.mark.changes());
+        self.note_unread(r);
         self.survey.regions.push(Region {
             at: r.at,
             len: r.len,
@@ -307,10 +308,17 @@ impl Surveyor {
         if r.mark == Mark::Gap && self.survey.stated.len() < self.limit {
             self.survey.stated.push((r.at, r.seq, r.next.saturating_sub(1)));
         }
+        self.note_unread(&r);
         self.group(&r);
         self.broken = 0;
         self.lost_before = false;
         self.last_mark = r.mark;
+    }
+
+    fn note_unread(&mut self, r: &Record) {
+        if r.mark == Mark::Unread && self.survey.unread.len() < self.limit {
+            self.survey.unread.push(r.at);
+        }
     }
 
     /// Behind it counting begins at 1 again.
@@ -539,10 +547,6 @@ impl Sink for Surveyor {
                 self.split = true;
                 self.resume_run(record.next);
                 self.last_mark = record.mark;
-                // It may be the last one, or in front of a gap.
-                if let Some(run) = self.survey.runs.last_mut().filter(|run| proved && run.records == 0) {
-                    (run.first, run.at) = (record.seq, record.at);
-                }
             } else if record.next == record.seq {
                 self.group(&record);
             }

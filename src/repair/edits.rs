@@ -146,7 +146,8 @@ impl Rule {
             return false;
         }
         let committed = match item.standing {
-            Standing::Committed => true,
+            // What it holds is copied as it is.
+            Standing::Committed | Standing::Unread => true,
             // A gap that an earlier repair stated belongs to no batch.
             Standing::Undecided => self.undecided || item.record.mark == Mark::Gap,
             Standing::Incomplete => self.survivors,
@@ -342,7 +343,7 @@ impl<'a, 's> Editor<'a, 's> {
         }
         if !counts {
             let why = match item.standing {
-                Standing::Committed => Why::Cut,
+                Standing::Committed | Standing::Unread => Why::Cut,
                 standing => Why::Standing(standing),
             };
             return self.drop(at..end, why);

@@ -61,7 +61,11 @@ impl Policy {
             Standing::Committed => true,
             Standing::Undecided => undecided || self == Policy::Salvage,
             Standing::Uncommitted | Standing::Incomplete => self == Policy::Salvage,
-            Standing::Repeated | Standing::Foreign | Standing::Stale | Standing::Damaged => false,
+            Standing::Repeated
+            | Standing::Foreign
+            | Standing::Stale
+            | Standing::Damaged
+            | Standing::Unread => false,
         }
     }
 }
@@ -402,6 +406,9 @@ fn by_records<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repl
         }
         Ok(())
     })?;
+    if let Some(memtable) = &memtable {
+        left_out.add_all(Standing::Unread, memtable.unfollowed());
+    }
     match (&mut memtable, wish.policy) {
         (Some(memtable), Policy::Salvage) => applied += memtable.finish(&mut |taken| applier.take(&taken)),
         // The record that commits them is none of this log's.

@@ -609,4 +609,18 @@ pub(super) const TEXTS: &[Explanation] = &[
         risk: "Gaps and orphans next to this file may only come from its absence.",
         next: &[Step { say: "Run walmedic as a user who has the right to read the file.", run: None }, AGAIN],
     },
+    Explanation {
+        code: Code::Unfollowed,
+        meaning: "Records of this log hold far more than their bytes: compressed, they come to hundreds of times the size of \
+                  the file, or one of them ends thousands of transactions. No data that people keep does.",
+        causes: &[
+            "The log was made to keep a reader busy.",
+            "An application has written very large values that are all alike, such as zeros.",
+        ],
+        walmedic: "Their checksums hold and they count as intact; repair copies them as they are. What they say is not looked \
+                   at: replay leaves it out, and the forecast says that it was not followed. The run is incomplete: exit code \
+                   3, whatever else is found.",
+        risk: "Nobody has checked their contents. The engine reads them, and may take minutes and gigabytes for it.",
+        next: &[Step { say: "Find out who wrote them before an engine opens the log.", run: None }],
+    },
 ];

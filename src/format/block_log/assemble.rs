@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use ruzstd::decoding::FrameDecoder;
+
 use super::batch::{self, Ending, Feed, Shape};
 use super::fragment::{BLOCK, Fragment, Part, RECYCLABLE, fragment};
 use super::{Content, Facts, inflate};
@@ -13,6 +15,7 @@ use crate::log::fault::{Cause, Fault};
 const GATHERED: u64 = 64 << 20;
 /// A compressed record in more fragments is none: each of them is remembered, and may be empty.
 const PIECES: usize = 1 << 16;
+const NOT_LOOKED_AT: &str = "compressed record: not looked at, for those before it inflate to too much";
 
 /// Bytes in a fragment of a compressed record, at the most, where the framer writes it: RocksDB 7 takes one that begins where the
 /// one before began in its block for the same input once more.
@@ -99,11 +102,37 @@ pub struct Assembler {
     /// What becomes of transactions in the record at hand.
     pub ends: Vec<Ending>,
     packed: Vec<u8>,
+    decoder: FrameDecoder,
     /// What guesses may be inflated to, whether one is at hand, and what the last record took.
-    budget: inflate::Budget,
+    budget: Option<inflate::Budget>,
     guesses: bool,
     cost: u64,
+    spent: Spent,
+    /// What is compressed is not looked into.
+    glances: bool,
 }
+
+/// What records in their place have cost, each of them once: it may be read again while its rest is fetched.
+#[derive(Debug, Default)]
+struct Spent {
+    before: u64,
+    at: u64,
+    here: u64,
+}
+
+impl Spent {
+    /// By the records in front of this offset.
+    fn before(&self, at: u64) -> u64 {
+        self.before.saturating_add(if at > self.at { self.here } else { 0 })
+    }
+
+    fn note(&mut self, at: u64, cost: u64) {
+        *self = Spent { before: self.before(at), at, here: cost };
+    }
+}
+
+/// Behind so many times the allowance not even heads are looked at.
+const HEADS: u64 = 8;
 
 /// A record that cannot be put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +156,18 @@ impl Assembler {
             spans: Vec::new(),
             ends: Vec::new(),
             packed: Vec::new(),
-            budget: inflate::Budget::default(),
+            decoder: inflate::decoder(),
+            budget: None,
             guesses: false,
             cost: 0,
+            spent: Spent::default(),
+            glances: false,
         }
+    }
+
+    /// Ready to tell what records are there, without a look into those that are compressed.
+    pub fn at_a_glance() -> Assembler {
+        Assembler { glances: true, ..Assembler::new() }
     }
 
     /// The same as [`Assembler::at`] for a place where there may as well be none, of which many are tried: a compressed record
@@ -153,7 +190,9 @@ impl Assembler {
 
     /// The last guess was right, and is not made again.
     pub fn confirm(&mut self) {
-        self.budget.earn(self.cost);
+        if let Some(budget) = &mut self.budget {
+            budget.earn(self.cost);
+        }
     }
 
     /// What stands at `at`, which must not be one of the fragments behind the first. Without `grid` blocks may begin anywhere.
@@ -262,7 +301,12 @@ impl Assembler {
             several => batch::check(Pieces::new(b, several), facts.flavour, &mut |end| ends.push(end)),
         };
         match plain {
-            Ok(shape) => Ok((shape, false)),
+            Ok(shape) => {
+                if shape.unread {
+                    ends.clear();
+                }
+                Ok((shape, false))
+            }
             Err(what) if !facts.may_pack() => Err(Cause::Malformed(what)),
             Err(what) => self.inflated(b, facts)?.map(|shape| (shape, true)).ok_or(Cause::Malformed(what)),
         }
@@ -276,21 +320,50 @@ impl Assembler {
             self.packed = packed;
             return Ok(None);
         }
-        let (ends, cost) = (&mut self.ends, &mut self.cost);
-        ends.clear();
-        let limit = if self.guesses { self.budget.left() } else { inflate::LIMIT };
-        let shape = inflate::Inflating::up_to(limit, &packed).and_then(|mut inflating| {
-            let checked = batch::check(&mut inflating, facts.flavour, &mut |end| ends.push(end));
-            *cost = inflating.cost();
-            inflating.failed().map_or(checked, Err)
-        });
-        match (self.guesses, &shape) {
-            (true, _) => self.budget.spend(*cost),
-            (false, Ok(_)) => self.budget.earn(*cost),
-            (false, Err(_)) => {}
-        }
+        let shape = self.inflated_from(&packed, b.end(), facts);
         self.packed = packed;
         shape.map(Some).map_err(Cause::Malformed)
+    }
+
+    /// The same of a frame in a file that ends at `end`.
+    fn inflated_from(&mut self, packed: &[u8], end: u64, facts: &Facts) -> Result<Shape, &'static str> {
+        let at = self.spans.first().map_or(0, |span| span.start);
+        let (before, allowance) = (self.spent.before(at), inflate::allowance(end));
+        if self.glances {
+            return Ok(Shape::unread((0, 0)));
+        }
+        if before > HEADS.saturating_mul(allowance) {
+            return Err(NOT_LOOKED_AT);
+        }
+        let left = allowance.saturating_sub(before).clamp(inflate::BLOCK, inflate::LIMIT);
+        let Assembler { ends, cost, decoder, spent, budget, guesses, .. } = self;
+        let budget = budget.get_or_insert_with(|| inflate::Budget::of(end));
+        let limit = if *guesses { budget.left().min(left) } else { left };
+        let mut came_to = inflate::BLOCK;
+        ends.clear();
+        let shape = inflate::Inflating::with(decoder, limit, packed).and_then(|mut inflating| {
+            let head = batch::head(&mut &mut inflating)?;
+            let checked = batch::check_behind(head, &mut inflating, facts.flavour, &mut |end| ends.push(end));
+            (came_to, *cost) = (inflating.came_to(), inflating.cost());
+            match inflating.failed() {
+                Some(_) if inflating.is_cut_short() && limit == left => Ok(Shape::unread(head)),
+                failed => failed.map_or(checked, Err),
+            }
+        });
+        let unread = shape.is_ok_and(|shape| shape.unread);
+        if unread {
+            ends.clear();
+        }
+        if *guesses {
+            budget.spend(*cost);
+            return shape;
+        }
+        spent.note(at, came_to);
+        // Guesses are paid for by what was looked at.
+        if shape.is_ok() && !unread {
+            budget.earn(*cost);
+        }
+        shape
     }
 
     /// Replaces what is in `out` by the payloads of the fragments at hand, one behind the other.
@@ -404,7 +477,7 @@ mod tests {
         let (mut b, grid) = (Window::whole(&bytes), Some(Grid::at(0)));
         let mut assembler = Assembler::new();
         assert!(assembler.guess(&mut b, 0, grid, &facts).is_ok());
-        assembler.budget.spend(u64::MAX);
+        assembler.budget.as_mut().unwrap().spend(u64::MAX);
         assert!(assembler.guess(&mut b, 0, grid, &facts).is_err());
         // It pays for some guesses.
         assert!(assembler.at(&mut b, 0, grid, &facts).is_ok());

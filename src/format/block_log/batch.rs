@@ -107,6 +107,8 @@ pub trait Feed {
     fn skip(&mut self, n: u64) -> Option<()>;
     /// Whether none are left.
     fn is_empty(&self) -> bool;
+    /// An operation begins, which may cost more than its bytes.
+    fn operation(&mut self) {}
 
     /// A number of up to 32 bits in groups of seven, the lowest first.
     #[inline]
@@ -160,6 +162,15 @@ pub struct Shape {
     pub operations: u64,
     /// By itself or with the one behind it a repair states a gap with it, see [`gap`].
     pub opens_gap: bool,
+    /// It holds more than is followed: what it does to transactions, or anything behind its head, is not known.
+    pub unread: bool,
+}
+
+impl Shape {
+    /// That of a batch with this number and so many operations, which are not looked at.
+    pub fn unread((seq, count): (u64, u32)) -> Shape {
+        Shape { seq, count, prepared: 0, by_batch: false, operations: 0, opens_gap: false, unread: true }
+    }
 }
 
 /// What a repair writes for RocksDB's users where numbers are missing; the engine leaves it alone.
@@ -194,9 +205,9 @@ pub struct Ending {
     pub prepared: u32,
 }
 
-/// Transactions that a batch may end: the engine puts one into a batch of its own, and joins those of threads that write at the
-/// same moment.
-const ENDINGS: usize = 4096;
+/// Transactions that are followed in one batch: the engine puts one into a batch of its own, and joins those of threads that
+/// write at the same moment.
+pub const ENDINGS: usize = 4096;
 
 /// Checks a batch to its last byte. `ends` is told what becomes of transactions, in order.
 ///
@@ -208,18 +219,40 @@ pub fn check<F: Feed>(
     flavour: Flavour,
     ends: &mut dyn FnMut(Ending),
 ) -> Result<Shape, &'static str> {
+    let head = head(&mut feed)?;
+    check_behind(head, feed, flavour, ends)
+}
+
+/// Number and count of a batch.
+///
+/// # Errors
+/// What is wrong with them.
+#[inline]
+pub fn head<F: Feed>(feed: &mut F) -> Result<(u64, u32), &'static str> {
     const SHORT: &str = "write batch: shorter than its header";
     let seq = feed.number(8).ok_or(SHORT)?;
     let count = feed.number(4).ok_or(SHORT)? as u32;
-    if seq >= SEQ_LIMIT {
-        return Err("write batch: sequence number");
-    }
+    if seq < SEQ_LIMIT { Ok((seq, count)) } else { Err("write batch: sequence number") }
+}
+
+/// Checks what follows the number and the count of a batch. What more than [`ENDINGS`] transactions in it come to is not told.
+///
+/// # Errors
+/// What is wrong with it.
+#[inline]
+pub fn check_behind<F: Feed>(
+    (seq, count): (u64, u32),
+    mut feed: F,
+    flavour: Flavour,
+    ends: &mut dyn FnMut(Ending),
+) -> Result<Shape, &'static str> {
     let opens_gap = flavour == Flavour::LevelDb;
-    let mut shape = Shape { seq, count, prepared: 0, by_batch: false, operations: 0, opens_gap };
+    let mut shape = Shape { opens_gap, unread: false, ..Shape::unread((seq, count)) };
     let (mut counted, mut begun, mut endings) = (0u64, None::<u64>, 0);
     while !feed.is_empty() {
         let number = feed.byte().ok_or("write batch: kind of operation")?;
         let tag = tagged(flavour, number).ok_or("write batch: kind of operation")?;
+        feed.operation();
         shape.operations += 1;
         shape.opens_gap = false;
         if number == LOG_DATA {
@@ -248,10 +281,10 @@ pub fn check<F: Feed>(
             _ => {}
         }
         endings += 1;
-        if endings > ENDINGS {
-            return Err("write batch: more transactions than one can hold");
+        shape.unread = endings > ENDINGS;
+        if !shape.unread {
+            ends(Ending { phase: tag.phase, xid, prepared });
         }
-        ends(Ending { phase: tag.phase, xid, prepared });
     }
     match (begun, counted == u64::from(count)) {
         (Some(_), _) => Err("write batch: a part that is begun and not ended"),
@@ -501,10 +534,13 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_of_very_many_transactions_is_none() {
+    fn a_batch_of_very_many_transactions_is_intact_and_not_followed() {
         let most = batch(3, 0, &b"\x09\x0a\x00".repeat(ENDINGS));
-        assert_eq!(shape(&most).unwrap().1.len(), ENDINGS);
-        assert!(shape(&[&most[..], b"\x0b\x00"].concat()).is_err());
+        let (found, ends) = shape(&most).unwrap();
+        assert_eq!((found.unread, ends.len()), (false, ENDINGS));
+        let (found, ends) = shape(&[&most[..], b"\x0b\x00"].concat()).unwrap();
+        assert_eq!((found.unread, ends.len()), (true, ENDINGS));
+        assert!(shape(&[&most[..], b"\x0b\x00\x0b"].concat()).is_err(), "looked at to its last byte");
     }
 
     #[test]

@@ -185,6 +185,9 @@ impl BlockDecoder {
         if self.by_batch {
             numbers = 1;
         }
+        if shape.unread {
+            mark = Mark::Unread;
+        }
         let (seq, next) = (shape.seq, shape.seq.saturating_add(numbers));
         let stated = self.gap.filter(|&(end, before)| end == at && before < seq);
         self.gap = shape.opens_gap.then_some((end, seq));

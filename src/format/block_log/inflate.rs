@@ -1,7 +1,8 @@
 //! Compressed records: each is a zstd frame of its own. It is inflated a piece at a time, so that a few bytes which claim to be
-//! a gigabyte do not take the memory. What stands in its place in a log is inflated whatever it takes, as the engine does; what
-//! is only guessed to be a record, as far as a budget lasts.
+//! a gigabyte do not take the memory. What stands in its place in a log is inflated as long as all of its records together stay
+//! within an allowance that grows with the file ([`allowance`]); what is only guessed to be a record, as far as a budget lasts.
 
+use std::borrow::BorrowMut;
 use std::io::Read;
 
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
@@ -17,7 +18,16 @@ pub const LIMIT: u64 = 256 << 20;
 /// The decoder's memory: what compression level 22 would ask for is refused.
 const WINDOW: u64 = 8 << 20;
 /// The most that a block of a frame is inflated to.
-const BLOCK: u64 = 128 << 10;
+pub const BLOCK: u64 = 128 << 10;
+/// What an operation costs beside its bytes: millions of empty ones fit into a few bytes that are compressed.
+pub const OPERATION: u64 = 32;
+
+/// What the records of a file of so many bytes may cost, in bytes that they inflate to: far more than data comes to, and as little
+/// as can be afforded of a few bytes that inflate without end.
+pub fn allowance(file: u64) -> u64 {
+    file.saturating_mul(256).saturating_add(16 << 20)
+}
+
 const NOT_TRIED: &str = "compressed record: not looked at, for too many before it were none";
 /// Bytes inflated at a time.
 const PIECE: usize = 32 << 10;
@@ -36,6 +46,11 @@ impl Default for Budget {
 impl Budget {
     /// Guesses that are paid for by a record in its place.
     const GUESSES: u64 = 4;
+
+    /// That of a file of so many bytes.
+    pub fn of(file: u64) -> Budget {
+        Budget(Budget::default().0.min(allowance(file).saturating_mul(2)))
+    }
 
     /// What is left.
     pub fn left(&self) -> u64 {
@@ -58,15 +73,24 @@ pub fn is_packed(payload: &[u8]) -> bool {
     payload.starts_with(&MAGIC)
 }
 
-/// A record while it is inflated.
-pub struct Inflating<'a> {
-    from: StreamingDecoder<&'a [u8], FrameDecoder>,
+/// A record while it is inflated. `D`: the decoder, or one that serves for many records.
+pub struct Inflating<'a, D: BorrowMut<FrameDecoder> = FrameDecoder> {
+    from: StreamingDecoder<&'a [u8], D>,
     piece: Vec<u8>,
     at: usize,
     /// Bytes that it may have, and those of them that have not come yet.
     limit: u64,
     left: u64,
+    /// What its operations cost.
+    charged: u64,
     failed: Option<&'static str>,
+}
+
+/// A decoder for [`Inflating::with`].
+pub fn decoder() -> FrameDecoder {
+    let mut decoder = FrameDecoder::new();
+    decoder.set_max_window_size(WINDOW);
+    decoder
 }
 
 impl<'a> Inflating<'a> {
@@ -83,20 +107,41 @@ impl<'a> Inflating<'a> {
     /// # Errors
     /// See [`Inflating::new`]; and when there are to be none at all.
     pub fn up_to(limit: u64, payload: &'a [u8]) -> Result<Self, &'static str> {
+        Inflating::with(decoder(), limit, payload)
+    }
+}
+
+impl<'a, D: BorrowMut<FrameDecoder>> Inflating<'a, D> {
+    /// The same with this decoder.
+    ///
+    /// # Errors
+    /// See [`Inflating::up_to`].
+    pub fn with(decoder: D, limit: u64, payload: &'a [u8]) -> Result<Self, &'static str> {
         if limit == 0 {
             return Err(NOT_TRIED);
         }
-        let from = StreamingDecoder::new_with_max_window_size(payload, WINDOW)
+        let from = StreamingDecoder::new_with_decoder(payload, decoder)
             .map_err(|_| "compressed record: header of its frame")?;
         let limit = limit.min(LIMIT);
-        let mut inflating = Inflating { from, piece: Vec::new(), at: 0, limit, left: limit, failed: None };
+        let (piece, left) = (Vec::new(), limit);
+        let mut inflating = Inflating { from, piece, at: 0, limit, left, charged: 0, failed: None };
         inflating.settle();
         Ok(inflating)
     }
 
-    /// What it took so far, in bytes inflated: at least a block of its frame, which the decoder inflates at a time.
+    /// What it took so far, in bytes inflated.
+    pub fn came_to(&self) -> u64 {
+        (self.limit - self.left).saturating_add(self.charged)
+    }
+
+    /// The same of a guess: at least a block of its frame, which the decoder inflates at a time.
     pub fn cost(&self) -> u64 {
-        (self.limit - self.left).max(BLOCK)
+        self.came_to().max(BLOCK)
+    }
+
+    /// Whether it was cut short by the limit.
+    pub fn is_cut_short(&self) -> bool {
+        self.left <= self.charged
     }
 
     /// Why it came to an end before its end.
@@ -117,8 +162,8 @@ impl<'a> Inflating<'a> {
         self.left = self.left.saturating_sub(n as u64);
         self.failed = match read {
             Err(_) => Some("compressed record: its frame"),
-            Ok(_) if self.left == 0 && self.limit < LIMIT => Some(NOT_TRIED),
-            Ok(_) if self.left == 0 => Some("compressed record: more than 256 MiB when it is inflated"),
+            Ok(_) if self.is_cut_short() && self.limit < LIMIT => Some(NOT_TRIED),
+            Ok(_) if self.is_cut_short() => Some("compressed record: more than 256 MiB when it is inflated"),
             Ok(0) if !self.from.get_ref().is_empty() => Some("compressed record: bytes behind its frame"),
             Ok(0) => self.wrong(),
             Ok(_) => None,
@@ -130,7 +175,7 @@ impl<'a> Inflating<'a> {
 
     /// Whether what came of the whole frame is not what it says, in a word.
     fn wrong(&self) -> Option<&'static str> {
-        let decoder = &self.from.decoder;
+        let decoder: &FrameDecoder = self.from.decoder.borrow();
         let told = decoder.get_checksum_from_data();
         let (size, came) = (decoder.content_size(), self.limit - self.left);
         if told.is_some() && told != decoder.get_calculated_checksum() {
@@ -153,7 +198,7 @@ impl<'a> Inflating<'a> {
     }
 }
 
-impl Feed for &mut Inflating<'_> {
+impl<D: BorrowMut<FrameDecoder>> Feed for &mut Inflating<'_, D> {
     fn byte(&mut self) -> Option<u8> {
         let byte = *self.piece.get(self.at)?;
         self.at += 1;
@@ -178,9 +223,17 @@ impl Feed for &mut Inflating<'_> {
     fn is_empty(&self) -> bool {
         Inflating::is_empty(self)
     }
+
+    fn operation(&mut self) {
+        self.charged = self.charged.saturating_add(OPERATION);
+        if self.is_cut_short() && self.failed.is_none() {
+            self.failed = Some(NOT_TRIED);
+            self.piece.clear();
+        }
+    }
 }
 
-impl Inflating<'_> {
+impl<D: BorrowMut<FrameDecoder>> Inflating<'_, D> {
     fn is_empty(&self) -> bool {
         self.at >= self.piece.len()
     }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::aside;
-use super::batch::{self, Phase};
+use super::batch::{self, ENDINGS, Phase};
 use super::decoder::BlockDecoder;
 use super::directory::{Directory, number_of};
 use super::fragment::{BLOCK, Part, fragment};
@@ -13,7 +13,7 @@ use super::start;
 use super::tracked::shorter;
 use super::unpack::Unpacker;
 use super::waiting::{self, Waiting};
-use super::{Content, Facts, Flavour, copies, names};
+use super::{Content, Facts, Flavour, copies, inflate, names};
 use crate::format::{LogFile, Remark, Unpack};
 use crate::log::bytes::Reader;
 use crate::log::decoder::Recovery;
@@ -32,6 +32,7 @@ pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) 
         if facts.content == Content::Batches {
             remarks.extend(ending(&facts, i, file, survey));
             remarks.extend(unknown(i, file, survey));
+            remarks.extend(unfollowed(i, survey));
         }
     }
     remarks.extend(names::remarks(flavour, files, surveys));
@@ -48,6 +49,19 @@ fn unknown(nth: usize, file: &LogFile<'_>, survey: &Survey) -> Option<Remark> {
     let each: Vec<_> = found.iter().map(|(kind, count)| format!("{count} of type {kind}")).collect();
     let message = format!("fragments of unknown types, left out as the format asks: {}", each.join(", "));
     (!each.is_empty()).then_some(Remark { code: Code::UnknownType, file: nth, at, len: 0, message })
+}
+
+/// Batches that hold more than is followed.
+fn unfollowed(nth: usize, survey: &Survey) -> Option<Remark> {
+    let at = *survey.unread.first()?;
+    let message = format!(
+        "batches that are not looked into ({}, the first of them here): what is compressed in this file inflates to more than {} \
+         times its size, or one of them ends more than {ENDINGS} transactions. They are intact by their checksums, and replay \
+         leaves them out",
+        survey.unread.len(),
+        inflate::allowance(survey.regions.end()) / survey.regions.end().max(1),
+    );
+    Some(Remark { code: Code::Unfollowed, file: nth, at, len: 0, message })
 }
 
 /// How a log ends, where its last region is not what it seems.
@@ -185,6 +199,8 @@ struct Prepared {
     record: Record,
     /// Operations that wait.
     count: u64,
+    /// Such parts in its record, where that holds nothing else.
+    parts: Option<usize>,
 }
 
 /// Follows transactions from log to log: those without an end are orphans, and the numbers of one that commits in another file
@@ -200,12 +216,24 @@ fn transactions(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey])
         let mut marks = Marks { flavour, file: nth, unpack, prepared: &mut prepared, surveys };
         scan(&mut Reader::new(file.src), &mut BlockDecoder::new(facts), 0, &mut marks);
     }
-    for (xid, Prepared { file, record: r, count }) in prepared.rest() {
+    let directory = Directory::of(flavour, files);
+    let mut left = prepared.rest();
+    // What waits in a log that is not replayed was decided on long ago.
+    left.retain(|(_, part)| number_of(&files[part.file]).is_none_or(|log| directory.replays(log)));
+    left.sort_by_key(|(_, part)| (part.file, part.record.at));
+    for of_record in left.chunk_by(|(_, a), (_, b)| (a.file, a.record.at) == (b.file, b.record.at)) {
+        let Some((xid, Prepared { file, record: r, parts, .. })) = of_record.first() else { continue };
+        let count = of_record.iter().map(|(_, part)| part.count).fold(0, u64::saturating_add);
+        // A record counts as long as anything else in it does.
+        let whole = *parts == Some(of_record.len());
+        let (end, data) = if whole { (r.end(), 1) } else { (r.at, 0) };
         let (first, last) = (r.seq, r.seq.saturating_add(count.max(1) - 1));
         let state = BatchState::Orphan(Ended::Prepared);
-        let survey = &mut surveys[file];
-        survey.batches.push(Batch { state, at: r.at, end: r.end(), first, last, records: 1, data: 1 });
-        survey.names.push((r.at, String::from_utf8_lossy(&xid).into()));
+        let survey = &mut surveys[*file];
+        survey.batches.push(Batch { state, at: r.at, end, first, last, records: 1, data });
+        let more =
+            if of_record.len() > 1 { format!(" and {} more", of_record.len() - 1) } else { String::new() };
+        survey.names.push((r.at, format!("{}{more}", String::from_utf8_lossy(xid)).into()));
     }
     for survey in surveys {
         survey.batches.sort_by_key(|batch| batch.at);
@@ -221,6 +249,7 @@ fn follow(
     surveys: &mut [Survey],
 ) {
     let (mut count, mut more, mut by_batch) = (0, false, false);
+    let parts = parts(flavour, contents);
     for operation in batch::operations(contents, flavour) {
         let xid = operation.xid().unwrap_or_default();
         match operation.phase {
@@ -231,7 +260,7 @@ fn follow(
             }
             Phase::Plain => count += u64::from(operation.changes && !by_batch),
             Phase::End => {
-                if !prepared.prepare(xid, more, Prepared { file, record: *record, count }) {
+                if !prepared.prepare(xid, more, Prepared { file, record: *record, count, parts }) {
                     surveys[file].batches_unlisted += 1;
                 }
             }
@@ -249,6 +278,21 @@ fn follow(
             }
         }
     }
+}
+
+/// How many prepared parts a batch holds; `None`: anything besides.
+fn parts(flavour: Flavour, contents: &[u8]) -> Option<usize> {
+    let (mut parts, mut begun) = (0, false);
+    for operation in batch::operations(contents, flavour) {
+        match operation.phase {
+            Phase::Begin | Phase::BeginBatch => begun = true,
+            Phase::End => (parts, begun) = (parts + 1, false),
+            Phase::Commit | Phase::Rollback => return None,
+            Phase::Plain if operation.changes && !begun => return None,
+            Phase::Plain => {}
+        }
+    }
+    Some(parts)
 }
 
 /// A commit has given out numbers that its file does not tell of.

@@ -7,7 +7,7 @@ use super::batch::{self, Phase};
 use super::directory::{Directory, number_of};
 use super::unpack::Unpacker;
 use super::waiting::{self, Waiting};
-use super::{Facts, Flavour};
+use super::{Facts, Flavour, inflate};
 use crate::format::keys::state_key;
 use crate::format::{Effect, Given, LogFile, Memtable, Part, Take, Taken, Unpack};
 use crate::log::conclude::Place;
@@ -36,7 +36,13 @@ pub struct Batches<'a> {
     /// Where in it that one stands, and its contents: more of its parts may be wanted.
     read: Option<(usize, u64)>,
     contents: Vec<u8>,
+    /// Parts that are not followed, and bytes read again for those that are.
+    unfollowed: u64,
+    again: u64,
 }
+
+/// Records may be read again for their commits until that comes to so many times what their file may inflate to.
+const AGAIN: u64 = 4;
 
 impl<'a> Batches<'a> {
     /// Nothing taken yet.
@@ -51,6 +57,8 @@ impl<'a> Batches<'a> {
             unpack: None,
             read: None,
             contents: Vec::new(),
+            unfollowed: 0,
+            again: 0,
         }
     }
 
@@ -131,7 +139,12 @@ impl<'a> Batches<'a> {
             (file, Unpacker::new(facts, files[file].src))
         });
         self.contents.clear();
-        self.contents.extend_from_slice(unpack.contents(record, &[]));
+        if self.again > AGAIN.saturating_mul(inflate::allowance(files[file].src.size())) {
+            self.unfollowed += 1;
+        } else {
+            self.contents.extend_from_slice(unpack.contents(record, &[]));
+            self.again = self.again.saturating_add(self.contents.len() as u64);
+        }
         (self.unpack, self.read) = (Some((file, unpack)), Some((file, record.at)));
     }
 }
@@ -163,7 +176,8 @@ impl Memtable for Batches<'_> {
                     let lower = self.prepared.first(xid).is_some_and(|first| first.record.seq < record.seq);
                     let counts = log.is_none_or(|log| self.reads(log));
                     if counts && !(self.by_engine && lower) {
-                        self.prepared.prepare(xid, more, Prepared { file, record: *record, begin });
+                        let part = Prepared { file, record: *record, begin };
+                        self.unfollowed += u64::from(!self.prepared.prepare(xid, more, part));
                     }
                 }
                 Phase::Commit => {
@@ -181,7 +195,12 @@ impl Memtable for Batches<'_> {
 
     fn concerns(&self, file: usize, contents: &[u8]) -> bool {
         let log = self.files.get(file).and_then(number_of);
-        batch::operations(contents, self.flavour).any(|operation| self.counts(log, &operation))
+        contents.is_empty()
+            || batch::operations(contents, self.flavour).any(|operation| self.counts(log, &operation))
+    }
+
+    fn unfollowed(&self) -> u64 {
+        self.unfollowed
     }
 
     fn waiting(&self) -> Vec<(Place, String)> {

@@ -358,6 +358,10 @@ impl Format for BlockLog {
         }
         let families = self.flavour == Flavour::RocksDb;
         let mut operations = batch::operations(contents, self.flavour).peekable();
+        if contents.is_empty() {
+            each(&Entry { op: "NOT_FOLLOWED", ..Entry::default() });
+            return;
+        }
         if operations.peek().is_none() {
             each(&Entry { op: "EMPTY", ..Entry::default() });
         }

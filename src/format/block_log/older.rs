@@ -98,7 +98,8 @@ impl<'a> Leftovers<'a> {
         let shape = whole.shape?;
         let (seq, next) = (shape.seq, shape.seq.saturating_add(u64::from(shape.count)));
         let kind = if whole.packed { KIND_PACKED } else { KIND_PLAIN };
-        Some(Record { at, len: whole.end - at, seq, next, txn: 0, kind, mark: Mark::Data })
+        let mark = if shape.unread { Mark::Unread } else { Mark::Data };
+        Some(Record { at, len: whole.end - at, seq, next, txn: 0, kind, mark })
     }
 
     fn last(&mut self, span: Range<u64>) -> Option<Record> {

@@ -1,11 +1,13 @@
 //! The contents of records: in their fragments, or compressed.
 
-use super::assemble::{Assembler, Found, Grid};
-use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, header, mend};
-use super::{Facts, KIND_PACKED, inflate};
+use ruzstd::decoding::FrameDecoder;
+
+use super::assemble::{Assembler, Found, Grid, Whole};
+use super::fragment::{BLOCK, HEADER, Mended, Part, Patched, RECYCLABLE, header, mend};
+use super::{Content, Facts, KIND_PACKED, inflate};
 use crate::format::Unpack;
 use crate::log::bytes::{ReadAt, Reader};
-use crate::log::record::Record;
+use crate::log::record::{Mark, Record};
 
 /// Longer contents are left out: no engine writes them, and they would have to be held.
 const LIMIT: u64 = 1 << 30;
@@ -15,6 +17,7 @@ pub struct Unpacker<'a> {
     facts: Facts,
     reader: Reader<'a>,
     assembler: Assembler,
+    decoder: FrameDecoder,
     gathered: Vec<u8>,
     inflated: Vec<u8>,
 }
@@ -23,26 +26,33 @@ impl<'a> Unpacker<'a> {
     /// For the records of a file.
     pub fn new(facts: Facts, src: &'a dyn ReadAt) -> Self {
         let (gathered, inflated) = (Vec::new(), Vec::new());
-        Unpacker { facts, reader: Reader::new(src), assembler: Assembler::new(), gathered, inflated }
+        let (reader, assembler, decoder) = (Reader::new(src), Assembler::new(), inflate::decoder());
+        Unpacker { facts, reader, assembler, decoder, gathered, inflated }
     }
 
     /// Puts the payloads of a record together; whether that could be done.
     fn gather(&mut self, record: &Record) -> bool {
         let Unpacker { facts, reader, assembler, gathered, .. } = self;
         reader.forward(record.at, 1);
+        // What it holds was looked at when it was found.
+        let facts = &Facts { content: Content::Other, ..*facts };
         // Behind damage blocks may begin elsewhere.
         let grids = [Some(Grid::at(0)), None];
         let mut places = [record.at; 2];
         for (grid, place) in grids.into_iter().zip(&mut places) {
             match assembler.at(reader, record.at, grid, facts) {
-                Ok(Found::Whole(_)) => return assembler.gather(reader, LIMIT, gathered).is_ok(),
+                Ok(Found::Whole(whole)) if is_that_of(&whole, record) => {
+                    return assembler.gather(reader, LIMIT, gathered).is_ok();
+                }
+                Ok(Found::Whole(_)) => {}
                 Ok(Found::Aside(_)) => return false,
                 Err(broken) => *place = broken.fault.at,
             }
         }
         // Behind the end lies what carries an older number.
         let older = Facts { number: None, ..*facts };
-        if let Ok(Found::Whole(_)) = assembler.at(reader, record.at, grids[0], &older) {
+        if matches!(assembler.at(reader, record.at, grids[0], &older), Ok(Found::Whole(whole)) if is_that_of(&whole, record))
+        {
             return assembler.gather(reader, LIMIT, gathered).is_ok();
         }
         for (grid, place) in grids.into_iter().zip(places) {
@@ -55,6 +65,11 @@ impl<'a> Unpacker<'a> {
         }
         false
     }
+}
+
+/// Whether this is the record, whose end may count the zeros behind it.
+fn is_that_of(whole: &Whole, record: &Record) -> bool {
+    record.end().checked_sub(whole.end).is_some_and(|zeros| zeros < RECYCLABLE)
 }
 
 /// The header at `place` put right again, as it was when the record was found. Without a grid blocks may begin anywhere.
@@ -82,6 +97,9 @@ impl Unpacker<'_> {
 
 impl Unpack for Unpacker<'_> {
     fn contents<'b>(&'b mut self, record: &Record, bytes: &'b [u8]) -> &'b [u8] {
+        if record.mark == Mark::Unread {
+            return &[];
+        }
         if let Some(payload) = plain(record, bytes) {
             return payload;
         }
@@ -92,7 +110,9 @@ impl Unpack for Unpacker<'_> {
             return &self.gathered;
         }
         self.inflated.clear();
-        let inflated = inflate::Inflating::new(&self.gathered).and_then(|mut i| i.rest(&mut self.inflated));
+        let Unpacker { decoder, gathered, inflated, .. } = self;
+        let inflating = inflate::Inflating::with(decoder, inflate::LIMIT, gathered);
+        let inflated = inflating.and_then(|mut inflating| inflating.rest(inflated));
         if inflated.is_ok() { &self.inflated } else { &[] }
     }
 }
@@ -111,10 +131,9 @@ fn plain<'b>(record: &Record, bytes: &'b [u8]) -> Option<&'b [u8]> {
 mod tests {
     use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
+    use super::super::Flavour;
     use super::super::fragment::put;
-    use super::super::{Content, Flavour};
     use super::*;
-    use crate::log::record::Mark;
 
     /// Blocks begin elsewhere than in the file it was written to, and one ends inside the record.
     #[test]

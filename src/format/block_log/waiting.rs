@@ -8,7 +8,7 @@ use super::batch;
 const NAME: usize = 1 << 10;
 
 /// Parts that are followed at a time, unless somebody wants fewer.
-pub const MOST: usize = 1 << 18;
+pub const MOST: usize = 1 << 16;
 
 /// See the top of this file. `T`: what is kept of each part.
 pub struct Waiting<T> {

@@ -123,6 +123,7 @@ struct LeftOutDoc {
     foreign: u64,
     stale: u64,
     unproved: u64,
+    not_followed: u64,
     damaged_ranges: u64,
     damaged_bytes: u64,
 }
@@ -164,6 +165,7 @@ impl<'a> Teller<'a> {
             foreign: of(Standing::Foreign),
             stale: of(Standing::Stale),
             unproved: of(Standing::Damaged),
+            not_followed: of(Standing::Unread),
             damaged_ranges,
             damaged_bytes,
         };
@@ -455,6 +457,7 @@ impl<'a> Teller<'a> {
             (left.count(Standing::Foreign), "of another log"),
             (left.count(Standing::Stale), "of an older generation"),
             (left.count(Standing::Damaged), "not proved"),
+            (left.count(Standing::Unread), "intact, but holding more than is followed"),
         ];
         let mut parts: Vec<String> =
             groups.iter().filter(|g| g.0 > 0).map(|(n, what)| format!("{n} {what}")).collect();

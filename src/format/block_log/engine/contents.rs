@@ -1,6 +1,7 @@
 //! What the engines have to say about the contents of a batch.
 
-use super::super::batch::{self, HEAD};
+use super::super::batch::{self, ENDINGS, HEAD};
+use super::super::{Flavour, inflate};
 use super::Version;
 use super::ways::Ways;
 
@@ -15,6 +16,16 @@ pub fn sequence(batch: &[u8]) -> u64 {
 /// Operations that it claims to hold.
 pub fn count(batch: &[u8]) -> u32 {
     batch.get(8..).and_then(<[u8]>::first_chunk).map_or(0, |b| u32::from_le_bytes(*b))
+}
+
+/// What a batch costs to be followed, see [`inflate::OPERATION`]; `None`: it ends more transactions than are.
+pub fn cost(flavour: Flavour, batch: &[u8]) -> Option<u64> {
+    let (mut operations, mut endings) = (0, 0);
+    for operation in batch::operations(batch, flavour) {
+        operations += 1;
+        endings += usize::from(operation.xid().is_some());
+    }
+    (endings <= ENDINGS).then(|| (batch.len() as u64).saturating_add(inflate::OPERATION * operations))
 }
 
 /// What the engine finds wrong with a batch, in its words.

@@ -154,6 +154,8 @@ enum Refusal {
     Io(String),
     /// It never answers.
     Hangs(&'static str),
+    /// Nobody knows, as it would take too much to tell.
+    Unfollowed(&'static str),
 }
 
 impl fmt::Display for Refusal {
@@ -164,6 +166,7 @@ impl fmt::Display for Refusal {
             Refusal::InvalidArgument(why) => write!(f, "Invalid argument: {why}"),
             Refusal::Io(why) => write!(f, "IO error: {why}"),
             Refusal::Hangs(why) => write!(f, "never returns: {why}"),
+            Refusal::Unfollowed(why) => write!(f, "not followed by walmedic: {why}"),
         }
     }
 }

@@ -365,7 +365,7 @@ impl<'a> LogReader<'a> {
         match kind.map(u32::from_le_bytes) {
             Some(kind @ (0 | inflate::ZSTD)) => {
                 self.told = true;
-                self.stream = (kind == inflate::ZSTD).then(Stream::new);
+                self.stream = (kind == inflate::ZSTD).then(|| Stream::new(self.bytes.end()));
             }
             _ => self.report("could not decode SetCompressionType record"),
         }

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::super::batch::{self, Operation, Phase, SEQ_LIMIT};
+use super::super::batch::{self, ENDINGS, Operation, Phase, SEQ_LIMIT};
 use super::super::directory::{Directory, number_of};
 use super::super::manifest::Catalogue;
 use super::super::memtable::Batches;
-use super::super::{Flavour, KIND_PACKED, KIND_PLAIN, Name, kind_of};
+use super::super::{Flavour, KIND_PACKED, KIND_PLAIN, Name, inflate, kind_of};
 use super::contents::{self, SHORTEST};
 use super::order::{self, Order};
 use super::reader::{LogReader, Next, Predecessor, Tracking};
@@ -307,7 +307,7 @@ impl<'a> Recovery<'a> {
         end: &mut u64,
         take: Take<'_>,
     ) -> Step {
-        let (mut failed, mut last_seen) = (None, 0);
+        let (mut failed, mut last_seen, mut spent) = (None, 0, 0);
         loop {
             let next = reader.next();
             if let Next::Stuck(refusal) = next {
@@ -326,6 +326,7 @@ impl<'a> Recovery<'a> {
                 reader.report("log record too small");
                 continue;
             }
+            self.follows(reader, file, &mut spent)?;
             let whole = if self.rocks() { self.judge(reader, &mut last_seen)? } else { true };
             if !whole {
                 continue;
@@ -345,6 +346,22 @@ impl<'a> Recovery<'a> {
         }
         let size = self.files[file].src.size();
         self.before = log.map(|log| Predecessor { log, size, sequence: last_seen });
+        Ok(())
+    }
+
+    /// Holds a batch to the bounds on what is followed. `spent`: what the log has cost so far.
+    fn follows(&self, reader: &LogReader<'_>, file: usize, spent: &mut u64) -> Result<(), Stop> {
+        let refused = |why| Err(Stop::Refused(Refusal::Unfollowed(why)));
+        if !reader.packed && reader.record.len() < 2 * ENDINGS {
+            return Ok(());
+        }
+        let Some(cost) = contents::cost(self.ways.flavour(), &reader.record) else {
+            return refused("a batch ends more transactions than are followed");
+        };
+        *spent = spent.saturating_add(if reader.packed { cost } else { 0 });
+        if *spent > inflate::allowance(self.files[file].src.size()) {
+            return refused("what is compressed in the log inflates to too much");
+        }
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::io::Read;
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 use xxhash_rust::xxh64::xxh64;
 
-use super::super::inflate::{LIMIT, MAGIC};
+use super::super::inflate::{LIMIT, MAGIC, allowance};
 use crate::codec::cursor::Cursor;
 
 /// The most that a block of a frame holds.
@@ -67,12 +67,15 @@ pub struct Stream {
     /// Where in memory the engine had the last fragment, if that is known to it.
     source: Option<u64>,
     idle: u32,
+    /// About so many bytes come out of it at the most.
+    limit: u64,
 }
 
 impl Stream {
-    /// At the beginning of a record.
-    pub fn new() -> Stream {
+    /// At the beginning of a record, of a log with so many bytes.
+    pub fn new(log: u64) -> Stream {
         Stream {
+            limit: allowance(log).min(LIMIT),
             stage: Stage::FrameHeader,
             frame: Frame::default(),
             held: Vec::new(),
@@ -116,7 +119,7 @@ impl Stream {
         if self.idle >= IDLE { self.fail() } else { Ok(()) }
     }
 
-    /// Takes in a fragment that stands at `source` in memory. More than [`LIMIT`] bytes do not come out.
+    /// Takes in a fragment that stands at `source` in memory. What is beyond the limit does not come out.
     ///
     /// # Errors
     /// When it is nothing to go on with.
@@ -148,7 +151,7 @@ impl Stream {
     }
 
     fn take(&mut self, mut bytes: &[u8]) -> Option<()> {
-        while !bytes.is_empty() && self.len() <= LIMIT {
+        while !bytes.is_empty() && self.len() <= self.limit {
             let (taken, rest) = bytes.split_at(bytes.len().min(self.wanted()));
             bytes = rest;
             match self.stage {
@@ -361,7 +364,7 @@ mod tests {
 
     /// What comes out of pieces, if they go through.
     fn fed(pieces: &[&[u8]]) -> Result<Vec<u8>, Broken> {
-        let mut stream = Stream::new();
+        let mut stream = Stream::new(LIMIT);
         for (at, piece) in pieces.iter().enumerate() {
             stream.feed(piece, at as u64)?;
         }
@@ -401,7 +404,7 @@ mod tests {
     #[test]
     fn what_is_stored_as_it_is_comes_out_as_it_comes_in() {
         let frame = stored(&values(1000), Some(1));
-        let mut stream = Stream::new();
+        let mut stream = Stream::new(LIMIT);
         assert_eq!(stream.feed(&frame[..110], 0), Ok(()));
         assert_eq!(stream.len(), 100);
         // The rest of it is lost, and the next record takes its place.
@@ -413,7 +416,7 @@ mod tests {
 
     #[test]
     fn it_starves_after_a_while() {
-        let mut stream = Stream::new();
+        let mut stream = Stream::new(LIMIT);
         assert!((0..20).all(|_| stream.starve().is_ok()), "there is nothing to go on with");
         assert_eq!(stream.feed(&stored(&values(1000), None)[..110], 7), Ok(()));
         assert!(stream.is_at(7) && !stream.is_at(8));
@@ -425,7 +428,7 @@ mod tests {
     fn a_bomb_is_not_followed() {
         let mut bomb = [&MAGIC[..], &[0x00, 0x58]].concat();
         (0..8000).for_each(|_| bomb.extend_from_slice(&[0x02, 0x00, 0x10, 0x55]));
-        let mut stream = Stream::new();
+        let mut stream = Stream::new(LIMIT);
         assert_eq!(stream.feed(&bomb, 0), Ok(()));
         assert!(stream.len() > LIMIT && stream.len() <= LIMIT + BLOCK, "{}", stream.len());
     }
