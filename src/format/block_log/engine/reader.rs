@@ -101,6 +101,8 @@ pub struct LogReader<'a> {
     pub spoiled: bool,
     /// The first damage met, and the log at fault where that is another one.
     pub reported: Option<(String, Option<u64>)>,
+    /// A record inflates to more than is followed.
+    pub inflates_too_much: bool,
     /// It ended at an older record, which a later log may go on from.
     pub met_old: bool,
     /// It met a fragment that only later versions write.
@@ -133,6 +135,7 @@ impl<'a> LogReader<'a> {
             packed: false,
             spoiled: false,
             reported: None,
+            inflates_too_much: false,
             met_old: false,
             unheard_of: false,
         }
@@ -269,7 +272,11 @@ impl<'a> LogReader<'a> {
         self.record.clear();
         let limit = inflate::allowance(self.bytes.end()).min(inflate::LIMIT);
         let inflating = inflate::Inflating::with(&mut self.decoder, limit, &self.scratch);
-        let inflated = inflating.and_then(|mut inflating| inflating.rest(&mut self.record));
+        let inflated = inflating.and_then(|mut inflating| {
+            let rest = inflating.rest(&mut self.record);
+            self.inflates_too_much |= inflating.is_cut_short();
+            rest
+        });
         inflated.is_ok() || self.scratch.is_empty()
     }
 
