@@ -56,6 +56,7 @@ const REACHED: &[(Code, Reached)] = &[
     (Code::ChangedWhileRead, Test("tests/findings.rs", "a_log_that_shrinks_is_named")),
     (Code::EngineRefuses, Test("tests/verdicts.rs", "an_engine_that_refuses_sound_records_is_a_finding")),
     (Code::Unopenable, Test("tests/cli.rs", "a_file_that_cannot_be_opened_does_not_hide_the_others")),
+    (Code::Unfollowed, Test("tests/block_log_bounds.rs", "what_inflates_without_end_is_bounded_and_told")),
     (Code::StaleGeneration, Fixture("sqlite-wal/stale-generation")),
     (Code::PaddingCommits, Fixture("sqlite-wal/padded")),
     (Code::PageMismatch, Test("tests/sqlite.rs", "a_log_is_told_from_another_databases")),

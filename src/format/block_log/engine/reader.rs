@@ -101,6 +101,8 @@ pub struct LogReader<'a> {
     pub spoiled: bool,
     /// The first damage met, and the log at fault where that is another one.
     pub reported: Option<(String, Option<u64>)>,
+    /// A record inflates to more than is followed.
+    pub inflates_too_much: bool,
     /// It ended at an older record, which a later log may go on from.
     pub met_old: bool,
     /// It met a fragment that only later versions write.
@@ -134,6 +136,7 @@ impl<'a> LogReader<'a> {
             packed: false,
             spoiled: false,
             reported: None,
+            inflates_too_much: false,
             met_old: false,
             unheard_of: false,
         }
@@ -296,7 +299,9 @@ impl<'a> LogReader<'a> {
         if stream.is_at(source) && !self.ways.is(Version::Rocks9) {
             return Ok(stream.starve().is_ok());
         }
-        Ok(stream.feed(self.bytes.piece(self.payload.clone())?, source).is_ok())
+        let fed = stream.feed(self.bytes.piece(self.payload.clone())?, source);
+        self.inflates_too_much |= stream.is_full();
+        Ok(fed.is_ok())
     }
 
     /// Whether a fragment of this type is as it stands, in compressed logs, too.

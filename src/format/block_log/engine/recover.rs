@@ -20,6 +20,7 @@ use crate::log::record::{Mark, Record};
 const SPANS: usize = 1 << 12;
 /// What RocksDB believes the next number to be as long as no batch has told one.
 const UNKNOWN: u64 = SEQ_LIMIT - 1;
+const TOO_MUCH: &str = "what is compressed in the log inflates to too much";
 const TWICE: &str =
     "two consecutive TryAgain in WriteBatch handler; this is either a software bug or data corruption.";
 const PREPARED: &str = "WAL contains prepared transactions. Open with TransactionDB::Open().";
@@ -313,6 +314,9 @@ impl<'a> Recovery<'a> {
             if let Next::Stuck(refusal) = next {
                 return Err(Stop::Refused(refusal));
             }
+            if reader.inflates_too_much {
+                return Err(Stop::Refused(Refusal::Unfollowed(TOO_MUCH)));
+            }
             if let Some(stop) = failed.take() {
                 return Err(stop);
             }
@@ -360,7 +364,7 @@ impl<'a> Recovery<'a> {
         };
         *spent = spent.saturating_add(if reader.packed { cost } else { 0 });
         if *spent > inflate::allowance(self.files[file].src.size()) {
-            return refused("what is compressed in the log inflates to too much");
+            return refused(TOO_MUCH);
         }
         Ok(())
     }

@@ -105,6 +105,11 @@ impl Stream {
         if within { self.decoder.can_collect() as u64 } else { 0 }
     }
 
+    /// Whether more comes out of it than it may.
+    pub fn is_full(&self) -> bool {
+        self.len() > self.limit
+    }
+
     /// Whether the engine had its last fragment at the same place in memory. Before 9.8.4 that tells it that there is no new one.
     pub fn is_at(&self, source: u64) -> bool {
         self.source == Some(source)
@@ -151,7 +156,7 @@ impl Stream {
     }
 
     fn take(&mut self, mut bytes: &[u8]) -> Option<()> {
-        while !bytes.is_empty() && self.len() <= self.limit {
+        while !bytes.is_empty() && !self.is_full() {
             let (taken, rest) = bytes.split_at(bytes.len().min(self.wanted()));
             bytes = rest;
             match self.stage {
