@@ -82,7 +82,7 @@ fn what_is_missing_is_looked_for_among_them() {
     put(&store.join("archive"), &[log(8, 11, 20)]);
     let (_, away) = told(&store);
     let listed =
-        "archive/000008.log holds 20 batches, numbers 11 to 30; it is the log that the catalogue lists";
+        "archive/000008.log holds 20 batches, numbers 11 to 30; it is a log that the catalogue counts on";
     assert!(away[1].starts_with(listed) && away[1].contains("put it back"), "{away:?}");
     // Without a word of the catalogue the numbers tell.
     std::fs::rename(store.join("archive"), store.join("lost")).expect("it is renamed");

@@ -121,8 +121,10 @@ pub struct Unwhole {
 pub struct Start {
     /// Index of the first of them.
     pub file: usize,
-    /// The first number that is to be found nowhere else; `None`: whatever they begin with, nothing is missing in front.
-    pub due: Option<u64>,
+    /// The first number that is to be found nowhere else.
+    pub due: u64,
+    /// Numbers from there on that they lack in front are missing; or else they were given to what no log has to hold.
+    pub sure: bool,
     /// Why numbers from there on are missing, where no damage explains it.
     pub cause: GapCause,
 }
@@ -510,8 +512,8 @@ fn due(start: Option<Start>, before: Option<(usize, u64)>, (file, run): Filed) -
     let next = before.map(|(_, next)| next);
     let start = start.filter(|start| file >= start.file && before.is_none_or(|(fa, _)| fa < start.file));
     let Some(start) = start else { return next };
-    // What is missing in front of it lies elsewhere.
-    let due = start.due.map_or(run.first, |due| due.min(run.first));
+    // What it lacks in front of that lies elsewhere.
+    let due = if start.sure { start.due.min(run.first) } else { run.first };
     Some(next.map_or(due, |next| next.max(due)))
 }
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::analysis::{OpenLog, Report};
 use crate::fate::Standing;
 use crate::format::{Framer, Link, LogFile, Part, Seal};
-use crate::log::conclude::Place;
+use crate::log::conclude::{Place, Start};
 use crate::log::fault::{Behind, Cause};
 use crate::log::finding::{Class, Code};
 use crate::log::layout::Layout;
@@ -181,6 +181,9 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
         renumber: rule.renumber,
         chosen: rule.by_engine,
         verbatim: rule.verbatim,
+        // A cut makes a hole in front where there was none.
+        front: report.conclusions.start.filter(|start| start.sure || rule.from.is_some()),
+        cut: rule.from.is_some(),
     };
     for (nth, &file) in order.iter().enumerate() {
         sink.file(file)?;
@@ -195,7 +198,7 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
         let halt = rule.halts.iter().filter(|h| h.file == file).map(|h| h.at).min().unwrap_or(u64::MAX);
         let span = from..to.min(halt).min(size);
         let mut editor = Editor::new(log, (&files, report), file, sink, &mut numbers, span);
-        if rule.verbatim && !editor.moves() || !editor.needs_a_look() {
+        if rule.verbatim && !editor.moves() && !editor.states_front() || !editor.needs_a_look() {
             editor.whole()?;
             sink.untouched(file)?;
         } else {
@@ -222,6 +225,10 @@ struct Numbers {
     chosen: bool,
     /// What is missing is not stated.
     verbatim: bool,
+    /// Where what lacks in front is looked for, until a record is kept there.
+    front: Option<Start>,
+    /// It was cut off.
+    cut: bool,
 }
 
 impl Numbers {
@@ -303,6 +310,11 @@ impl<'a, 's> Editor<'a, 's> {
     /// Whether records get another place, though all of them are kept, and are then written in another form.
     fn moves(&self) -> bool {
         self.framer.is_some() && self.span.start > 0 && !self.span.is_empty()
+    }
+
+    /// Whether the first record that is kept may stand in here, behind what a cut leaves out.
+    fn states_front(&self) -> bool {
+        self.framer.is_some() && self.numbers.cut && self.numbers.front.is_some()
     }
 
     /// Keeps what lies in the span, as it is.
@@ -406,13 +418,19 @@ impl<'a, 's> Editor<'a, 's> {
         if !self.log.format().profile().numbered {
             return Ok(None);
         }
-        let due = self.numbers.last.map(|last| last.saturating_add(1)).max(self.missing_in_front());
+        let front = self.numbers.front.take_if(|start| self.file >= start.file);
+        let due = self.numbers.last.map(|last| last.saturating_add(1)).max(front.map(|start| start.due));
         let (Some(seq), width) = self.numbered(item) else {
             let seq = due.unwrap_or(1);
             self.numbers.keep(seq.saturating_add(1));
             return Ok(chosen("seq", item.record.seq, seq));
         };
         match due {
+            Some(due) if seq > due && front.is_some() && (self.numbers.cut || !self.numbers.verbatim) => {
+                // What is cut off is not lost.
+                self.numbers.left_out = if self.numbers.cut { u64::MAX } else { self.numbers.left_out };
+                self.state_gap(due, seq - 1, Some(&item.record))?
+            }
             Some(due) if seq > due && self.is_missing(due, seq - 1) => {
                 self.state_gap(due, seq - 1, Some(&item.record))?
             }
@@ -447,12 +465,6 @@ impl<'a, 's> Editor<'a, 's> {
             Ok(())
         })?;
         Ok(first)
-    }
-
-    /// The first number that is missing in front of all records, in the file with the first of them.
-    fn missing_in_front(&self) -> Option<u64> {
-        let front = self.report.conclusions.gaps.first().filter(|gap| gap.after.is_none());
-        front.filter(|gap| gap.before.file == self.file).map(|gap| gap.first)
     }
 
     /// Whether numbers are missing, and not given out by a record of another file.

@@ -124,12 +124,13 @@ pub(super) const TEXTS: &[Explanation] = &[
     },
     Explanation {
         code: Code::MissingNumber,
-        meaning: "Between the numbers of two files of this log there is one that no file has.",
+        meaning: "Between the numbers of two files of this log there is one that no file has. Or the store's catalogue \
+                  speaks of a file that is not there, and nothing tells whether it held anything.",
         causes: &[
             "The engine compacted the store: it leaves numbers out.",
             "A file was deleted or not copied.",
         ],
-        walmedic: "Only a note. In this format a missing number proves nothing.",
+        walmedic: "Only a note. What was lost with the file is a finding only where numbers are missing.",
         risk: "If the file was lost, its records are missing and nothing else shows it.",
         next: &[Step { say: "Compare the list of files with a backup.", run: None }],
     },

@@ -181,6 +181,8 @@ impl Frames<'_> {
         }
         let mut window = Window { bytes, base: to, end: to + bytes.len() as u64 };
         let (mut at, grid) = (to, Grid::at(0));
+        // Where a compressed record is cut goes with its place.
+        let moved = record.kind == KIND_PACKED && to % BLOCK != record.at % BLOCK;
         while at < window.end {
             let left = grid.left(at);
             if left < header {
@@ -189,9 +191,10 @@ impl Frames<'_> {
                 return fill.len() as u64 <= left && fill.iter().all(|&byte| byte == 0);
             }
             let Ok(found) = fragment(&mut window, at, left) else { return false };
-            let cut = record.kind != KIND_PACKED && matches!(found.part, Part::First | Part::Middle);
+            let cut = matches!(found.part, Part::First | Part::Middle);
             at = found.payload.end;
-            if found.log != self.log() || cut && grid.left(at) != BLOCK {
+            let misplaced = if record.kind == KIND_PACKED { moved } else { grid.left(at) != BLOCK };
+            if found.log != self.log() || cut && misplaced {
                 return false;
             }
         }

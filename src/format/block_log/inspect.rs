@@ -36,7 +36,7 @@ pub fn inspect(flavour: Flavour, files: &[LogFile<'_>], surveys: &mut [Survey]) 
         }
     }
     remarks.extend(names::remarks(flavour, files, surveys));
-    directory(flavour, files, surveys, &mut remarks);
+    directory(flavour, files, &mut remarks);
     if surveys.iter().any(|survey| survey.begins + survey.commits > 0) {
         transactions(flavour, files, surveys);
     }
@@ -113,7 +113,7 @@ pub fn begun(file: &LogFile<'_>, span: Range<u64>) -> Option<u64> {
 }
 
 /// What the catalogue says of the logs.
-fn directory(flavour: Flavour, files: &[LogFile<'_>], surveys: &[Survey], remarks: &mut Vec<Remark>) {
+fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>) {
     let directory = Directory::of(flavour, files);
     let mut say = |code, file, at, message| remarks.push(Remark { code, file, at, len: 0, message });
     let current = files.iter().position(|file| file.name == "CURRENT").unwrap_or(0);
@@ -133,7 +133,7 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], surveys: &[Survey], remark
     if let Some((at, what)) = directory.broken.filter(|(_, what)| *what != super::directory::DAMAGED) {
         say(Code::Malformed, manifest, at, format!("edit of the catalogue: {what}"));
     }
-    missing_logs(&directory, (files, surveys), manifest, &mut say);
+    missing_logs(&directory, files, manifest, &mut say);
     for (i, size, synced) in shorter(&directory, files) {
         let message = format!(
             "the MANIFEST tracks {synced} synced bytes of this log, and it has {size}: the engine opens no store with such a \
@@ -155,30 +155,36 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], surveys: &[Survey], remark
 /// Logs that the catalogue counts on and that are not there: those that it proves, and one that is only suspected.
 fn missing_logs(
     directory: &Directory,
-    (files, surveys): (&[LogFile<'_>], &[Survey]),
+    files: &[LogFile<'_>],
     manifest: usize,
     say: &mut dyn FnMut(Code, usize, u64, String),
 ) {
     let elsewhere = directory.option("wal_dir").filter(|dir| !dir.is_empty());
     let elsewhere = elsewhere.map_or(String::new(), |dir| format!("; OPTIONS names {dir} for logs"));
     let missing = start::missing(directory, files);
-    // A repair has stated in the next log what this one's loss cost.
-    let stated = |log: u64| {
-        let next = files.iter().zip(surveys).find(|(file, _)| number_of(file).is_some_and(|next| next > log));
-        next.is_some_and(|(_, survey)| !survey.stated.is_empty())
-    };
-    for (log, size) in missing.iter().filter(|(log, size)| size.is_some() || !stated(**log)) {
-        let message = match size {
+    let none = files.iter().filter_map(number_of).all(|log| !directory.has_news(log));
+    for (log, size) in &missing {
+        let (code, message) = match size {
             Some(size) => {
-                format!("the catalogue lists {log:06}.log with {size} bytes synced, which is not there")
+                let what =
+                    format!("the catalogue lists {log:06}.log with {size} bytes synced, which is not there");
+                (Code::MissingFile, what)
             }
-            None => format!("the catalogue counts on {log:06}.log, which is not there"),
+            None if none => {
+                (Code::MissingFile, format!("the catalogue counts on {log:06}.log, which is not there"))
+            }
+            // Whether it held anything the numbers of the next one tell, and of the last log nothing does.
+            None => {
+                let what = format!(
+                    "{log:06}.log was there by what the catalogue says, and is not: what it held is missing, if it held anything"
+                );
+                (Code::MissingNumber, what)
+            }
         };
-        say(Code::MissingFile, manifest, 0, message + &elsewhere);
+        say(code, manifest, 0, message + &elsewhere);
     }
     // The log that is written was there before the catalogue said so.
     let newest = directory.newest();
-    let none = files.iter().filter_map(number_of).all(|log| !directory.has_news(log));
     if newest > 0 && none && missing.is_empty() {
         let message = format!(
             "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here{elsewhere}"

@@ -23,15 +23,15 @@ const FIRST_LOG: u64 = 4;
 pub fn start(flavour: Flavour, files: &[LogFile<'_>]) -> Option<Start> {
     let directory = Directory::of(flavour, files);
     let known = directory.is_known() && directory.broken.is_none();
-    let behind = directory.catalogue.last_sequence.filter(|_| known)?.checked_add(1)?;
+    let due = directory.catalogue.last_sequence.filter(|_| known)?.checked_add(1)?;
     let mut logs = files.iter().enumerate().filter_map(|(i, file)| Some((i, number_of(file)?)));
     let (file, oldest) = logs.find(|(_, log)| directory.replays(*log))?;
-    let (due, missing) = match flavour {
-        Flavour::LevelDb => (Some(behind), oldest > directory.oldest()),
-        Flavour::RocksDb => (Some(behind).filter(|_| !is_oldest(&directory, oldest)), true),
+    let (sure, missing) = match flavour {
+        Flavour::LevelDb => (true, oldest > directory.oldest()),
+        Flavour::RocksDb => (!is_oldest(&directory, oldest), true),
     };
     let cause = if missing { GapCause::MissingFile } else { GapCause::Unexplained };
-    Some(Start { file, due, cause })
+    Some(Start { file, due, sure, cause })
 }
 
 /// Whether RocksDB needs no log before this one, which is there.
