@@ -156,7 +156,10 @@ pub fn conclude(files: &mut [Member<'_>]) -> Conclusions {
         .collect();
     demote_wrong_numbers(files, &mut runs);
     disown_copies(files, &mut runs);
-    walk(files, &mut runs, &mut out);
+    let (leading, trailing) = recovered_edges(files);
+    let before = between_recovered(files, None, &leading, &mut out);
+    walk(files, &mut runs, before, &mut out);
+    between_recovered(files, runs.last().copied(), &trailing, &mut out);
     out.numbers = runs
         .iter()
         .filter_map(|(_, r)| Some((r.first, r.next.checked_sub(1)?)))
@@ -281,10 +284,53 @@ fn missing_numbers(files: &[Member<'_>], a: usize, b: usize) -> bool {
     numbers.clone().zip(numbers.skip(1)).any(|(x, y)| y > x + 1)
 }
 
-/// Goes through the runs in order and sets apart gaps, repeats, resets and foreign records.
-fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclusions) {
+/// The index of a file, and a run in it.
+type Filed = (usize, Run);
+
+/// Runs without an intact record: what is recovered in front of the first one, and behind the last, where checksums prove numbers.
+fn recovered_edges(files: &[Member<'_>]) -> (Vec<Filed>, Vec<Filed>) {
+    let proved = files.iter().enumerate().filter(|(_, f)| f.counts && f.survey.rules.proves_numbers());
+    let runs = || proved.clone().flat_map(|(i, f)| f.survey.runs.iter().map(move |&run| (i, run)));
+    let leading = runs().take_while(|(_, run)| run.records == 0).collect();
+    let last = runs().enumerate().filter(|(_, (_, run))| run.records > 0).map(|(nth, _)| nth).last();
+    let trailing = last.map_or(Vec::new(), |last| runs().skip(last + 1).collect());
+    (leading, trailing)
+}
+
+/// Gaps in front of recovered records; the last of these records, or what lies before them.
+fn between_recovered(
+    files: &[Member<'_>],
+    mut before: Option<Filed>,
+    recovered: &[Filed],
+    out: &mut Conclusions,
+) -> Option<Filed> {
+    for &(file, run) in recovered {
+        match before {
+            Some((_, a)) if run.first < a.next => continue,
+            Some((fa, a)) if run.first > a.next => {
+                let limit = files[file].survey.regions.limit();
+                let gap = gap(files, (fa, a), (file, run), a.next);
+                push_bounded(&mut out.gaps, gap, limit, &mut out.unlisted);
+            }
+            _ => {}
+        }
+        before = Some((file, run));
+    }
+    before
+}
+
+/// Goes through the runs in order and sets apart gaps, repeats, resets and foreign records. `before`: what is recovered in front
+/// of them.
+fn walk(
+    files: &mut [Member<'_>],
+    runs: &mut Vec<(usize, Run)>,
+    before: Option<Filed>,
+    out: &mut Conclusions,
+) {
+    let before = before.filter(|(_, a)| runs.first().is_some_and(|(_, run)| a.next <= run.first));
     let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
-    let mut expected = None;
+    kept.extend(before);
+    let mut expected = before.map(|(_, run)| run.next);
     let mut ends: HashMap<u64, Place> = HashMap::new();
     // The number that is due where history went on with numbers that were given out before.
     let mut resumed: Option<u64> = None;
