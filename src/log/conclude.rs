@@ -7,6 +7,7 @@ use super::fault::Cause;
 use super::numbering::{Judgement, Numbering, Run, judge, looks_damaged, room};
 use super::record::Fix;
 use super::region::{Kind, Region};
+use super::rising::rising;
 use super::survey::{Batch, BatchState, Ended, Grouping, Survey};
 
 /// A place in a log: index of the file, offset in it.
@@ -180,7 +181,10 @@ pub fn conclude(files: &mut [Member<'_>], start: Option<Start>) -> Conclusions {
         .collect();
     demote_wrong_numbers(files, &mut runs);
     disown_copies(files, &mut runs);
-    walk(files, &mut runs, &mut out);
+    let (leading, trailing) = recovered_edges(files);
+    let before = between_recovered(files, None, &leading, &mut out);
+    walk(files, &mut runs, before, &mut out);
+    between_recovered(files, runs.last().copied(), &trailing, &mut out);
     list_copies(files, &mut out);
     out.numbers = runs
         .iter()
@@ -309,11 +313,49 @@ fn missing_numbers(files: &[Member<'_>], a: usize, b: usize) -> bool {
 /// The index of a file, and a run in it.
 type Filed = (usize, Run);
 
-/// Goes through the runs in order and sets apart gaps, repeats, resets and foreign records.
-fn walk(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>, out: &mut Conclusions) {
+/// Runs without an intact record: what is recovered in front of the first one, and behind the last, where checksums prove numbers.
+fn recovered_edges(files: &[Member<'_>]) -> (Vec<Filed>, Vec<Filed>) {
+    let proved = files.iter().enumerate().filter(|(_, f)| f.numbered() && f.survey.rules.proves_numbers());
+    let runs = || proved.clone().flat_map(|(i, f)| f.survey.runs.iter().map(move |&run| (i, run)));
+    let leading = runs().take_while(|(_, run)| run.records == 0).collect();
+    let last = runs().enumerate().filter(|(_, (_, run))| run.records > 0).map(|(nth, _)| nth).last();
+    let trailing = last.map_or(Vec::new(), |last| runs().skip(last + 1).collect());
+    (leading, trailing)
+}
+
+/// Gaps in front of recovered records; the last of these records, or what lies before them.
+fn between_recovered(
+    files: &[Member<'_>],
+    mut before: Option<Filed>,
+    recovered: &[Filed],
+    out: &mut Conclusions,
+) -> Option<Filed> {
+    for &(file, run) in recovered {
+        if before.is_some_and(|(_, a)| run.first < a.next) {
+            continue;
+        }
+        if let Some(due) = due(out.start, before.map(|(fa, a)| (fa, a.next)), (file, run)) {
+            out.gap(files, before, (file, run), due);
+        }
+        before = Some((file, run));
+    }
+    before
+}
+
+/// Goes through the runs in order and sets apart gaps, repeats, resets and foreign records. `before`: what is recovered in front
+/// of them.
+fn walk(
+    files: &mut [Member<'_>],
+    runs: &mut Vec<(usize, Run)>,
+    before: Option<Filed>,
+    out: &mut Conclusions,
+) {
+    let before = before.filter(|(_, a)| runs.first().is_some_and(|(_, run)| a.next <= run.first));
     let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
-    // Of two the lower: what ends right in front of the first of them belongs before it.
-    let (mut expected, mut lowest) = (None, None);
+    kept.extend(before);
+    let mut expected = before.map(|(_, run)| run.next);
+    // What ends right in front of the first of them belongs before it.
+    let mut lowest = before.map(|(_, run)| run.first);
     let mut ends: HashMap<u64, Place> = HashMap::new();
     // The number that is due where history went on with numbers that were given out before.
     let mut resumed: Option<u64> = None;
@@ -419,39 +461,6 @@ fn disown_copies(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) {
         }
     }
     *runs = kept;
-}
-
-/// Which of these runs make up the rising sequence with the most records; of several the one that ends first.
-fn rising(runs: &[(usize, Run)]) -> Vec<bool> {
-    let mut firsts: Vec<u64> = runs.iter().map(|(_, run)| run.first).collect();
-    firsts.sort_unstable();
-    firsts.dedup();
-    // By rank of the first number, in the manner of Fenwick: records of the best sequence that ends there, and its last run.
-    let mut best: Vec<(u64, Option<usize>)> = vec![(0, None); firsts.len() + 1];
-    let mut before: Vec<Option<usize>> = Vec::with_capacity(runs.len());
-    let mut longest = (0, None);
-    for (i, (_, run)) in runs.iter().enumerate() {
-        let rank = firsts.partition_point(|&first| first < run.first);
-        let (mut at, mut found) = (rank, (0, None));
-        while at > 0 {
-            found = if best[at].0 > found.0 { best[at] } else { found };
-            at &= at - 1;
-        }
-        before.push(found.1);
-        let whole = (found.0.saturating_add(run.records), Some(i));
-        longest = if whole.0 > longest.0 { whole } else { longest };
-        at = rank + 1;
-        while at < best.len() {
-            best[at] = if whole.0 > best[at].0 { whole } else { best[at] };
-            at += at & at.wrapping_neg();
-        }
-    }
-    let (mut rises, mut next) = (vec![false; runs.len()], longest.1);
-    while let Some(i) = next {
-        rises[i] = true;
-        next = before[i];
-    }
-    rises
 }
 
 /// These records are not this log's, or not here.
@@ -631,33 +640,4 @@ fn list_batches(files: &[Member<'_>], out: &mut Conclusions) {
         }
     }
     out.batches.sort_by_key(|u| (u.file, u.batch.at));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Of runs given by their first numbers and their records: those that stay.
-    fn staying(runs: &[(u64, u64)]) -> Vec<u64> {
-        let run = |&(first, records): &(u64, u64)| {
-            (0, Run { first, next: first + records, at: 0, end: 0, records, data: records })
-        };
-        let runs: Vec<_> = runs.iter().map(run).collect();
-        let kept = runs.iter().zip(rising(&runs)).filter(|(_, rises)| *rises);
-        kept.map(|((_, run), _)| run.first).collect()
-    }
-
-    #[test]
-    fn what_breaks_the_order_is_set_apart_wherever_its_original_lies() {
-        assert_eq!(staying(&[(1, 200), (801, 90), (301, 700)]), [1, 301]);
-        // Behind its original it does not break the order by itself: that is seen where the numbers are gone through.
-        assert_eq!(staying(&[(1, 600), (301, 90), (701, 300)]), [1, 301, 701]);
-        // The original is cut to the same size, or to less, or gone.
-        assert_eq!(staying(&[(1, 200), (801, 90), (301, 450), (801, 90), (950, 50)]), [1, 301, 801, 950]);
-        assert_eq!(staying(&[(1, 200), (801, 90), (301, 450), (820, 30), (950, 50)]), [1, 301, 820, 950]);
-        assert_eq!(staying(&[(1, 200), (801, 90), (301, 450), (950, 50)]), [1, 301, 950]);
-        // The same, where it comes behind its original.
-        assert_eq!(staying(&[(1, 99), (101, 30), (200, 600), (101, 90), (900, 50)]), [1, 101, 200, 900]);
-        assert!(staying(&[]).is_empty());
-    }
 }

@@ -547,6 +547,10 @@ impl Sink for Surveyor {
                 self.split = true;
                 self.resume_run(record.next);
                 self.last_mark = record.mark;
+                // It may be the last one, or in front of a gap.
+                if let Some(run) = self.survey.runs.last_mut().filter(|run| proved && run.records == 0) {
+                    (run.first, run.at) = (record.seq, record.at);
+                }
             } else if record.next == record.seq {
                 self.group(&record);
             }
