@@ -26,6 +26,7 @@ pub mod layout;
 pub mod numbering;
 pub mod record;
 pub mod region;
+mod rising;
 pub mod scan;
 pub mod survey;
 pub mod surveyor;
