@@ -62,7 +62,6 @@ fn a_store_whose_catalogue_is_damaged_opens_again_as_it_was_or_nothing_is_writte
         let (store, mut judge, mut random) = (dir.path().join("store"), Judge::new(), Random::new(5));
         write(format, &store, 5, features);
         let wanted = judge.opens(&store, mode, engine).expect("a store that opens");
-        let (mut whole, mut doubtful) = (0, 0);
         for turn in 0..40 {
             let (hurt, made) = (dir.path().join(format!("{turn}")), dir.path().join(format!("{turn}.made")));
             copy_of(&store, &hurt);
@@ -72,7 +71,8 @@ fn a_store_whose_catalogue_is_damaged_opens_again_as_it_was_or_nothing_is_writte
             assert!(contents(&hurt) == before, "{format} {turn} {what}: the evidence");
             if answer.code == 4 {
                 assert!(!made.exists() && !answer.stderr.trim().contains('\n'), "{answer:?}");
-                doubtful += 1;
+                // A sound MANIFEST leaves no doubt.
+                assert!(!what.ends_with("CURRENT"), "{format} {turn} {what}: {answer:?}");
                 continue;
             }
             assert_eq!(answer.code, 0, "{format} {turn} {what}: {answer:?}");
@@ -81,9 +81,7 @@ fn a_store_whose_catalogue_is_damaged_opens_again_as_it_was_or_nothing_is_writte
                 "{format} {turn} {what}: {}",
                 judge.said
             );
-            whole += 1;
         }
-        assert!(whole > doubtful, "{format}: {whole} came back, {doubtful} did not");
     }
 }
 
