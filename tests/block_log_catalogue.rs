@@ -106,3 +106,9 @@ fn what_verify_suggests_for_a_damaged_catalogue_makes_a_clean_copy() {
         assert!(refused.stderr.contains("MANIFEST"), "{refused:?}");
     }
 }
+
+#[test]
+fn only_stores_with_a_manifest_get_another() {
+    let (_dir, log) = Case::named("ddia-wal/clean").copied();
+    run_on("repair", &log, "--rebuild-manifest").declines(2, "no MANIFEST");
+}

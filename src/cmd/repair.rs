@@ -110,6 +110,10 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     }
     let mut log = open_one(&opts.input)?;
     may_change(&log)?;
+    if opts.rebuild_manifest && !log.format().recatalogues() {
+        let name = log.format().profile().name;
+        bail!("--rebuild-manifest: {name} has no MANIFEST");
+    }
     let ask = opts.target.shows() || opts.strategy == Strategy::Engine;
     let mut report = examine(&log, &opts.input, global, ask);
     if opts.mending.repair_words {

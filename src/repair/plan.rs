@@ -127,11 +127,32 @@ impl Plan {
         count: bool,
         also: Option<&'s mut (dyn Sink + 's)>,
     ) -> Result<Plan> {
+        let mut plan = Plan::untouched(log, report, rule, count);
+        let format = log.format();
+        if let Some(pages) = rule.pages.filter(|_| !rule.afresh) {
+            let made = plan.pages(log, report, rule, pages)?;
+            if plan.acts() && format.grades() {
+                plan.grade = format.grade(&File::new(log, &made));
+                pages::must_be_sound(report, pages, plan.grade.as_ref())?;
+            }
+            return Ok(plan);
+        }
+        match format.anew().filter(|_| !rule.verbatim) {
+            _ if rule.afresh => plan.afresh(log, report)?,
+            Some(anew) => plan.rebuild(log, report, rule, &anew)?,
+            None => plan.by_edits(log, report, rule, count, also)?,
+        }
+        tracked::settle(log, rule, &mut plan);
+        catalogue::settle(log, report, rule, &mut plan)?;
+        Ok(plan)
+    }
+
+    /// Every file as it is, under the name that it is to have.
+    fn untouched(log: &OpenLog, report: &Report, rule: &Rule, count: bool) -> Plan {
         let names: Vec<&str> = report.files.iter().map(|f| &*f.name).collect();
-        let names = if rule.verbatim {
-            names.iter().map(|&n| n.to_owned()).collect()
-        } else {
-            log.format().names(&names)
+        let names = match rule.verbatim {
+            true => names.iter().map(|&n| n.to_owned()).collect(),
+            false => log.format().names(&names),
         };
         let files = report.files.iter().zip(names).map(|(f, to)| FilePlan {
             name: f.name.to_string(),
@@ -140,7 +161,7 @@ impl Plan {
             new_bytes: f.bytes,
             ..FilePlan::default()
         });
-        let mut plan = Plan {
+        Plan {
             files: files.collect(),
             kept: Tally::default(),
             dropped: Tally::default(),
@@ -160,48 +181,38 @@ impl Plan {
             prepared: prepared::list(report, rule, None),
             unfit: None,
             recatalogued: Vec::new(),
-        };
-        if rule.afresh {
-            plan.afresh(log, report)?;
-            tracked::settle(log, rule, &mut plan);
-            catalogue::settle(log, report, rule, &mut plan)?;
-            return Ok(plan);
         }
-        if let Some(pages) = rule.pages {
-            let made = plan.pages(log, report, rule, pages)?;
-            if plan.acts() && log.format().grades() {
-                plan.grade = log.format().grade(&File::new(log, &made));
-                pages::must_be_sound(report, pages, plan.grade.as_ref())?;
-            }
-            return Ok(plan);
-        }
-        if let Some(anew) = log.format().anew().filter(|_| !rule.verbatim) {
-            plan.rebuild(log, report, rule, &anew)?;
-            return Ok(plan);
-        }
+    }
+
+    /// Records are kept, dropped, patched and inserted one by one.
+    fn by_edits<'s>(
+        &mut self,
+        log: &OpenLog,
+        report: &Report,
+        rule: &Rule,
+        count: bool,
+        also: Option<&'s mut (dyn Sink + 's)>,
+    ) -> Result<()> {
         let (verbatim, keys, note) = (rule.verbatim, HashSet::new(), None);
         let (counts, files) = (Some(log).filter(|_| count), log.files());
         let memtable = log.format().memtable(&files);
         let mut planner =
-            Planner { plan: &mut plan, log: counts, report, verbatim, file: 0, keys, note, memtable, also };
+            Planner { plan: self, log: counts, report, verbatim, file: 0, keys, note, memtable, also };
         edits(log, report, rule, &mut planner)?;
         if rule.verbatim && count {
             planner.count(log, report, rule)?;
         }
         let waiting = planner.memtable.as_ref().filter(|_| !verbatim || count).map(|m| m.waiting());
         drop(planner);
-        plan.prepared = prepared::list(report, rule, waiting);
+        self.prepared = prepared::list(report, rule, waiting);
         let falls_back = !rule.verbatim && falls_back(report);
-        (plan.falls_back, plan.renumbered) = (falls_back && !rule.renumber, falls_back && rule.renumber);
-        plan.sound = if rule.verbatim { cut_is_sound(report, rule) } else { !plan.falls_back };
+        (self.falls_back, self.renumbered) = (falls_back && !rule.renumber, falls_back && rule.renumber);
+        self.sound = if rule.verbatim { cut_is_sound(report, rule) } else { !self.falls_back };
         // A log of pages is judged beside its pages, and those are not what they were when it was written.
-        plan.after = (plan.sound && log.format().anew().is_none()).then_some(plan.kept.data);
-        plan.leave_out(report, rule);
-        plan.hints(report);
-        plan.grade(log, report, rule)?;
-        tracked::settle(log, rule, &mut plan);
-        catalogue::settle(log, report, rule, &mut plan)?;
-        Ok(plan)
+        self.after = (self.sound && log.format().anew().is_none()).then_some(self.kept.data);
+        self.leave_out(report, rule);
+        self.hints(report);
+        self.grade(log, report, rule)
     }
 
     /// Pages are made anew from the state, and their log is emptied; a sound store without a log stays as it is.
