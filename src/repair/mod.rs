@@ -5,6 +5,7 @@ pub mod afresh;
 pub mod bound;
 pub mod edits;
 pub mod held;
+pub mod names;
 pub mod pages;
 pub mod place;
 pub mod plan;

@@ -19,6 +19,7 @@ use crate::log::record::Mark;
 use crate::log::region::{Kind, MAX_REGIONS};
 use crate::repair::afresh;
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
+use crate::repair::names;
 use crate::repair::pages::{self, Made, Pages};
 use crate::repair::prepared::{self, Prepared};
 use crate::repair::rebuild::{self, Rebuilt};
@@ -242,13 +243,7 @@ impl Plan {
         count: bool,
         also: Option<&'s mut (dyn Sink + 's)>,
     ) -> Result<Plan> {
-        let names: Vec<&str> = report.files.iter().map(|f| &*f.name).collect();
-        let names = if rule.verbatim {
-            names.iter().map(|&n| n.to_owned()).collect()
-        } else {
-            log.format().names(&names)
-        };
-        let files = report.files.iter().zip(names).map(|(f, to)| FilePlan {
+        let files = report.files.iter().zip(names::of(log, report, rule)).map(|(f, to)| FilePlan {
             name: f.name.to_string(),
             to: Some(to),
             bytes: f.bytes,
