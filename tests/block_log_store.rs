@@ -212,6 +212,13 @@ fn names_that_were_swapped_are_told() {
     let hints = messages(&told, "WM-808");
     assert!(hints.len() == 2 && hints[0].contains("numbers 31 to 50: by their order its name is 000008.log"));
     assert!(hints[1].contains("numbers 1 to 30: by their order its name is 000004.log"), "{hints:?}");
+    // A repair of LevelDB's gives them back.
+    let out = dir.path().join("repaired");
+    let answer = repair(&at, &out);
+    assert!(answer.code <= 1, "{answer:?}");
+    assert_eq!(verified(&out)["findings"].as_array().map(Vec::len), Some(0), "{}", verified(&out));
+    assert_eq!(std::fs::read(out.join("000004.log")).ok(), Some(log(4, 1, 30).bytes));
+    assert_eq!(std::fs::read(out.join("000008.log")).ok(), Some(log(8, 31, 20).bytes));
     // Headers that carry a number tell it themselves: what the tables do not hold is not written over.
     let recycled = |number: u64, first: u64| {
         let mut writer = Writer::new(number, true, first);

@@ -568,6 +568,11 @@ pub trait Format: Sync {
         names.iter().map(|&name| name.to_owned()).collect()
     }
 
+    /// Whether a file may get the name of another one that is read at its place, so that they are read in order.
+    fn renames(&self) -> bool {
+        false
+    }
+
     /// What the engine does at a finding of this kind: a sentence or two for `explain`.
     fn engine_at(&self, code: Code) -> Option<&'static str>;
 }

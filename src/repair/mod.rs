@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod edits;
 pub mod file;
 pub mod held;
+pub mod names;
 pub mod pages;
 pub mod place;
 pub mod plan;

@@ -18,6 +18,7 @@ use crate::log::record::Mark;
 use crate::log::region::{Kind, MAX_REGIONS};
 use crate::repair::edits::{Edit, Rule, Sink, Why, edits};
 pub use crate::repair::file::{Action, FilePlan, Listed, Verb};
+use crate::repair::names;
 use crate::repair::pages::{self, Made, Pages};
 use crate::repair::prepared::{self, Prepared};
 use crate::repair::rebuild::{self, Rebuilt};
@@ -149,12 +150,7 @@ impl Plan {
 
     /// Every file as it is, under the name that it is to have.
     fn untouched(log: &OpenLog, report: &Report, rule: &Rule, count: bool) -> Plan {
-        let names: Vec<&str> = report.files.iter().map(|f| &*f.name).collect();
-        let names = match rule.verbatim {
-            true => names.iter().map(|&n| n.to_owned()).collect(),
-            false => log.format().names(&names),
-        };
-        let files = report.files.iter().zip(names).map(|(f, to)| FilePlan {
+        let files = report.files.iter().zip(names::of(log, report, rule)).map(|(f, to)| FilePlan {
             name: f.name.to_string(),
             to: Some(to),
             bytes: f.bytes,

@@ -456,6 +456,11 @@ impl Format for BlockLog {
         Some(Box::new(memtable::Batches::new(self.flavour, files)))
     }
 
+    fn renames(&self) -> bool {
+        // RocksDB ties what counts for a family, sizes and headers to numbers.
+        self.flavour == Flavour::LevelDb
+    }
+
     fn engine_at(&self, code: Code) -> Option<&'static str> {
         engine::at(self.flavour, code)
     }
