@@ -406,7 +406,7 @@ pub trait Format: Sync {
         false
     }
 
-    /// Files that have to lie beside the log and do not. `size`: the bytes of one by its name, if it is there.
+    /// Files that have to lie there and do not. `size`: the bytes of one by its name, if it is there.
     fn lacks(&self, _files: &[LogFile<'_>], _size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
         Vec::new()
     }

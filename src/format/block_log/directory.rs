@@ -165,9 +165,18 @@ impl Directory {
         }
         match self.catalogue.families.get(&family) {
             Some(family) => !family.dropped && log >= family.log_number,
-            // Of a family that no edit speaks of nobody knows; the engine refuses to open.
-            None => true,
+            // It was dropped before the MANIFEST was begun; recovery leaves out what is not there in any case.
+            None => false,
         }
+    }
+
+    /// Whether the edit that adds this family is lost, or may be: its number is higher than those that the MANIFEST was begun
+    /// with and that it has given out since.
+    pub fn is_lost(&self, family: u32) -> bool {
+        let catalogue = &self.catalogue;
+        let highest = catalogue.families.keys().max().copied().max(catalogue.max_family);
+        let known = catalogue.families.contains_key(&family);
+        !known && (self.broken.is_some() || highest.is_none_or(|highest| family > highest))
     }
 
     /// The column families that live.

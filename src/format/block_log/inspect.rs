@@ -9,7 +9,6 @@ use super::decoder::BlockDecoder;
 use super::directory::{Directory, number_of};
 use super::fragment::{BLOCK, Part, fragment};
 use super::older::older;
-use super::start;
 use super::tracked::shorter;
 use super::unpack::Unpacker;
 use super::waiting::{self, Waiting};
@@ -133,7 +132,6 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>)
     if let Some((at, what)) = directory.broken.filter(|(_, what)| *what != super::directory::DAMAGED) {
         say(Code::Malformed, manifest, at, format!("edit of the catalogue: {what}"));
     }
-    missing_logs(&directory, files, manifest, &mut say);
     for (i, size, synced) in shorter(&directory, files) {
         let message = format!(
             "the MANIFEST tracks {synced} synced bytes of this log, and it has {size}: the engine opens no store with such a \
@@ -149,53 +147,6 @@ fn directory(flavour: Flavour, files: &[LogFile<'_>], remarks: &mut Vec<Remark>)
             );
             say(Code::FlushedLog, i, 0, message);
         }
-    }
-}
-
-/// Logs that the catalogue counts on and that are not there: those that it proves, and one that is only suspected.
-fn missing_logs(
-    directory: &Directory,
-    files: &[LogFile<'_>],
-    manifest: usize,
-    say: &mut dyn FnMut(Code, usize, u64, String),
-) {
-    let elsewhere = directory.option("wal_dir").filter(|dir| !dir.is_empty());
-    let elsewhere = elsewhere.map_or(String::new(), |dir| format!("; OPTIONS names {dir} for logs"));
-    let missing = start::missing(directory, files);
-    let none = files.iter().filter_map(number_of).all(|log| !directory.has_news(log));
-    for (log, size) in &missing {
-        let (code, message) = match size {
-            Some(size) => {
-                let what =
-                    format!("the catalogue lists {log:06}.log with {size} bytes synced, which is not there");
-                (Code::MissingFile, what)
-            }
-            None if none => {
-                (Code::MissingFile, format!("the catalogue counts on {log:06}.log, which is not there"))
-            }
-            // Whether it held anything the numbers of the next one tell, and of the last log nothing does.
-            None => {
-                let what = format!(
-                    "{log:06}.log was there by what the catalogue says, and is not: what it held is missing, if it held anything"
-                );
-                (Code::MissingNumber, what)
-            }
-        };
-        say(code, manifest, 0, message + &elsewhere);
-    }
-    // The log that is written was there before the catalogue said so.
-    let newest = directory.newest();
-    if newest > 0 && none && missing.is_empty() {
-        let message = format!(
-            "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here{elsewhere}"
-        );
-        say(Code::MissingFile, manifest, 0, message);
-    } else if let Some(log) = start::suspected(directory, files).filter(|log| !missing.contains_key(log)) {
-        let message = format!(
-            "{log:06}.log is not there: RocksDB of today begins a session with the log numbered right before the MANIFEST, and \
-             nothing says that its tables have taken that in. If this version did, what it held is missing{elsewhere}"
-        );
-        say(Code::MissingNumber, manifest, 0, message);
     }
 }
 

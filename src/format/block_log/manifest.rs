@@ -416,6 +416,8 @@ pub struct Catalogue {
     pub added: BTreeSet<u64>,
     /// See `added`.
     pub unheard_of: BTreeSet<u64>,
+    /// A table was deleted from another level than the one that it was added at.
+    pub misplaced: bool,
     /// Edits applied.
     pub edits: u64,
     /// Tags that were skipped.
@@ -442,6 +444,7 @@ impl Default for Catalogue {
             database_id: None,
             added: BTreeSet::new(),
             unheard_of: BTreeSet::new(),
+            misplaced: false,
             edits: 0,
             skipped: BTreeSet::new(),
             group: Vec::new(),
@@ -508,12 +511,12 @@ impl Catalogue {
                 Field::FamilyAdded(name) => {
                     *family = Family { name: Some(name.to_vec()), ..Family::default() }
                 }
-                // Where the edit that took it to another level is lost, it is the same table all the same.
-                Field::Deleted { number, .. }
-                    if family.tables.remove(&number).is_none() && !self.added.contains(&number) =>
-                {
-                    self.unheard_of.insert(number);
-                }
+                Field::Deleted { level, number } => match family.tables.remove(&number) {
+                    // The edit that took it there is lost; it is the same table all the same.
+                    Some(table) => self.misplaced |= table.level != level,
+                    None if self.added.contains(&number) => {}
+                    None => _ = self.unheard_of.insert(number),
+                },
                 _ => {}
             }
         }

@@ -74,7 +74,8 @@ impl<'a> Batches<'a> {
 
     /// Whether an operation in this log changes anything that the tables do not hold.
     fn counts(&self, log: Option<u64>, operation: &batch::Operation<'_>) -> bool {
-        let live = |log| self.reads(log) && self.directory.takes(operation.family, log);
+        let lost = || !self.by_engine && self.directory.is_lost(operation.family);
+        let live = |log| self.reads(log) && (self.directory.takes(operation.family, log) || lost());
         operation.changes && log.is_none_or(live)
     }
 

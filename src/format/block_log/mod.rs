@@ -419,7 +419,7 @@ impl Format for BlockLog {
     }
 
     fn lacks(&self, files: &[LogFile<'_>], size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
-        needed::lacks(&Directory::of(self.flavour, files), size)
+        needed::lacks(&Directory::of(self.flavour, files), files, size)
     }
 
     fn tracked(&self, files: &[LogFile<'_>]) -> Option<Tracked> {

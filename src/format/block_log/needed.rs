@@ -1,15 +1,92 @@
-//! Tables and files of values that the catalogue names: what of them does not lie beside the log, or not as it should.
+//! Logs, tables and files of values that the catalogue counts on: what of them is not there, or not as it should be.
 
-use super::Flavour;
-use super::directory::Directory;
-use crate::format::{Lack, Remark};
+use super::directory::{Directory, number_of};
+use super::{Flavour, start};
+use crate::format::{Lack, LogFile, Remark};
 use crate::log::finding::Code;
 
 /// Names that are told.
 const NAMES: usize = 4;
 
 /// See [`crate::format::Format::lacks`].
-pub fn lacks(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
+pub fn lacks(directory: &Directory, files: &[LogFile<'_>], size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
+    let Some(manifest) = directory.manifest else { return Vec::new() };
+    let mut lacks = Vec::new();
+    let mut say = |code, message| {
+        let remark = Remark { code, file: manifest, at: 0, len: 0, message };
+        lacks.push(Lack { remark, error: None });
+    };
+    logs(directory, files, size, &mut say);
+    lacks.extend(tables(directory, size));
+    lacks
+}
+
+/// Logs that are not there: those that the catalogue proves, and one that is only suspected.
+fn logs(
+    directory: &Directory,
+    files: &[LogFile<'_>],
+    size: &dyn Fn(&str) -> Option<u64>,
+    say: &mut dyn FnMut(Code, String),
+) {
+    let elsewhere = directory.option("wal_dir").filter(|dir| !dir.is_empty());
+    let elsewhere = elsewhere.map_or(String::new(), |dir| format!("; OPTIONS names {dir} for logs"));
+    let missing = start::missing(directory, files);
+    let none = files.iter().filter_map(number_of).all(|log| !directory.has_news(log));
+    let copied = is_copied(directory, size);
+    for (log, synced) in &missing {
+        let (code, message) = match synced {
+            Some(synced) => {
+                let what = format!(
+                    "the catalogue lists {log:06}.log with {synced} bytes synced, which is not there"
+                );
+                (Code::MissingFile, what)
+            }
+            None if none && copied => {
+                let what = format!(
+                    "{log:06}.log is not there, nor is IDENTITY: RocksDB's checkpoints and backups have none, and leave out the \
+                     last log while it is empty. If this is neither, what that held is missing"
+                );
+                (Code::MissingNumber, what)
+            }
+            None if none => {
+                (Code::MissingFile, format!("the catalogue counts on {log:06}.log, which is not there"))
+            }
+            // Whether it held anything the numbers of the next one tell, and of the last log nothing does.
+            None => {
+                let what = format!(
+                    "{log:06}.log was there by what the catalogue says, and is not: what it held is missing, if it held anything"
+                );
+                (Code::MissingNumber, what)
+            }
+        };
+        say(code, message + &elsewhere);
+    }
+    // The log that is written was there before the catalogue said so.
+    let newest = directory.newest();
+    if newest > 0 && none && missing.is_empty() && !copied {
+        let message = format!(
+            "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here{elsewhere}"
+        );
+        say(Code::MissingFile, message);
+    } else if let Some(log) = start::suspected(directory, files).filter(|log| !missing.contains_key(log)) {
+        let message = format!(
+            "{log:06}.log is not there: RocksDB of today begins a session with the log numbered right before the MANIFEST, and \
+             nothing says that its tables have taken that in. If this version did, what it held is missing{elsewhere}"
+        );
+        say(Code::MissingNumber, message);
+    }
+}
+
+/// Whether a store that lacks its last log may be as a checkpoint or a backup of RocksDB leaves it (`CheckpointImpl` and
+/// `BackupEngine`, by `GetLiveFilesStorageInfo`): tables that have taken in all logs but that one.
+fn is_copied(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> bool {
+    let flushed = directory.oldest() >= directory.newest()
+        && directory.catalogue.families.values().any(|family| !family.tables.is_empty());
+    directory.flavour == Flavour::RocksDb && flushed && size("IDENTITY").is_none()
+}
+
+/// Tables and files of values.
+fn tables(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
     let Some(file) = directory.manifest.filter(|_| directory.broken.is_none()) else { return Vec::new() };
     let rocks = directory.flavour == Flavour::RocksDb;
     let (mut gone, mut changed, mut values) = (Names::default(), Names::default(), Names::default());

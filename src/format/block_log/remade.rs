@@ -49,7 +49,7 @@ pub fn catalogue(
     if directory.catalogue.edits == 0 {
         return Err(format!("no edit of {name} can be read"));
     }
-    let lost = directory.broken.is_some() || directory.catalogue.waiting() > 0;
+    let lost = misses_edits(directory, wish);
     let mut catalogue = directory.catalogue.clone();
     let mut beside =
         Beside { flavour, wish, catalogue: &mut catalogue, doubts: Vec::new(), said: Vec::new() };
@@ -92,6 +92,25 @@ fn likeliest(flavour: Flavour, files: &[LogFile<'_>]) -> Option<Directory> {
         manifests.filter(|(_, (name, _))| *name == Name::Manifest).max_by_key(|(_, (_, number))| *number);
     let (manifest, _) = newest?;
     Some(Directory::read_by(flavour, files, Some(manifest)))
+}
+
+/// Whether edits are lost: some cannot be read, or what others say and what lies there does not go together without them, as
+/// where the file ends between two records.
+fn misses_edits(directory: &Directory, wish: &Recatalogue<'_>) -> bool {
+    let catalogue = &directory.catalogue;
+    let begun = catalogue.next_file.is_some()
+        && catalogue.last_sequence.is_some()
+        && (directory.flavour == Flavour::RocksDb || catalogue.log_number.is_some());
+    let nameless = catalogue.families.iter().any(|(&id, family)| id > 0 && family.name.is_none());
+    let mut unnamed = wish.beside.iter().filter_map(|name| table_number(name));
+    directory.broken.is_some()
+        || catalogue.waiting() > 0
+        || !begun
+        || nameless
+        || !catalogue.unheard_of.is_empty()
+        || catalogue.misplaced
+        || unnamed.any(|number| !catalogue.added.contains(&number))
+        || directory.options.is_some() && families(directory).is_some()
 }
 
 /// Column families whose edit may be lost.
@@ -352,9 +371,7 @@ impl Beside<'_> {
         let Some(family) = self.catalogue.families.get(&id) else { return };
         let order = family.order();
         let mut tables: Vec<&LiveTable> = family.tables.values().filter(|table| table.level > 0).collect();
-        tables.sort_by(|a, b| {
-            a.level.cmp(&b.level).then_with(|| order.compare(user_key(&a.smallest), user_key(&b.smallest)))
-        });
+        tables.sort_by(|a, b| a.level.cmp(&b.level).then_with(|| order.internals(&a.smallest, &b.smallest)));
         let crossed = tables.windows(2).filter(|pair| {
             pair[0].level == pair[1].level && order.follows(&pair[1].smallest, &pair[0].largest) != Some(true)
         });

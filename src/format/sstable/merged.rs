@@ -11,7 +11,7 @@ use std::fmt;
 use super::order::Order;
 use super::ranges::RangeDeletion;
 use super::table::{Expected, Position, Table};
-use super::{Item, TableError, internal};
+use super::{Item, TableError};
 use crate::format::block_log::manifest::{Family, LiveTable};
 use crate::log::bytes::ReadAt;
 
@@ -124,9 +124,8 @@ fn runs(family: &Family, order: Order) -> Vec<VecDeque<LiveTable>> {
             runs.extend(tables.into_iter().map(|table| VecDeque::from([table])));
             continue;
         }
-        let key =
-            |table: &LiveTable| internal(&table.smallest).map(|(key, ..)| key.to_vec()).unwrap_or_default();
-        tables.sort_by(|a, b| order.compare(&key(a), &key(b)));
+        // One key may end a table and begin the next one, which holds older versions of it.
+        tables.sort_by(|a, b| order.internals(&a.smallest, &b.smallest));
         runs.push(tables.into());
     }
     runs
@@ -235,3 +234,23 @@ impl PartialEq for Run<'_> {
 }
 
 impl Eq for Run<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_that_share_a_key_follow_each_other_from_its_newest_version_on() {
+        let table = |number: u64, sequence: u64| {
+            let key = [&b"key"[..], &(sequence << 8 | 1).to_le_bytes()].concat();
+            (
+                number,
+                LiveTable { level: 1, number, smallest: key.clone(), largest: key, ..LiveTable::default() },
+            )
+        };
+        let tables = BTreeMap::from([table(13, 1), table(15, 3)]);
+        let runs = runs(&Family { tables, ..Family::default() }, Order::Bytewise);
+        let numbers: Vec<u64> = runs.iter().flatten().map(|table| table.number).collect();
+        assert_eq!((runs.len(), numbers), (1, vec![15, 13]));
+    }
+}

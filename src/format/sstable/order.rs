@@ -46,6 +46,14 @@ impl Order {
         Some(self.versions(internal(before)?, internal(key)?) == Ordering::Less)
     }
 
+    /// Compares internal keys; what is none stands in front.
+    pub fn internals(self, a: &[u8], b: &[u8]) -> Ordering {
+        match (internal(a), internal(b)) {
+            (Some(a), Some(b)) => self.versions(a, b),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        }
+    }
+
     /// Compares versions: by key, the newest of a key first.
     pub fn versions(self, a: (&[u8], u64, u8), b: (&[u8], u64, u8)) -> Ordering {
         self.compare(a.0, b.0).then(b.1.cmp(&a.1)).then(b.2.cmp(&a.2))
