@@ -639,7 +639,7 @@ impl Report {
     /// What an engine makes of the log, by what it would if nothing were wrong beside it.
     pub fn outcome(&self, alone: Outcome) -> Outcome {
         match &self.closed {
-            Some(error) if alone.opens => Outcome::refused(error.clone()),
+            Some(error) if alone.opens || alone.unknown => Outcome::refused(error.clone()),
             _ => alone,
         }
     }

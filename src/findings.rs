@@ -193,7 +193,7 @@ impl Report {
         let damaged = self.files.iter().any(|f| f.survey.regions.first_bad().is_some());
         let counted = self.remarks.iter().any(|r| r.code.class() != Class::Note);
         if let (Some(engine), false) = (engine, damaged || counted) {
-            let code = Code::EngineRefuses;
+            let code = if engine.unknown { Code::Unfollowed } else { Code::EngineRefuses };
             let message = engine.error.clone().unwrap_or_else(|| "it gives no reason".into());
             out.push(Finding { code, class: code.class(), file: None, at: 0, len: 0, message });
         }

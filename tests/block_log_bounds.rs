@@ -60,6 +60,18 @@ fn what_inflates_without_end_is_bounded_and_told() {
     let engine = replayed(dir.path(), "engine");
     let error = engine["engine_error"].as_str().unwrap_or_default();
     assert!(error.starts_with("not followed by walmedic"), "{engine}");
+    assert_eq!(engine["opens"], Value::Null, "{engine}");
+    let verified = run_on("verify", dir.path(), "--as rocksdb --format json").json();
+    let forecast = &verified["logs"][0]["forecast"];
+    let untold =
+        [&forecast["engine"]["opens"], &forecast["engine"]["records"], &forecast["at_stake"]["records"]];
+    assert_eq!(untold, [&Value::Null; 3], "{forecast}");
+    for (command, options) in [("verify", ""), ("replay", "--policy engine"), ("replay", "--history k")] {
+        let text = run_on(command, dir.path(), &format!("--as rocksdb {options}")).stdout;
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("What the engine would do is not known (not followed by walmedic"), "{text}");
+        assert!(!text.contains("refuse"), "{text}");
+    }
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 

@@ -37,7 +37,8 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let (logs, failed) = open_all(&opts.input)?;
     let mut reports = analyse_all(&logs, &opts.input, global);
     for (log, report) in logs.iter().zip(&mut reports) {
-        if (asked || log.bytes() <= SMALL) && report.findings().any(|f| f.class != Class::Note) {
+        let known = report.forecast.as_ref().is_none_or(|f| !f.engine.unknown);
+        if known && (asked || log.bytes() <= SMALL) && report.findings().any(|f| f.class != Class::Note) {
             // A log that cannot be read to its end gives a verdict all the same, without the keys.
             let (keys, rows) = stake::keys(log, report).ok().unzip();
             report.forecast.iter_mut().for_each(|f| (f.keys, f.rows) = (keys, rows.flatten()));

@@ -11,6 +11,8 @@ pub struct Outcome {
     pub error: Option<String>,
     /// It neither opens nor refuses, but reads the same bytes for ever.
     pub hangs: bool,
+    /// Nobody knows whether it opens: finding out would take more than is followed. The error says why.
+    pub unknown: bool,
     /// Records that change something and that it applies.
     pub records: u64,
     /// Records that it reads and has no need to apply: what they change is in its tables.
@@ -41,6 +43,11 @@ impl Outcome {
     pub fn refused(error: String) -> Outcome {
         let halts = vec![Halt { file: 0, at: 0, for_good: true, to: u64::MAX }];
         Outcome { error: Some(error), halts, ..Outcome::default() }
+    }
+
+    /// `told` of this outcome, if anything is known of what the engine does.
+    pub fn known<T>(&self, told: T) -> Option<T> {
+        (!self.unknown).then_some(told)
     }
 }
 

@@ -33,10 +33,11 @@ pub fn engine<'l>(log: &'l OpenLog, report: &Report, mode: Option<&str>) -> Resu
     if !replayed.opens {
         let why = replayed.error.as_deref().unwrap_or("it stops");
         let path = &report.path;
-        return Err(Refused(format!(
-            "{path}: the engine does not open this log, so there is nothing that it would keep: {why}"
-        ))
-        .into());
+        let what = match replayed.unknown {
+            true => "what the engine would keep is not known",
+            false => "the engine does not open this log, so there is nothing that it would keep",
+        };
+        return Err(Refused(format!("{path}: {what}: {why}")).into());
     }
     Ok(replayed)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use crate::analysis::Report;
+use crate::analysis::{Forecast, Report};
 use crate::codec::hex;
 use crate::refused::Refused;
 use crate::repair::plan::{Listed, Plan, Tally};
@@ -27,7 +27,9 @@ pub fn document(report: &Report, plan: &Plan, deed: &Deed) -> Value {
         "schema": "walmedic.plan/1", "command": deed.command, "options": deed.options, "path": report.path,
         "format": report.format.profile().name, "revision": report.revision, "changes": plan.acts(),
         "engine": {
-            "before": report.forecast.as_ref().map(|f| json!({ "opens": f.engine.opens, "records": f.engine.records })),
+            "before": report.forecast.as_ref().map(|Forecast { engine, .. }| {
+                json!({ "opens": engine.known(engine.opens), "records": engine.known(engine.records) })
+            }),
             "after": plan.after.map(|records| json!({ "opens": true, "records": records })),
         },
     });

@@ -177,7 +177,8 @@ fn refusal(log: &OpenLog, report: &Report) -> Option<String> {
     let (surveys, revision) = (&surveys, log.revision);
     let job = Job { files: &files, surveys, revision, engine: None, mode: None, until: None };
     let outcome = log.format().engine(&job, None);
-    (!outcome.opens).then(|| outcome.error.unwrap_or_else(|| "it reads the same bytes for ever".into()))
+    (!outcome.opens && !outcome.unknown)
+        .then(|| outcome.error.unwrap_or_else(|| "it reads the same bytes for ever".into()))
 }
 
 /// What the engine makes of the log, and offsets of the records that it applies, by file: a batch that an earlier one

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::analysis::{OpenLog, Report};
 use crate::fate::Standing;
-use crate::format::{Effect, Taken};
+use crate::format::{Effect, Outcome, Taken};
 use crate::log::conclude::Place;
 use crate::replay::state::Value;
 use crate::replay::walk::{Item, walk};
@@ -58,7 +58,9 @@ pub struct Found {
     pub versions: u64,
     /// Whether the engine opens.
     pub opens: bool,
-    /// What it would die of.
+    /// Whether nobody knows if it does.
+    pub unknown: bool,
+    /// What it would die of, or why it is not known.
     pub error: Option<String>,
     finals: BTreeMap<Vec<u8>, Finals>,
 }
@@ -76,7 +78,7 @@ impl Found {
 /// When the log cannot be read any more, or the version of the engine is not known.
 pub fn find(log: &OpenLog, report: &Report, wanted: &Wanted<'_>) -> Result<Found> {
     let mut finals: BTreeMap<Vec<u8>, Finals> = BTreeMap::new();
-    let (opens, error) = ask(log, report, wanted, &mut finals)?;
+    let engine = ask(log, report, wanted, &mut finals)?;
     let mut versions = 0;
     walk_versions(log, report, wanted.keys, &mut |version| {
         versions += 1;
@@ -95,16 +97,17 @@ pub fn find(log: &OpenLog, report: &Report, wanted: &Wanted<'_>) -> Result<Found
         }
         Ok(())
     })?;
-    Ok(Found { versions, opens, error, finals })
+    let Outcome { opens, unknown, error, .. } = engine;
+    Ok(Found { versions, opens, unknown, error, finals })
 }
 
-/// What the engine takes last of each key; whether it opens, and what it would die of.
+/// What the engine takes last of each key, and what comes of its opening.
 fn ask(
     log: &OpenLog,
     report: &Report,
     wanted: &Wanted<'_>,
     finals: &mut BTreeMap<Vec<u8>, Finals>,
-) -> Result<(bool, Option<String>)> {
+) -> Result<Outcome> {
     let (mut parts, mut key, mut failure) = (Parts::new(log), Vec::new(), None);
     let (mut touched, families) = (Touched::default(), log.format().profile().families);
     let outcome = ask_engine(log, report, (wanted.engine, wanted.mode), &mut |taken| {
@@ -131,7 +134,7 @@ fn ask(
     if !outcome.opens {
         finals.clear();
     }
-    Ok((outcome.opens, outcome.error))
+    Ok(outcome)
 }
 
 /// Keys that a deleted range would change.

@@ -13,6 +13,8 @@ use crate::log::bytes::ReadAt;
 
 /// Longer files are not hashed: one wrong page number makes a sparse file of a tebibyte.
 const MAX_BYTES: u64 = 16 << 30;
+/// Neither are files with more zeros than this that nobody wrote, of however small a log.
+const MAX_HOLES: u64 = 1 << 30;
 /// Bytes handed on at a time.
 const PIECE: usize = 256 << 10;
 
@@ -21,7 +23,9 @@ const PIECE: usize = 256 << 10;
 /// # Errors
 /// When a file of the log cannot be read, or became shorter.
 pub fn sha256(log: &OpenLog, image: &Image) -> Result<Option<String>> {
-    if image.len > MAX_BYTES {
+    let base = image.base.map_or(0, |file| log.source(file).size());
+    let written = image.patches.iter().fold(base, |sum, patch| sum.saturating_add(patch.len));
+    if image.len > MAX_BYTES || image.len.saturating_sub(written) > MAX_HOLES {
         return Ok(None);
     }
     write(log, image, &mut io::sink()).map(Some)
@@ -221,6 +225,8 @@ mod tests {
         assert_eq!(sum(&image), hash(b"ddxydddddd234\0\0\0dddd\0\0\0\x0023"));
         image.base = None;
         assert_eq!(sum(&image), hash(b"\0\0xy\0\0\0\0\0\x00234\0\0\0\0\0\0\0\0\0\0\x0023"));
+        image.len = MAX_HOLES + 100;
+        assert_eq!(sha256(&log, &image).unwrap(), None);
         image.len = MAX_BYTES + 1;
         assert_eq!(sha256(&log, &image).unwrap(), None);
     }

@@ -113,7 +113,9 @@ pub struct Replayed<'l> {
     pub policy: Policy,
     /// Whether the engine would open; the other policies need no engine.
     pub opens: bool,
-    /// What it would die of.
+    /// Whether nobody knows if it would.
+    pub unknown: bool,
+    /// What it would die of, or why it is not known.
     pub error: Option<String>,
     /// Records applied.
     pub applied: u64,
@@ -222,6 +224,7 @@ fn by_engine<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repla
     Ok(Replayed {
         policy: wish.policy,
         opens: outcome.opens,
+        unknown: outcome.unknown,
         error: outcome.error,
         applied: outcome.records,
         left_out: LeftOut::default(),
@@ -251,6 +254,7 @@ fn by_format<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Optio
     Ok(Some(Replayed {
         policy: wish.policy,
         opens: true,
+        unknown: false,
         error: None,
         applied: recovered.records,
         left_out,
@@ -422,6 +426,7 @@ fn by_records<'l>(log: &'l OpenLog, report: &Report, wish: &Wish) -> Result<Repl
     Ok(Replayed {
         policy: wish.policy,
         opens: true,
+        unknown: false,
         error: None,
         applied,
         left_out,

@@ -153,14 +153,14 @@ pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl
         let (transactions, keys) = (f.transactions, f.keys);
         let mut told = json!({
             "engine": {
-                "opens": f.engine.opens, "records": f.engine.records, "error": f.engine.error,
-                "transactions": transactions.map(|t| t.engine), "keys": keys.map(|k| k.engine),
+                "opens": f.engine.known(f.engine.opens), "records": f.engine.known(f.engine.records),
+                "error": f.engine.error, "transactions": transactions.map(|t| t.engine), "keys": keys.map(|k| k.engine),
             },
             "intact": {
                 "records": f.intact, "transactions": transactions.map(|t| t.intact), "keys": keys.map(|k| k.intact),
             },
             "at_stake": {
-                "records": f.at_stake(), "transactions": transactions.map(|t| t.at_stake),
+                "records": f.engine.known(f.at_stake()), "transactions": transactions.map(|t| t.at_stake),
                 "keys": keys.map(|k| k.at_stake),
             },
         });
@@ -205,16 +205,16 @@ pub fn log<'a>(report: &'a Report, class: &'a dyn Fn(&Finding) -> Class) -> impl
 fn mode_forecast(forecast: &Forecast, mode: &ModeForecast) -> serde_json::Value {
     let ModeForecast { mode: name, engine, usual, outcome } = mode;
     let records = if outcome.opens { outcome.records } else { 0 };
-    let lost = (!outcome.hangs).then(|| forecast.intact.saturating_sub(records));
+    let lost = (!outcome.hangs && !outcome.unknown).then(|| forecast.intact.saturating_sub(records));
     let mut told = json!({
-        "mode": name, "engine": engine, "default": usual, "opens": outcome.opens, "hangs": outcome.hangs,
-        "error": outcome.error, "records": records, "at_stake": lost,
+        "mode": name, "engine": engine, "default": usual, "opens": outcome.known(outcome.opens),
+        "hangs": outcome.hangs, "error": outcome.error, "records": outcome.known(records), "at_stake": lost,
     });
     if let Some(Opening { by, other, otherwise }) = &outcome.opening {
         told["opened_with"] = (*by).into();
         told["otherwise"] = json!({
-            "opened_with": other, "opens": otherwise.opens, "hangs": otherwise.hangs, "error": otherwise.error,
-            "records": if otherwise.opens { otherwise.records } else { 0 },
+            "opened_with": other, "opens": otherwise.known(otherwise.opens), "hangs": otherwise.hangs,
+            "error": otherwise.error, "records": otherwise.known(if otherwise.opens { otherwise.records } else { 0 }),
         });
     }
     told
@@ -262,7 +262,7 @@ pub fn summary(report: &Report) -> serde_json::Value {
     json!({
         "path": report.path, "format": report.format.profile().name, "revision": report.revision,
         "files": report.files.len(), "bytes": bytes, "intact": before + after, "recovered": recovered,
-        "at_stake": report.forecast.as_ref().map(crate::analysis::Forecast::at_stake),
+        "at_stake": report.forecast.as_ref().and_then(|f| f.engine.known(f.at_stake())),
     })
 }
 

@@ -80,6 +80,7 @@ fn verdict(forecast: &Forecast, outcome: &Outcome) -> String {
     let kept = outcome.records;
     match &outcome.error {
         Some(error) if outcome.hangs => format!("it {error}"),
+        Some(error) if outcome.unknown => format!("what it would do is not known ({error})"),
         Some(error) if !outcome.opens => {
             format!("it refuses to open ({})", error.trim_end_matches('.'))
         }

@@ -307,11 +307,18 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
         said.push("The database was not given, so nothing is said of what the two lead to.".into());
     }
     if let (Some(forecast), Some(after)) = (&report.forecast, plan.after) {
-        let now = match forecast.engine.opens {
-            true => format!("would keep {}", plural(forecast.engine.records, "write")),
-            false => "would not even open".into(),
-        };
-        said.push(format!("The engine {now} as the log is now, and {after} afterwards."));
+        let engine = &forecast.engine;
+        said.push(match engine.opens {
+            true => {
+                let now = plural(engine.records, "write");
+                format!("The engine would keep {now} as the log is now, and {after} afterwards.")
+            }
+            false if engine.unknown => format!(
+                "What the engine would do with the log as it is now is not known; afterwards it would keep {}.",
+                plural(after, "write")
+            ),
+            false => format!("The engine would not even open as the log is now, and {after} afterwards."),
+        });
     }
     said
 }

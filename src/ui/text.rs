@@ -461,6 +461,7 @@ impl Tally {
             return None;
         }
         Some(match &forecast.engine.error {
+            Some(error) if forecast.engine.unknown => unknown(error),
             Some(error) if !forecast.engine.opens => {
                 format!("The engine would refuse to open it ({error}): {} at stake.", plural(intact, "write"))
             }
@@ -480,6 +481,11 @@ impl Tally {
             ),
         })
     }
+}
+
+/// That nobody knows what the engine would do, and why.
+pub fn unknown(why: &str) -> String {
+    format!("What the engine would do is not known ({}).", why.trim_end_matches('.'))
 }
 
 /// What something beside the log is to be called.

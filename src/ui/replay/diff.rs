@@ -148,6 +148,7 @@ impl<'a> Teller<'a> {
                 true => {
                     format!("{} applied, {}", self.record(replayed.applied), plural(measure.keys, "live key"))
                 }
+                false if replayed.unknown => format!("not known: {}", error(replayed)),
                 false => format!("would refuse to open: {}", error(replayed)),
             };
             lines.push(format!("{}: {state}.", replayed.policy.word()));

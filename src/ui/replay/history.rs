@@ -17,6 +17,7 @@ use crate::ui::Format;
 use crate::ui::bytes::{Notation, printable};
 use crate::ui::paint::Hue;
 use crate::ui::row::{cell, put};
+use crate::ui::text::unknown;
 
 impl Teller<'_> {
     /// Every version of the keys asked for; `asked` is what the user typed.
@@ -83,10 +84,11 @@ impl Teller<'_> {
                 #[derive(Serialize)]
                 struct Open<'a> {
                     key: &'a str,
-                    opens: bool,
+                    opens: Option<bool>,
                     engine_error: Option<&'a str>,
                 }
-                let body = Open { key: asked, opens: found.opens, engine_error: found.error.as_deref() };
+                let opens = (!found.unknown).then_some(found.opens);
+                let body = Open { key: asked, opens, engine_error: found.error.as_deref() };
                 let schema = Some("walmedic.replay-history/1");
                 let head = Doc { what: None, schema, body, head: Some(self.head()) };
                 let head = serde_json::to_string(&head)?;
@@ -106,7 +108,10 @@ impl Teller<'_> {
                 }
                 if !found.opens {
                     let why = super::sentence(found.error.as_deref().unwrap_or("it gives no reason"));
-                    lines.push(format!("The engine would refuse to open the log: {why}."));
+                    lines.push(match found.unknown {
+                        true => unknown(why),
+                        false => format!("The engine would refuse to open the log: {why}."),
+                    });
                 }
                 self.paragraph(out, &lines)?;
                 writeln!(out)?;

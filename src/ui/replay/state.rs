@@ -25,7 +25,7 @@ use crate::ui::json;
 use crate::ui::paint::Hue;
 use crate::ui::row::put;
 use crate::ui::shell::quote;
-use crate::ui::text::{middle, size};
+use crate::ui::text::{middle, size, unknown};
 
 /// A state with its measure.
 pub struct Told<'a> {
@@ -47,7 +47,7 @@ pub struct Told<'a> {
 #[derive(Serialize)]
 pub(super) struct StateDoc<'a> {
     policy: &'static str,
-    opens: bool,
+    opens: Option<bool>,
     engine_error: Option<&'a str>,
     entries: u64,
     records_applied: u64,
@@ -186,7 +186,7 @@ impl<'a> Teller<'a> {
         });
         StateDoc {
             policy: replayed.policy.word(),
-            opens: replayed.opens,
+            opens: (!replayed.unknown).then_some(replayed.opens),
             engine_error: replayed.error.as_deref(),
             entries: told.measure.main.entries,
             records_applied: replayed.applied,
@@ -296,6 +296,7 @@ impl<'a> Teller<'a> {
     fn state_text(&self, out: &mut dyn Write, told: &Told<'_>) -> Result<()> {
         let replayed = told.replayed;
         let (word, hue) = match replayed.policy {
+            _ if replayed.unknown => ("UNKNOWN", Hue::Bad),
             _ if !replayed.opens => ("REFUSED", Hue::Bad),
             Policy::Engine => ("ENGINE", Hue::Kept),
             Policy::Committed => ("COMMITTED", Hue::Good),
@@ -354,6 +355,7 @@ impl<'a> Teller<'a> {
         }
         let intact = self.report.forecast.as_ref().map_or(0, |f| f.intact);
         let mut lines = match replayed.policy {
+            Policy::Engine if replayed.unknown => vec![unknown(error(replayed))],
             Policy::Engine if !replayed.opens => vec![
                 format!("The engine would refuse to open it: {}.", error(replayed)),
                 format!("So it would hold nothing, and {} intact and committed.", are(&self.record(intact), intact)),
@@ -422,8 +424,11 @@ impl<'a> Teller<'a> {
 
     /// What the engine would do, beside a state that is not the engine's.
     fn engine_beside(&self, told: &Told<'_>) -> Option<String> {
-        let (intact, _) = self.at_stake(told).filter(|(_, lost)| *lost > 0)?;
         let engine = &self.report.forecast.as_ref()?.engine;
+        if engine.unknown {
+            return engine.error.as_deref().map(unknown);
+        }
+        let (intact, _) = self.at_stake(told).filter(|(_, lost)| *lost > 0)?;
         Some(match &engine.error {
             Some(error) if !engine.opens => {
                 format!("The engine itself would refuse to open this log: {}.", super::sentence(error))
@@ -439,7 +444,7 @@ impl<'a> Teller<'a> {
     /// Records intact and committed, and how many of them opening the engine would lose. What lies there a second time
     /// counts once.
     fn at_stake(&self, told: &Told<'_>) -> Option<(u64, u64)> {
-        let forecast = self.report.forecast.as_ref()?;
+        let forecast = self.report.forecast.as_ref().filter(|f| !f.engine.unknown)?;
         let repeated = told.replayed.left_out.count(Standing::Repeated);
         let intact = forecast.intact.saturating_sub(repeated);
         let kept = if forecast.engine.opens { forecast.engine.records } else { 0 };

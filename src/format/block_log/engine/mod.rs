@@ -173,9 +173,14 @@ impl fmt::Display for Refusal {
 
 impl Refusal {
     fn outcome(&self, halts: Vec<Halt>) -> Outcome {
-        let hangs = matches!(self, Refusal::Hangs(_));
+        let (hangs, unknown) = (matches!(self, Refusal::Hangs(_)), matches!(self, Refusal::Unfollowed(_)));
         let refused = Outcome::refused(self.to_string());
-        Outcome { hangs, halts: if halts.is_empty() { refused.halts.clone() } else { halts }, ..refused }
+        Outcome {
+            hangs,
+            unknown,
+            halts: if halts.is_empty() { refused.halts.clone() } else { halts },
+            ..refused
+        }
     }
 }
 
