@@ -102,7 +102,7 @@ complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l op -d 'Only t
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key -d 'Only this key, as `dump` prints it; a trailing * means any ending' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l key-range -d 'Only keys from A on and in front of B, A.. or ..B, as `dump` prints them; what deletes a range counts if it touches it' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l family -d 'Only keys of this column family, by name or number' -r
-complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l tx -d 'Only this transaction, or page number in logs of pages' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l tx -d 'Only this transaction: its name, as `dump` prints it (a trailing * means any ending), or its number; in logs of pages the number of a page' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l page -d 'Only images of this page, in logs of pages: its history, older generations behind the live end included' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l at -d 'Only the record or damaged range that holds this offset (decimal or 0x…)' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand dump" -l file -d 'Only this file of the log' -r
@@ -189,7 +189,7 @@ drop\t'They do not'"
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l family -d 'Only the keys of this column family' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l base -d 'The tables that the log goes on from: beside (in its own directory, where there are any), none (the state is the log\'s alone), or their directory' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l mode -d 'How the engine recovers with the policy engine, where it has several ways: for leveldb lenient or paranoid, for rocksdb tolerate-corrupted-tail, absolute-consistency, point-in-time or skip-any; without it, as the store\'s OPTIONS file says' -r
-complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only' -r
+complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l until -d 'Only up to this sequence number, or behind the N-th commit that is intact (in logs of batches each that is no part of a transaction in two phases is one, too); whole transactions only' -r
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l into -d 'Write the state here: a new file that ends in .ndjson or .csv, or in .log (a log of RocksDB\'s), with --engine a new directory, or of a log of pages the database file' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l grade-with -d 'Let this program check the files that can be made of a damaged log, too: it is run as PROGRAM FILE "PRAGMA integrity_check;" on copies' -r -F
 complete -c walmedic -n "__fish_walmedic_using_subcommand replay" -l memory -d 'Memory for a state; what is more goes to a temporary file' -r

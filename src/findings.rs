@@ -306,6 +306,7 @@ fn region_finding(file: usize, f: &FileReport, r: &Region) -> Option<Finding> {
         ),
         (Kind::Stale, _) => format!("{} {cause}", plural(r.records, "record")),
         (Kind::Preallocated, _) => "zeros that the engine wrote ahead".into(),
+        _ if cause == Cause::Zeros => format!("{} of zeros where records should be", plural(r.len, "byte")),
         _ => cause.to_string(),
     };
     // While a log is being written its tail is not torn, just not finished.

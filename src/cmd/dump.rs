@@ -23,6 +23,7 @@ use crate::log::scan::{Sink, scan};
 use crate::ui::bytes::{Notation, matches, printable};
 use crate::ui::hex;
 use crate::ui::lines::{Form, Kind as LineKind, Lines};
+use crate::ui::page::{self, wrap_in};
 use crate::ui::paint::Paint;
 use crate::ui::row::{self, Row};
 
@@ -55,9 +56,10 @@ pub struct Opts {
     /// Only keys of this column family, by name or number
     #[arg(long, value_name = "FAMILY")]
     family: Option<String>,
-    /// Only this transaction, or page number in logs of pages
+    /// Only this transaction: its name, as `dump` prints it (a trailing * means any ending), or its number; in logs of pages
+    /// the number of a page
     #[arg(long, value_name = "TX")]
-    tx: Option<u32>,
+    tx: Option<String>,
     /// Only images of this page, in logs of pages: its history, older generations behind the live end included
     #[arg(long, value_name = "N")]
     pub(super) page: Option<u64>,
@@ -383,7 +385,7 @@ impl Sink for Forward<'_, '_, '_> {
 
 impl Forward<'_, '_, '_> {
     fn record(&mut self, record: &Record, mended: Option<Fix>, reader: &mut Reader<'_>) {
-        if self.printer.full() || !self.printer.wants(record) {
+        if self.printer.full() || !self.printer.wants(record, self.fates.unpack.is_some()) {
             return;
         }
         let report = self.fates.standings.report();
@@ -417,6 +419,10 @@ impl Forward<'_, '_, '_> {
         let (several, reverse) = (unpack.is_some(), self.printer.opts.reverse);
         let contents = unpack.as_mut().map_or(bytes, |unpack| unpack.contents(record, bytes));
         let (printer, error) = (&mut *self.printer, &mut self.error);
+        let named = printer.opts.tx.as_deref().filter(|_| several).map(|name| {
+            let notation = printer.opts.bytes.unwrap_or_default();
+            report.format.of_transaction(contents, &|found| matches(found, name, notation))
+        });
         let (mut nth, mut all) = (0, 0);
         if several {
             report.format.operations(role, report.revision, contents, fix, &mut |_| {
@@ -425,6 +431,9 @@ impl Forward<'_, '_, '_> {
             });
         }
         let mut told = |entry: &Entry<'_>, nth: u64| {
+            if named.as_ref().is_some_and(|named| !named.iter().any(|span| span.contains(&nth))) {
+                return true;
+            }
             let mut row = Row { entry: Some(*entry), seq: entry.seq.or(seq), ..whole };
             if let (Some(entry), Some(context)) = (&mut row.entry, &mut *context) {
                 context.complete(record, bytes, entry);
@@ -578,9 +587,11 @@ impl Printer<'_> {
         self.lines.full()
     }
 
-    fn wants(&self, r: &Record) -> bool {
+    /// `named`: its operations tell their transactions, which have names.
+    fn wants(&self, r: &Record, named: bool) -> bool {
         let o = self.opts;
-        o.at.is_none_or(|at| (r.at..r.end()).contains(&at)) && o.tx.is_none_or(|tx| r.txn == tx)
+        o.at.is_none_or(|at| (r.at..r.end()).contains(&at))
+            && o.tx.as_ref().is_none_or(|tx| named || tx.parse() == Ok(r.txn))
     }
 
     /// The number as put right, where it had to be.
@@ -636,7 +647,9 @@ fn annotated(
     let why = row.cause.map_or(String::new(), |(_, cause)| format!(": {cause}"));
     let place = format!("{}:0x{:x}", printable(row.file), row.at);
     let head = format!("{place} ({}), {} bytes, {}{why}", row.at, row.len, row.status);
-    writeln!(out, "{}", paint.strong(head))?;
+    for line in wrap_in(page::line(), &head) {
+        writeln!(out, "{}", paint.strong(line))?;
+    }
     let limit = if verbose { usize::MAX } else { 128 };
     let ends = parts.iter().skip(1).map(|part| part.0).chain([bytes.len()]);
     for ((from, layout), to) in parts.iter().zip(ends) {

@@ -11,6 +11,7 @@ use crate::explain;
 use crate::log::finding::Code;
 use crate::ui::explain as view;
 use crate::ui::out::Out;
+use crate::ui::page;
 use crate::ui::paint::Paint;
 
 /// Arguments of `explain`.
@@ -52,7 +53,7 @@ pub fn run(opts: &Opts, global: &Global) -> Result<u8> {
     let mut out = Out::default();
     match (opts.format, &answer) {
         (Format::Text, Answer::Full(codes)) => {
-            view::text(&mut out, codes, Paint::stdout(global.color), view::width())?;
+            view::text(&mut out, codes, Paint::stdout(global.color), page::width())?;
         }
         (Format::Text, Answer::List(codes)) => view::list(&mut out, codes, Paint::stdout(global.color))?,
         (Format::Json, Answer::Full(codes)) if codes.len() == 1 => view::json_one(&mut out, codes[0])?,

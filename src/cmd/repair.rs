@@ -17,7 +17,7 @@ use crate::refused::Refused;
 use crate::repair::bound::{self, Deed};
 use crate::repair::pages::Pages;
 use crate::repair::plan::Plan;
-use crate::repair::{Done, Found, Strategy, Task, place, target};
+use crate::repair::{Done, Found, Strategy, Task, held, place, target};
 use crate::replay::mode_of;
 use crate::ui::json::line;
 use crate::ui::out::Out;
@@ -343,6 +343,9 @@ fn show(task: &Task<'_>, plan: &Plan, deed: &Deed, data: bool, global: &Global) 
 fn in_place(task: &Task<'_>, wanted: &Target, deed: &Deed, global: &Global) -> Result<(Plan, Option<Done>)> {
     let plan = Plan::with(task.log, task.report, task.rule, false, None)?;
     if !plan.acts() {
+        if let (Err(held), false) = (held::unheld(task.log), global.quiet) {
+            complain(&format!("nothing to do as the log is now, but it may change: {held:#}"));
+        }
         return Ok((plan, None));
     }
     let (record, done) = place::change(task, &plan, wanted.backup.as_deref(), deed.command)?;

@@ -56,7 +56,8 @@ pub struct Opts {
     base: Below,
     #[arg(long, value_name = "MODE", help = mode_help())]
     mode: Option<String>,
-    /// Only up to this sequence number, or behind the N-th commit that is intact; whole transactions only
+    /// Only up to this sequence number, or behind the N-th commit that is intact (in logs of batches each that is no part of a
+    /// transaction in two phases is one, too); whole transactions only
     #[arg(long, value_name = "SEQ|commit:N")]
     until: Option<Point>,
     /// Write the state here: a new file that ends in .ndjson or .csv, or in .log (a log of RocksDB's), with --engine a new

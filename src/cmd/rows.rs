@@ -2,8 +2,10 @@
 
 use crate::analysis::{OpenLog, Report};
 use crate::args::Global;
+use crate::cmd::complain;
 use crate::cmd::dump::{Fates, Opts};
 use crate::format::rows::{State, TableRow, Wanted};
+use crate::log::finding::Code;
 use crate::ui::lines::{Form, Kind, Lines};
 use crate::ui::paint::Paint;
 use crate::ui::rows::{self, Line};
@@ -30,6 +32,15 @@ pub fn run(logs: &[OpenLog], reports: &[Report], opts: &Opts, global: &Global) -
     if let Some(log) = logs.iter().find(|log| !log.format().tables()) {
         let profile = log.format().profile();
         bail!("--rows: {} is a {}, whose records are no pages of tables", log.log.path, profile.title);
+    }
+    let unended = reports.iter().flat_map(|report| report.remarks.iter().map(move |remark| (report, remark)));
+    for (report, remark) in unended.filter(|(_, remark)| remark.code == Code::UnfinishedOperation) {
+        if !global.quiet {
+            complain(&format!(
+                "{}: {}; the rows here go by the database as it is",
+                report.path, remark.message
+            ));
+        }
     }
     let kind = Kind { what: "rows", csv: rows::CSV_HEADER, columns: "    offset      seq state       row" };
     let paint = Paint::stdout(global.color);

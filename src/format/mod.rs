@@ -401,6 +401,17 @@ pub trait Format: Sync {
         None
     }
 
+    /// Where transactions have names: the operations of a record with these contents that belong to one whose name is
+    /// `wanted`, by their ordinals from 1.
+    fn of_transaction(&self, _contents: &[u8], _wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Range<u64>> {
+        Vec::new()
+    }
+
+    /// The file beside a log that its engine keeps open as long as it may write.
+    fn lock(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether a file of this name is no part of the log and yet has to go where the log goes: tables.
     fn belongs(&self, _name: &str) -> bool {
         false

@@ -114,8 +114,8 @@ pub fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Log>> {
         if entries == 0 {
             bail!("{}: empty directory; use --as FORMAT to treat it as an empty log", path.display());
         }
-        let looked: Vec<_> = formats.iter().map(|f| f.profile().files).collect();
-        bail!("{}: no known log in this directory; looked for {}", path.display(), looked.join(", "));
+        let looked = looked_for(&formats);
+        bail!("{}: no known log in this directory; looked for {looked}", path.display());
     }
     Ok(logs)
 }
@@ -167,7 +167,15 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
             found[at].ignored.push(name);
         }
     }
-    for mut log in found.into_iter().filter(|l| l.files.iter().any(|f| f.claim.role != Role::Hint)) {
+    found.retain(|log| log.files.iter().any(|file| file.claim.role != Role::Hint));
+    let several = found.len() > 1;
+    for mut log in found {
+        // Of several about one file each, the directory would name none.
+        if let Some(first) =
+            log.files.first().filter(|first| several && log.format.subject(&first.name).is_some())
+        {
+            log.place = first.path.as_deref().map_or(log.place, Path::to_path_buf);
+        }
         log.files.sort_by(|a, b| (a.claim.order, &a.name).cmp(&(b.claim.order, &b.name)));
         let n = log.files.len();
         let few: Vec<_> = log.files.iter().take(2).map(|f| &*f.name).collect();
@@ -230,9 +238,18 @@ fn suiting(formats: &[&'static dyn Format], dir: &Path, entries: &[PathBuf]) -> 
         };
         heads.entry(name.to_owned()).or_insert_with(read).clone()
     };
+    fitting(formats, &names, &mut head)
+}
+
+/// Those that fit files of these names. `head`: the first bytes of one of them.
+fn fitting(
+    formats: &[&'static dyn Format],
+    names: &[&str],
+    head: &mut dyn FnMut(&str) -> Vec<u8>,
+) -> Vec<&'static dyn Format> {
     // What the user has named is taken.
     let named = formats.len() == 1;
-    formats.iter().copied().filter(|f| named || f.suits(&names, &mut head)).collect()
+    formats.iter().copied().filter(|f| named || f.suits(names, head)).collect()
 }
 
 /// A file is a log, or leads to those that go with it.
@@ -277,43 +294,36 @@ fn single(
     formats: &[&'static dyn Format],
     wanted: &Wanted,
 ) -> Result<Log> {
-    let beside = file.and_then(Path::parent).map(paths).unwrap_or_default();
-    let formats = &suiting(formats, file.and_then(Path::parent).unwrap_or(Path::new("")), &beside);
-    let by_name = formats.iter().filter_map(|f| Some((*f, f.claim(name)?))).max_by_key(|(_, c)| c.exact);
+    let suiting = match file {
+        Some(file) => {
+            let dir = directory(file);
+            suiting(formats, dir, &paths(dir))
+        }
+        // What its name leaves open, only its bytes tell.
+        None => fitting(formats, &[name], &mut |_| Source::stdin_head(ALIKE).unwrap_or_default()),
+    };
+    let by_name = suiting.iter().filter_map(|f| Some((*f, f.claim(name)?))).max_by_key(|(_, c)| c.exact);
     let (format, claim, recognised_by) = match by_name {
         Some((format, claim)) => (format, claim, format!("file name {name}")),
         None => {
             let unnamed = Claim { role: Role::Log, order: 0, exact: false, read: true };
-            let best = match file {
-                Some(file) => by_bytes(file, formats, wanted)?,
-                None => None,
+            let head = match file {
+                Some(file) => head(&Source::open(&file.into(), wanted.map, true)?, HEAD),
+                None => Source::stdin_head(HEAD)?,
             };
-            match (best, &wanted.format) {
+            match (by_bytes(&head, formats, &suiting), &wanted.format) {
                 (Some((format, why)), _) => (format, unnamed, why),
                 (None, Some(format)) => (formats[0], unnamed, format!("--as {format}")),
-                (None, None) => {
-                    let looked: Vec<_> = formats.iter().map(|f| f.profile().files).collect();
-                    let hint = if file.is_none() {
-                        "; say --stdin-name NAME or --as FORMAT"
-                    } else {
-                        "; say --as FORMAT"
-                    };
-                    bail!(
-                        "{}: neither its name nor its bytes are a known log's; looked for {}{hint}",
-                        path.display(),
-                        looked.join(", ")
-                    );
-                }
+                (None, None) => bail!("{}: {}", path.display(), unknown(formats, file.is_none())),
             }
         }
     };
     let claim = Claim { read: true, ..claim };
     let log = LogPath { name: name.into(), path: file.map(Arc::from), claim };
-    let beside = file.and_then(|file| Some((file.parent()?, format.subject(name)?)));
+    let beside = file.and_then(|file| Some((directory(file), format.subject(name)?)));
     let files = match beside {
         Some((dir, subject)) => {
             // A directory that may not be listed does not hide the file.
-            let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
             let mut entries = paths(dir);
             entries.sort();
             about(dir, format, log, subject, &entries).files
@@ -350,20 +360,39 @@ fn about(
     }
 }
 
+/// The format of which most of these first bytes of a file are records; of several alike the one that suits what lies beside
+/// it, or the first.
 fn by_bytes(
-    file: &Path,
+    head: &[u8],
     formats: &[&'static dyn Format],
-    wanted: &Wanted,
-) -> Result<Option<(&'static dyn Format, String)>> {
-    let head = head(&Source::open(&file.into(), wanted.map, true)?, HEAD);
-    let best = formats
-        .iter()
-        .map(|f| (f.recognise(&head), *f))
-        .filter(|(proved, _)| *proved > 0)
-        .max_by_key(|(p, _)| *p);
-    Ok(best.map(|(proved, format)| {
-        (format, format!("bytes: {proved} of the first {} are its records", head.len()))
-    }))
+    suiting: &[&'static dyn Format],
+) -> Option<(&'static dyn Format, String)> {
+    let suits = |f: &dyn Format| suiting.iter().any(|other| other.profile().name == f.profile().name);
+    let known = formats.iter().rev().map(|f| ((f.recognise(head), suits(*f)), *f));
+    let ((proved, _), format) =
+        known.filter(|((proved, _), _)| *proved > 0).max_by_key(|(claim, _)| *claim)?;
+    Some((format, format!("bytes: {proved} of the first {} are its records", head.len())))
+}
+
+/// Why a file is not read.
+fn unknown(formats: &[&'static dyn Format], stdin: bool) -> String {
+    let hint = if stdin { "say --stdin-name NAME or --as FORMAT" } else { "say --as FORMAT" };
+    format!("neither its name nor its bytes are a known log's; looked for {}; {hint}", looked_for(formats))
+}
+
+/// What the files of formats are called; some are called alike.
+fn looked_for(formats: &[&'static dyn Format]) -> String {
+    let mut names: Vec<&str> = formats.iter().map(|f| f.profile().files).collect();
+    names.dedup();
+    names.join(", ")
+}
+
+/// The directory in which a file lies.
+fn directory(file: &Path) -> &Path {
+    match file.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
 }
 
 fn head(source: &Source, most: usize) -> Vec<u8> {

@@ -6,8 +6,8 @@
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +17,9 @@ use crate::log::bytes::ReadAt;
 
 /// Standard input up to this size is kept in memory, more in an unnamed temporary file.
 const SPOOL_IN_MEMORY: u64 = 8 << 20;
+
+/// What was read of standard input to tell what it is. It comes only once.
+static AHEAD: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 /// By which a file is known again: its length, its time, and which file it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,12 +87,24 @@ impl Source {
         Ok(Source { kind, size, sparse, stamp, passed, words: Vec::new() })
     }
 
+    /// The first bytes of standard input, which stay to be read.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn stdin_head(most: usize) -> Result<Vec<u8>> {
+        let mut ahead = AHEAD.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = most.saturating_sub(ahead.len()) as u64;
+        io::stdin().lock().take(wanted).read_to_end(&mut ahead).context("standard input: cannot read")?;
+        Ok(ahead[..ahead.len().min(most)].to_vec())
+    }
+
     /// Reads standard input to its end; every command may have to read it twice.
     ///
     /// # Errors
     /// When it cannot be read, or the temporary directory has no room for it.
     pub fn stdin() -> Result<Source> {
-        let mut input = io::stdin().lock();
+        let ahead = std::mem::take(&mut *AHEAD.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut input = io::Cursor::new(ahead).chain(io::stdin().lock());
         let mut bytes = Vec::new();
         input
             .by_ref()

@@ -14,7 +14,11 @@ use crate::refused::Refused;
 /// [`Refused`] with its number and name.
 pub fn unheld(log: &OpenLog) -> Result<usize> {
     let paths = (0..log.log.files.len()).filter_map(|i| log.path(i));
-    files_unheld(&paths.map(Path::to_path_buf).collect::<Vec<_>>())
+    let mut paths: Vec<PathBuf> = paths.map(Path::to_path_buf).collect();
+    // An engine that writes no log at the moment holds its lock all the same.
+    let lock = paths.first().zip(log.format().lock()).map(|(first, lock)| first.with_file_name(lock));
+    paths.extend(lock);
+    files_unheld(&paths)
 }
 
 /// The same for files.

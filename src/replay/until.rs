@@ -19,7 +19,8 @@ use crate::replay::walk::{Item, walk};
 pub enum Point {
     /// The record with this number.
     Seq(u64),
-    /// The commit with this ordinal: the intact ones are counted in the order of the log, from 1.
+    /// The commit with this ordinal: the intact ones are counted in the order of the log, from 1. Where transactions have
+    /// names, a batch that is no part of one is a commit, too.
     Commit(u64),
 }
 
@@ -110,6 +111,8 @@ struct Search {
     headless: BTreeSet<Place>,
     /// COMMITs without BEGIN: all that lies between them and the one before was their batch.
     bare: BTreeSet<Place>,
+    /// A record that is no part of a transaction commits itself.
+    own: bool,
     /// Batches cannot be told from single writes.
     unmarked: bool,
     /// Where the transaction began that is under way, and its records with data so far.
@@ -132,6 +135,7 @@ impl Search {
             commits: 0,
             headless: places(BatchState::NoBegin { hole: true }),
             bare: places(BatchState::NoBegin { hole: false }),
+            own: report.files.iter().any(|f| f.survey.rules.grouping == Grouping::Named),
             unmarked: unmarked(report),
             open: None,
             tail: None,
@@ -157,7 +161,9 @@ impl Search {
         if self.cut.is_none() && behind {
             self.cut(place);
         }
-        self.commits += u64::from(matches!(item.record.mark, Mark::Commit | Mark::Last));
+        let mark = item.record.mark;
+        let own = self.own && matches!(mark, Mark::Data | Mark::Unread);
+        self.commits += u64::from(own || mark.commits());
         match item.record.mark {
             Mark::Commit => {
                 let instead = self.instead.take().filter(|_| self.bare.contains(&place));

@@ -1,7 +1,7 @@
 //! The explanation of codes as text, JSON and Markdown, from the same values.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 
 use anyhow::Result;
 use serde::Serialize;
@@ -12,17 +12,6 @@ use crate::explain::{Explanation, engines, exit, of};
 use crate::log::finding::Code;
 use crate::ui::json::line;
 use crate::ui::paint::Paint;
-
-/// Lines longer than this are hard to read.
-const WIDEST: usize = 100;
-/// Where nothing tells how wide the page is.
-const USUAL: usize = 80;
-
-/// The width to wrap at.
-pub fn width() -> usize {
-    let terminal = std::io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
-    terminal.map_or(USUAL, |(columns, _)| usize::from(columns.0).min(WIDEST))
-}
 
 /// A table of codes.
 ///

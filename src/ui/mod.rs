@@ -8,6 +8,7 @@ pub mod json;
 pub mod lines;
 pub mod modes;
 pub mod out;
+pub mod page;
 pub mod paint;
 pub mod plan;
 pub mod progress;

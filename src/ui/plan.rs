@@ -12,9 +12,10 @@ use crate::repair::plan::{FilePlan, Plan};
 use crate::repair::prepared::Prepared;
 use crate::repair::tracked::Unfit;
 use crate::ui::bytes::printable;
+use crate::ui::page::{indented, step, width};
 use crate::ui::paint::{Hue, Paint};
 use crate::ui::shell::quote;
-use crate::ui::text::{beside, copy_place, middle, size, wrap};
+use crate::ui::text::{beside, copy_place, middle, size};
 
 /// Files that are listed without `-v`.
 const FEW: usize = 12;
@@ -63,17 +64,13 @@ impl View<'_> {
             let choice = (kept && self.again.0 == "repair").then(|| DROP.to_owned());
             let said = falls_back.into_iter().chain(prepared(&plan.prepared)).chain(choice);
             for sentence in said.chain(lists(report)) {
-                for line in wrap(&sentence, 78) {
-                    writeln!(out, "  {line}")?;
-                }
+                indented(out, &sentence, 2)?;
             }
             return Ok(());
         }
         writeln!(out, "  Nothing has been written yet.")?;
         for sentence in sentences(report, plan, self.again.0 == "truncate") {
-            for line in wrap(&sentence, 78) {
-                writeln!(out, "  {line}")?;
-            }
+            indented(out, &sentence, 2)?;
         }
         writeln!(out)?;
         self.files(out, plan)?;
@@ -88,14 +85,16 @@ impl View<'_> {
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
         table.force_no_tty();
         table.set_header(["file", "what", "bytes", "then", ""]);
+        // Two names, and two numbers that are seldom longer than their heads.
+        let most = (width() / 2).saturating_sub(14).clamp(12, 30);
         for f in &acting[..shown] {
             let to =
                 f.to.as_deref()
                     .filter(|to| *to != f.name)
                     .map_or(String::new(), |to| format!("as {}", printable(to)));
             let then = if f.to.is_none() { "-".to_owned() } else { f.new_bytes.to_string() };
-            let name = middle(&printable(&f.name), 30);
-            table.add_row([name, f.action().word().to_owned(), f.bytes.to_string(), then, middle(&to, 30)]);
+            let name = middle(&printable(&f.name), most);
+            table.add_row([name, f.action().word().to_owned(), f.bytes.to_string(), then, middle(&to, most)]);
         }
         for (i, column) in table.column_iter_mut().enumerate() {
             column.set_padding((if i == 0 { 2 } else { 1 }, 0));
@@ -137,8 +136,8 @@ impl View<'_> {
         let options = if options.is_empty() { String::new() } else { format!(" {options}") };
         if plan.problems() > 0 {
             writeln!(out, "\n  {}", self.paint.strong("First:"))?;
-            writeln!(out, "    walmedic replay {}", quote(&report.place))?;
-            writeln!(out, "        what else can be made of it, each file graded")?;
+            let replay = format!("walmedic replay {}", quote(&report.place));
+            step(out, &replay, "what else can be made of it, each file graded")?;
         }
         // Only a copy can have a catalogue that forgets.
         let unfit = plan.unfit.as_ref();
@@ -151,10 +150,10 @@ impl View<'_> {
         let copy = if stdin { beside(unnamed, ".repaired") } else { copy_place(report) };
         writeln!(out, "\n  {}", self.paint.strong("Next:"))?;
         if let Some(copy) = copy {
-            writeln!(out, "    {typed} --output {}", quote(&copy))?;
-            writeln!(out, "        writes a copy and reads it again; the original is not touched")?;
-            for line in not_copied(self.strangers).iter().flat_map(|sentence| wrap(sentence, 70)) {
-                writeln!(out, "        {line}")?;
+            let why = "writes a copy and reads it again; the original is not touched";
+            step(out, &format!("{typed} --output {}", quote(&copy)), why)?;
+            if let Some(sentence) = not_copied(self.strangers) {
+                indented(out, &sentence, 8)?;
             }
         }
         // In place no file is added.
@@ -163,9 +162,8 @@ impl View<'_> {
         if stdin || copied {
             return Ok(());
         }
-        writeln!(out, "    {typed} --in-place")?;
-        writeln!(out, "        changes the log itself; the originals are kept, and undo brings them back")?;
-        Ok(())
+        let why = "changes the log itself; the originals are kept, and undo restores them";
+        step(out, &format!("{typed} --in-place"), why)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::log::finding::Code;
 use crate::log::record::{Fix, Trust};
 use crate::log::region::Kind;
 use crate::ui::bytes::{Notation, printable, write};
+use crate::ui::page::{self, append_in, last_line, taken, wrap_in};
 use crate::ui::paint::{Hue, Paint};
 
 /// A record or a damaged range with all that is known of it.
@@ -250,7 +251,15 @@ pub(super) fn quoted(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// A line for people. `limit`: at most so many bytes of a key or value.
+/// Columns in front of what is said of a range, and of the key of a record.
+const RANGE: usize = 20;
+const CONTENTS: usize = 31;
+/// Columns of the words on how much there is.
+const CUT: usize = 12;
+/// Columns that are left for a key or value, or both.
+const LEAST: usize = 24;
+
+/// A line for people. `limit`: at most so many bytes of a key or value, and no more than fit on the page.
 pub fn text(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation, limit: usize, paint: Paint) {
     let hue = match row.status {
         "intact" if row.fate == "applied" || row.fate == "mark" => Hue::Good,
@@ -263,47 +272,108 @@ pub fn text(out: &mut Vec<u8>, row: &Row<'_>, notation: Notation, limit: usize, 
         Some(seq) => put(out, format_args!("{seq:>8} ")),
         None => put(out, format_args!("{:>8} ", "-")),
     }
+    let page = if limit == usize::MAX { usize::MAX } else { page::line() };
     let Some(entry) = row.entry else {
         let why = row.cause.map_or(String::new(), |(_, cause)| cause.to_string());
-        put(out, format_args!("{} {} bytes: {why}\n", paint.hue(hue, row.status), row.len));
+        let text = format!("{} {} bytes: {why}", row.status, row.len);
+        for (i, line) in wrap_in(page.saturating_sub(RANGE), &text).iter().enumerate() {
+            match line.strip_prefix(row.status).filter(|_| i == 0) {
+                Some(rest) => put(out, format_args!("{}{rest}\n", paint.hue(hue, row.status))),
+                None => put(out, format_args!("{:RANGE$}{line}\n", "")),
+            }
+        }
         return;
     };
     put(out, format_args!("{:<10} ", entry.op));
-    if let Some(page) = entry.page {
-        put(out, format_args!("page {page} "));
+    let mut place = String::new();
+    place += &entry.page.map_or(String::new(), |page| format!("page {page} "));
+    place += &entry.pages.map_or(String::new(), |pages| format!("of {pages} "));
+    place += &entry.page_type.map_or(String::new(), |kind| format!("({kind}) "));
+    let generation = entry.generation.filter(|&generation| generation != 0);
+    place += &generation.map_or(String::new(), |generation| format!("generation {generation} "));
+    let family = row.family.filter(|_| entry.family != Some(0));
+    place += &family.map_or(String::new(), |family| format!("{}: ", printable(family)));
+    for (i, line) in wrap_in(page.saturating_sub(CONTENTS), &place).iter().enumerate() {
+        let front = if i > 0 { format!("\n{:CONTENTS$}", "") } else { String::new() };
+        put(out, format_args!("{front}{line}"));
     }
-    if let Some(pages) = entry.pages {
-        put(out, format_args!("of {pages} "));
+    if !place.is_empty() {
+        out.push(b' ');
     }
-    if let Some(kind) = entry.page_type {
-        put(out, format_args!("({kind}) "));
+    let state = match row.status {
+        "intact" => row.fate.to_owned(),
+        status if status == row.fate => status.to_owned(),
+        status => format!("{status}, {}", row.fate),
+    };
+    let state = (state != "applied" && state != "mark").then(|| format!("[{state}]"));
+    let fix = row.fix.map(|fix| format!("({} {} is wrong)", printable(fix.field), fix.found));
+    let behind: Vec<String> = state.iter().chain(&fix).cloned().collect();
+    let mut room = page.saturating_sub(taken(last_line(out)));
+    if room < LEAST && page > CONTENTS {
+        put(out, format_args!("\n{:CONTENTS$}", ""));
+        room = page - CONTENTS;
     }
-    if let Some(generation) = entry.generation.filter(|&generation| generation != 0) {
-        put(out, format_args!("generation {generation} "));
-    }
-    if let Some(family) = row.family.filter(|_| entry.family != Some(0)) {
-        put(out, format_args!("{}: ", printable(family)));
-    }
-    if let Some(key) = entry.key {
-        short(out, key, notation, limit);
-    }
-    if let Some(end) = entry.end {
-        out.extend_from_slice(b"..");
-        short(out, end, notation, limit);
-    }
-    if let Some(value) = entry.value.filter(|v| !v.is_empty()) {
-        out.extend_from_slice(b" = ");
-        short(out, value, notation, limit);
-    }
-    let state =
-        if row.status == "intact" { row.fate.to_string() } else { format!("{}, {}", row.status, row.fate) };
-    if state != "applied" && state != "mark" {
-        put(out, format_args!("  [{}]", paint.hue(hue, state)));
-    }
-    if let Some(fix) = row.fix {
-        put(out, format_args!("  ({} {} is wrong)", printable(fix.field), fix.found));
+    let needed: usize = behind.iter().map(|words| words.chars().count() + 2).sum();
+    // What is said of a record goes below it rather than to cut its key to nothing.
+    contents(
+        out,
+        &entry,
+        notation,
+        limit,
+        room.checked_sub(needed).filter(|&left| left >= LEAST).unwrap_or(room),
+    );
+    for words in &behind {
+        let painted = if Some(words) == state.as_ref() { paint.hue(hue, words) } else { words.clone() };
+        match page.saturating_sub(CONTENTS) {
+            most if words.chars().count() <= most => append_in(page, out, CONTENTS, words, &painted),
+            most => wrap_in(most, words).iter().for_each(|w| append_in(page, out, CONTENTS, w, w)),
+        }
     }
     out.push(b'\n');
+}
+
+/// Key, end of its range, and value, in so many columns, but for the least of each.
+fn contents(out: &mut Vec<u8>, entry: &Entry<'_>, notation: Notation, limit: usize, room: usize) {
+    let value = entry.value.filter(|value| !value.is_empty());
+    let start = out.len();
+    if let Some(key) = entry.key {
+        let others = value.map_or(0, |value| value.len() + 3) + entry.end.map_or(0, |end| end.len() + 2);
+        fitting(out, (key, key.len()), notation, limit, room.saturating_sub(others.min(LEAST)));
+    }
+    let named = entry.key.is_some() || entry.page.is_some();
+    for (sign, part) in [("..", entry.end), (" = ", value)] {
+        if let Some(part) = part {
+            // What a mark names is no value of anything.
+            out.extend_from_slice(if named { sign.as_bytes() } else { b"" });
+            let left = room.saturating_sub(taken(&out[start..]));
+            fitting(out, (part, part.len()), notation, limit, left);
+        }
+    }
+}
+
+/// The first bytes of `all`, at most `limit` and so many that they fit, and how many there are where these are not all.
+pub(super) fn fitting(
+    out: &mut Vec<u8>,
+    (value, all): (&[u8], usize),
+    notation: Notation,
+    limit: usize,
+    room: usize,
+) {
+    let (start, mut most) = (out.len(), limit.min(value.len()));
+    loop {
+        write(out, &value[..most], notation, false);
+        if most < all {
+            put(out, format_args!("… ({all} bytes)"));
+        }
+        let over = taken(&out[start..]).saturating_sub(room);
+        // What is as short as the words in its place is left.
+        if over == 0 || most == 0 || most == all && taken(&out[start..]) <= CUT {
+            return;
+        }
+        out.truncate(start);
+        // No byte takes more than four columns.
+        most = most.saturating_sub(over.div_ceil(4));
+    }
 }
 
 pub(super) fn short(out: &mut Vec<u8>, value: &[u8], notation: Notation, limit: usize) {

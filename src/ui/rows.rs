@@ -2,6 +2,7 @@
 
 use crate::format::rows::{Cell, TableRow, Value};
 use crate::ui::bytes::{Notation, printable};
+use crate::ui::page::{self, append_in, taken};
 use crate::ui::paint::{Hue, Paint};
 use crate::ui::row::{cell, number, put, short, string, word};
 
@@ -121,6 +122,9 @@ pub fn csv(out: &mut Vec<u8>, line: &Line<'_>, notation: Notation) {
     out.push(b'\n');
 }
 
+/// Columns in front of the values that no line has room for behind the others.
+const VALUES: usize = 32;
+
 /// A line for people. `limit`: at most so many bytes of a value.
 pub fn text(out: &mut Vec<u8>, line: &Line<'_>, notation: Notation, limit: usize, paint: Paint) {
     let row = line.row;
@@ -143,13 +147,24 @@ pub fn text(out: &mut Vec<u8>, line: &Line<'_>, notation: Notation, limit: usize
         None if row.table.is_none() => put(out, format_args!(" {}:", row.page)),
         None => out.push(b':'),
     }
+    let page = if limit == usize::MAX { usize::MAX } else { page::line() };
+    let limit = limit.min(page.saturating_sub(VALUES));
+    let mut start = out.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+    let mut told = Vec::new();
     for (i, cell) in row.cells.iter().enumerate() {
-        let sep = if i == 0 { " " } else { ", " };
-        match cell.column {
-            Some(column) => put(out, format_args!("{sep}{}=", printable(column))),
-            None => out.extend_from_slice(sep.as_bytes()),
+        told.clear();
+        if let Some(column) = cell.column {
+            put(&mut told, format_args!("{}=", printable(column)));
         }
-        plain(out, cell, notation, limit);
+        plain(&mut told, cell, notation, limit);
+        out.extend_from_slice(if i == 0 { b"" } else { b"," });
+        if taken(&out[start..]) + taken(&told) + 2 > page {
+            put(out, format_args!("\n{:VALUES$}", ""));
+            start = out.len() - VALUES;
+        } else {
+            out.push(b' ');
+        }
+        out.extend_from_slice(&told);
     }
     let fate = line.fate.filter(|fate| !matches!(*fate, "applied" | "stale"));
     let generation = row.generation.filter(|&generation| generation != 0);
@@ -161,7 +176,8 @@ pub fn text(out: &mut Vec<u8>, line: &Line<'_>, notation: Notation, limit: usize
     ];
     let notes: Vec<String> = notes.into_iter().flatten().collect();
     if !notes.is_empty() {
-        put(out, format_args!("  [{}]", notes.join(", ")));
+        let notes = format!("[{}]", notes.join(", "));
+        append_in(page, out, VALUES, &notes, &notes);
     }
     out.push(b'\n');
 }

@@ -1,5 +1,5 @@
 //! Reports for people: the verdict in plain words first, then a table of files with a map of each, then findings, then
-//! what to do next. Fits 80 columns; long lists are cut and say so.
+//! what to do next. Keeps to the page; long lists are cut and say so.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -19,16 +19,21 @@ use crate::log::region::Kind;
 use crate::ui::bytes::{Notation, printable};
 use crate::ui::generations::{self, Cost};
 use crate::ui::modes;
+use crate::ui::page::{indented, step, width, wrap};
 use crate::ui::paint::{Hue, Paint, sign};
 use crate::ui::row;
 use crate::ui::shell::quote;
 
 /// Files, findings and gaps shown without -v.
 const FEW: usize = 12;
-/// Cells of a map.
-const MAP: u64 = 20;
-/// Characters of a file name.
+/// Cells of a map, and of one that still says something.
+const MAP: usize = 20;
+const SMALL_MAP: usize = 8;
+/// Characters of a file name, and of one that can still be told from others.
 const NAME: usize = 22;
+const SHORT_NAME: usize = 12;
+/// What is told of each file.
+const HEAD: [&str; 7] = ["file", "bytes", "intact", "recov.", "first bad", "end", "map"];
 
 /// How to print reports.
 pub struct View<'a> {
@@ -65,19 +70,17 @@ impl<'a> View<'a> {
         writeln!(out, "{} {path}", self.paint.strong(self.paint.hue(hue, word)))?;
         writeln!(out, "  {}{revision}, {}", profile.title, tally.size())?;
         for line in tally.sentences(report) {
-            for piece in wrap(&line, 78) {
-                writeln!(out, "  {piece}")?;
-            }
+            indented(out, &line, 2)?;
         }
         if self.verbose {
-            writeln!(out, "  Recognised by {}.", printable(&report.recognised_by))?;
+            indented(out, &format!("Recognised by {}.", printable(&report.recognised_by)), 2)?;
         }
         writeln!(out)?;
         Ok(())
     }
 
     fn files(&self, out: &mut dyn Write, report: &Report) -> Result<()> {
-        let all = report.files.len();
+        let (all, mut drawn) = (report.files.len(), false);
         let hurt: Vec<usize> = (0..all).filter(|&i| !is_plain(&report.files[i])).collect();
         let shown: Vec<usize> = if self.verbose || all <= FEW {
             (0..all).collect()
@@ -92,9 +95,19 @@ impl<'a> View<'a> {
             } else {
                 table.force_no_tty()
             };
-            table.set_header(["file", "bytes", "intact", "recov.", "first bad", "end", "map"]);
-            for &i in &shown {
-                table.add_row(self.file_row(&report.files[i]));
+            let rows: Vec<_> = shown.iter().map(|&i| row_of(&report.files[i])).collect();
+            let (name, map) = room(&rows);
+            drawn = map > 0;
+            let columns = if map > 0 { HEAD.len() } else { HEAD.len() - 1 };
+            table.set_header(&HEAD[..columns]);
+            for (&i, (cells, hue)) in shown.iter().zip(&rows) {
+                let [file, bytes, intact, recovered, first_bad, end] = cells;
+                let end = Cell::new(end).fg(color(*hue));
+                let mut row = vec![Cell::new(middle(file, name))];
+                row.extend([bytes, intact, recovered, first_bad].map(Cell::new));
+                row.extend([end, Cell::new(self.map(&report.files[i], map))]);
+                row.truncate(columns);
+                table.add_row(row);
             }
             for (i, column) in table.column_iter_mut().enumerate() {
                 column.set_padding((if i == 0 { 2 } else { 1 }, 0));
@@ -112,38 +125,16 @@ impl<'a> View<'a> {
             let what = if bad > 0 { format!("{bad} of them damaged") } else { "all clean".into() };
             writeln!(out, "  {left} more files, {what} (-v lists every file)")?;
         }
-        if !shown.is_empty() {
+        if drawn {
             self.legend(out, shown.iter().map(|&i| &report.files[i]))?;
         }
         Ok(())
     }
 
-    fn file_row(&self, f: &FileReport) -> Vec<Cell> {
-        let (before, after, recovered) = f.survey.counts();
-        let intact = if after > 0 { format!("{before}+{after}") } else { before.to_string() };
-        let first_bad = f.first_bad().map_or("-".into(), |at| format!("0x{at:x}"));
-        let end = if f.failure.is_some() { "unread" } else { f.end() };
-        let hue = match end {
-            "clean" | "preallocated" | "stale" => Hue::Good,
-            "torn" => Hue::Torn,
-            _ => Hue::Bad,
-        };
-        let recovered = if recovered > 0 { recovered.to_string() } else { "-".into() };
-        vec![
-            Cell::new(middle(&printable(&f.name), NAME)),
-            Cell::new(f.bytes),
-            Cell::new(intact),
-            Cell::new(recovered),
-            Cell::new(first_bad),
-            Cell::new(end).fg(color(hue)),
-            Cell::new(self.map(f)),
-        ]
-    }
-
     /// The file in a line: each sign stands for the worst that lies in its share of the bytes.
-    fn map(&self, f: &FileReport) -> String {
+    fn map(&self, f: &FileReport, cells: usize) -> String {
         let size = f.survey.regions.end();
-        let cells = MAP.min(size);
+        let cells = size.min(cells as u64);
         let regions = f.survey.regions.as_slice();
         let mut line = String::new();
         for cell in 0..cells {
@@ -162,13 +153,19 @@ impl<'a> View<'a> {
         let mut kinds: Vec<Kind> = files.flat_map(|f| f.survey.regions.as_slice()).map(|r| r.kind).collect();
         kinds.sort_by_key(|k| severity(*k));
         kinds.dedup();
-        let words = kinds.iter().map(|&k| {
-            let (glyph, hue) = sign(k);
-            format!("{} {}", self.paint.hue(hue, glyph), if k == Kind::Records { "intact" } else { k.word() })
-        });
-        let line = words.collect::<Vec<_>>().join("  ");
+        let (mut line, mut taken) = (String::new(), 0);
+        for kind in kinds {
+            let (glyph, hue) = sign(kind);
+            let word = if kind == Kind::Records { "intact" } else { kind.word() };
+            if taken > 0 && taken + word.len() + 4 > width() {
+                writeln!(out, "{line}")?;
+                (line, taken) = (String::new(), 0);
+            }
+            line += &format!("  {} {word}", self.paint.hue(hue, glyph));
+            taken += word.len() + 4;
+        }
         if !line.is_empty() {
-            writeln!(out, "  {line}")?;
+            writeln!(out, "{line}")?;
         }
         Ok(())
     }
@@ -205,10 +202,13 @@ impl<'a> View<'a> {
         let place = f.file.map_or(String::new(), |i| {
             format!(" {}:0x{:x}", middle(&printable(&report.files[i].name), NAME), f.at)
         });
-        let head = format!("{} {}{place}", f.code.text(), f.code.title());
         let note = if class == Class::Note { " (note)" } else { "" };
-        writeln!(out, "  {}", self.paint.hue(hue, format!("{head}{note}")))?;
-        for line in wrap(&printable(&f.message), 70) {
+        let head = format!("{} {}{place}{note}", f.code.text(), f.code.title());
+        let lines = if head.chars().count() + 2 <= width() { vec![head] } else { wrap(&head, 9) };
+        for (i, line) in lines.iter().enumerate() {
+            writeln!(out, "{:1$}{2}", "", if i == 0 { 2 } else { 9 }, self.paint.hue(hue, line))?;
+        }
+        for line in wrap(&printable(&f.message), 10) {
             writeln!(out, "         {line}")?;
         }
         Ok(())
@@ -221,10 +221,21 @@ impl<'a> View<'a> {
         }
         writeln!(out, "\n  {}", self.paint.strong("Next:"))?;
         for (command, why) in steps {
-            writeln!(out, "    {command}")?;
-            writeln!(out, "        {why}")?;
+            step(out, &command, &why)?;
         }
         Ok(())
+    }
+
+    /// The log and what there is to say of it, behind its path where there is room.
+    fn headline(&self, out: &mut dyn Write, report: &Report, said: &str) -> Result<()> {
+        let path = printable(&report.path);
+        let fits = path.chars().count() + 2 + said.chars().count() <= width();
+        write!(out, "{}:", self.paint.strong(path))?;
+        if fits {
+            return Ok(writeln!(out, " {said}")?);
+        }
+        writeln!(out)?;
+        indented(out, said, 2)
     }
 
     /// The report of `gaps`.
@@ -233,42 +244,40 @@ impl<'a> View<'a> {
     /// When `out` fails.
     pub fn gaps(&self, out: &mut dyn Write, report: &Report, generations: &[Generation]) -> Result<()> {
         let (c, profile) = (&report.conclusions, report.format.profile());
-        let path = self.paint.strong(printable(&report.path));
         if !profile.numbered {
-            writeln!(
-                out,
-                "{path}: no sequence numbers are stored in this format,\n  so none can be missing ({})",
-                profile.title
-            )?;
-            return Ok(());
+            let title = profile.title;
+            let why =
+                format!("no sequence numbers are stored in this format, so none can be missing ({title})");
+            return self.headline(out, report, &why);
         }
         let missing: u128 = c.gaps.iter().map(|g| u128::from(g.last - g.first) + 1).sum();
         let recovered: u64 = c.gaps.iter().map(|g| g.recovered).sum();
         match c.numbers {
             Some((first, last)) if c.gaps.is_empty() && c.repeats.is_empty() => {
-                writeln!(out, "{path}: seq {first}..{last}, without a gap")?;
+                self.headline(out, report, &format!("seq {first}..{last}, without a gap"))?;
             }
             Some((first, last)) => {
                 let gaps = plural(c.gaps.len() as u64, "gap");
-                writeln!(
-                    out,
-                    "{path}: seq {first}..{last}, {gaps}, {} missing, {recovered} recovered",
-                    missing.saturating_sub(recovered.into())
-                )?;
+                let missing = missing.saturating_sub(recovered.into());
+                let sum = format!("seq {first}..{last}, {gaps}, {missing} missing, {recovered} recovered");
+                self.headline(out, report, &sum)?;
             }
-            None => writeln!(out, "{path}: no intact record, so no numbers")?,
+            None => self.headline(out, report, "no intact record, so no numbers")?,
         }
         let few = if self.verbose { usize::MAX } else { 4 * FEW };
         for g in c.gaps.iter().take(few) {
             let place = |at: Place| format!("{}:0x{:x}", printable(&report.files[at.file].name), at.at);
             let (before, cause) = (place(g.before), g.cause.word());
-            writeln!(out, "  {}", self.paint.hue(Hue::Bad, lacking(g)))?;
-            match g.after.map(place) {
-                Some(after) => writeln!(out, "      between {after} and {before}; likely cause: {cause}")?,
-                None => writeln!(out, "      in front of {before}; likely cause: {cause}")?,
+            for line in wrap(&lacking(g), 2) {
+                writeln!(out, "  {}", self.paint.hue(Hue::Bad, line))?;
             }
+            let place = match g.after.map(place) {
+                Some(after) => format!("between {after} and {before}"),
+                None => format!("in front of {before}"),
+            };
+            indented(out, &format!("{place}; likely cause: {cause}"), 6)?;
             if let Some(cost) = Cost::of(report, g) {
-                writeln!(out, "      {}", cost.line())?;
+                indented(out, &cost.line(), 6)?;
             }
         }
         for r in c.repeats.iter().take(few) {
@@ -277,7 +286,7 @@ impl<'a> View<'a> {
             writeln!(out, "  {what} at {file}:0x{:x}", r.place.at)?;
         }
         for generation in generations.iter().take(few) {
-            writeln!(out, "  {}", generations::line(generation, profile.record))?;
+            indented(out, &generations::line(generation, profile.record), 2)?;
         }
         let hidden = [c.gaps.len(), c.repeats.len(), generations.len()].map(|n| n.saturating_sub(few));
         let hidden: usize = hidden.iter().sum();
@@ -285,6 +294,39 @@ impl<'a> View<'a> {
             writeln!(out, "  … and {hidden} more (-v lists all)")?;
         }
         Ok(())
+    }
+}
+
+/// What is told of a file, in words, up to its map; and the hue of its end.
+fn row_of(f: &FileReport) -> ([String; 6], Hue) {
+    let (before, after, recovered) = f.survey.counts();
+    let intact = if after > 0 { format!("{before}+{after}") } else { before.to_string() };
+    let first_bad = f.first_bad().map_or("-".into(), |at| format!("0x{at:x}"));
+    let end = if f.failure.is_some() { "unread" } else { f.end() };
+    let hue = match end {
+        "clean" | "preallocated" | "stale" => Hue::Good,
+        "torn" => Hue::Torn,
+        _ => Hue::Bad,
+    };
+    let recovered = if recovered > 0 { recovered.to_string() } else { "-".into() };
+    ([printable(&f.name), f.bytes.to_string(), intact, recovered, first_bad, end.into()], hue)
+}
+
+/// Characters for the names of files and cells for their maps; no map is drawn where there is no room for a small one.
+fn room(rows: &[([String; 6], Hue)]) -> (usize, usize) {
+    let widest = |i: usize| rows.iter().map(|row| row.0[i].chars().count()).max().unwrap_or(0);
+    let numbers: usize = (1..6).map(|i| widest(i).max(HEAD[i].len()) + 1).sum();
+    // Two columns in front of a name, one in front of a map.
+    let left = width().saturating_sub(numbers + 3);
+    let name = widest(0).clamp(HEAD[0].len(), NAME);
+    let map = left.saturating_sub(name).min(MAP);
+    if map >= SMALL_MAP {
+        return (name, map);
+    }
+    let short = name.min(SHORT_NAME);
+    match left.checked_sub(short) {
+        Some(over) if over >= SMALL_MAP => (left - SMALL_MAP, SMALL_MAP),
+        _ => (name.min((left + 1).max(short)), 0),
     }
 }
 
@@ -470,8 +512,10 @@ impl Tally {
                 plural(intact, "committed write")
             ),
             _ if keeps > intact => format!(
-                "On its next open the engine would apply {}, {} more than are intact and committed.",
+                "On its next open the engine would apply {}, though only {intact} {} intact and committed: at least {} of \
+                 them should not count.",
                 plural(keeps, "write"),
+                if intact == 1 { "is" } else { "are" },
                 keeps - intact
             ),
             _ if self.worst.is_none() && !self.allowed => return None,
@@ -498,13 +542,15 @@ pub fn beside(place: &Path, suffix: &str) -> Option<PathBuf> {
     Some(named.with_file_name(name))
 }
 
-/// Where a repaired copy of the log is to go: beside it. Several files of a directory that holds others go beside that: a
-/// repair in place could not swap a directory with the copy in it any more.
+/// Where a repaired copy of the log is to go: beside it. Several files of a directory that holds others go beside that, each log
+/// under a name of its own: a repair in place could not swap a directory with the copy in it any more.
 pub fn copy_place(report: &Report) -> Option<PathBuf> {
     let place = &report.place;
-    let dir = place.parent().filter(|_| report.files.len() > 1 && !place.is_dir());
-    let dir = dir.map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
-    beside(dir.unwrap_or(place), ".repaired")
+    if report.files.len() < 2 || place.is_dir() {
+        return beside(place, ".repaired");
+    }
+    let dir = place.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir })?;
+    beside(dir, &format!(".{}.repaired", place.file_name()?.to_string_lossy()))
 }
 
 /// The commands worth running now, in order, with a word on why.
@@ -580,10 +626,8 @@ fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
                 quote(&copy)
             ),
             match report.format.grades() && damaged {
-                true => "a copy with all that is intact and committed (without --apply: the plan)".into(),
-                false => {
-                    "a sound copy with all that is intact and committed (without --apply: the plan)".into()
-                }
+                true => "a copy of what is intact and committed (without --apply: a plan)".into(),
+                false => "a sound copy of what is intact and committed (without --apply: a plan)".into(),
             },
         ));
     }
@@ -616,11 +660,6 @@ pub fn middle(name: &str, width: usize) -> String {
     }
     let (head, tail) = (width / 3, width - width / 3 - 1);
     chars[..head].iter().chain(&['…']).chain(&chars[chars.len() - tail..]).collect()
-}
-
-/// Text in lines of at most so many columns.
-pub fn wrap(text: &str, width: usize) -> Vec<String> {
-    textwrap::wrap(text, width).into_iter().map(|line| line.into_owned()).collect()
 }
 
 /// A cell of a CSV row as `dump` writes it: what a terminal would obey is escaped, and it is quoted where it must be.

@@ -16,7 +16,9 @@ pub(super) const TEXTS: &[Explanation] = &[
             "damage: the missing records lay in the damaged bytes at this place.",
             "truncated-file: the file before ends too early; its end was cut off or never reached the disk.",
             "empty-file: the file that should hold them is there, but empty.",
-            "unexplained: nothing at this place explains it; whole records were removed or never written.",
+            "unexplained: nothing at this place explains it; whole records were removed or never written. In \
+             RocksDB writes without the log (disableWAL) take numbers, too, and leave none of them here: ask \
+             the application whether it makes any.",
         ],
         walmedic: "The records on both sides are kept. The missing numbers are reported as a gap. If some \
                    of them were recovered from the damage, the finding says how many.",

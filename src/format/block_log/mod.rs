@@ -8,6 +8,8 @@
 //!
 //! One record is one batch, however many fragments it has, with the zeros behind it that fill its block.
 
+use std::ops::Range;
+
 use self::directory::Directory;
 use self::fragment::{BLOCK, HEADER, LEGACY_LAYOUT};
 use crate::format::{
@@ -42,6 +44,7 @@ mod known;
 mod layout;
 pub mod manifest;
 mod memtable;
+mod named;
 mod names;
 mod needed;
 mod older;
@@ -283,7 +286,8 @@ impl Format for BlockLog {
     }
 
     fn recognise(&self, head: &[u8]) -> u64 {
-        if directory::flavour_of(head) == self.flavour { directory::proved(self.flavour, head) } else { 0 }
+        // What both would write counts for both.
+        directory::proved(self.flavour, head)
     }
 
     fn base(&self, files: &[LogFile<'_>], open: &Open) -> Result<Option<Box<dyn Base>>, String> {
@@ -340,6 +344,14 @@ impl Format for BlockLog {
     fn unpack<'a>(&self, files: &'a [LogFile<'a>], file: usize) -> Option<Box<dyn Unpack + 'a>> {
         let facts = Facts::of(self.flavour, files, file);
         Some(Box::new(unpack::Unpacker::new(facts, files[file].src)))
+    }
+
+    fn of_transaction(&self, contents: &[u8], wanted: &dyn Fn(&[u8]) -> bool) -> Vec<Range<u64>> {
+        named::operations(contents, self.flavour, wanted)
+    }
+
+    fn lock(&self) -> Option<&'static str> {
+        Some("LOCK")
     }
 
     fn operations(

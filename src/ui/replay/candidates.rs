@@ -9,9 +9,9 @@ use super::Teller;
 use crate::findings::plural;
 use crate::replay::Policy;
 use crate::replay::candidates::Candidate;
+use crate::ui::page::{indented, taken as columns, width};
 use crate::ui::paint::Hue;
 use crate::ui::shell::quote;
-use crate::ui::text::wrap;
 
 /// One of them as data.
 #[derive(Serialize)]
@@ -56,18 +56,20 @@ impl Teller<'_> {
         for c in &self.candidates {
             let mark = if c.best { self.paint.hue(Hue::Good, "best") } else { "    ".into() };
             let sound = match c.grade.problems {
-                0 => "sound in structure".into(),
-                n => self.paint.hue(Hue::Bad, plural(n, "problem")),
+                0 => "sound in structure".to_owned(),
+                n => plural(n, "problem"),
             };
+            let painted = if c.grade.problems > 0 { self.paint.hue(Hue::Bad, &sound) } else { sound.clone() };
             let (taken, rows) = (self.record(c.records), plural(c.grade.rows, "row"));
-            writeln!(out, "  {mark} {:<25} {taken}, {rows}, {sound}", name(c))?;
+            let line = format!("  {mark} {:<25} {taken}, {rows},", name(c));
+            let fits = columns(line.as_bytes()) + 1 + sound.chars().count() <= width();
+            let gap = if fits { " ".to_owned() } else { format!("\n{:12}", "") };
+            writeln!(out, "{line}{gap}{painted}")?;
             for problem in c.grade.first.iter().take(if self.verbose { usize::MAX } else { 1 }) {
-                for line in wrap(problem, 66) {
-                    writeln!(out, "            {line}")?;
-                }
+                indented(out, problem, 12)?;
             }
             if let Some(says) = &c.judged {
-                writeln!(out, "            the engine's own check: {says}")?;
+                indented(out, &format!("the engine's own check: {says}"), 12)?;
             }
         }
         Ok(())

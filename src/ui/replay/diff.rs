@@ -6,10 +6,11 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::state::{StateDoc, Told};
-use super::{FEW, SHORT, Teller, append, error};
+use super::{FEW, SHORT, Teller, error};
 use crate::findings::plural;
 use crate::replay::diff::{Counts, Difference, compare};
 use crate::ui::Format;
+use crate::ui::page::append;
 use crate::ui::paint::Hue;
 use crate::ui::row::put;
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use anyhow::Result;
 use serde::Serialize;
 
-use super::{Doc, FEW, SHORT, Teller, append};
+use super::{Doc, FEW, SHORT, Teller};
 use crate::fate::Standing;
 use crate::findings::plural;
 use crate::format::Effect;
@@ -15,6 +15,7 @@ use crate::replay::state::Value;
 use crate::replay::{Policy, value_bytes};
 use crate::ui::Format;
 use crate::ui::bytes::{Notation, printable};
+use crate::ui::page::append;
 use crate::ui::paint::Hue;
 use crate::ui::row::{cell, put};
 use crate::ui::text::unknown;

@@ -21,9 +21,10 @@ use crate::replay::state::{Live, Value};
 use crate::replay::{Replayed, seq_at, value_bytes};
 use crate::ui::bytes::{Notation, printable, write};
 use crate::ui::json;
+use crate::ui::page::{indented, last_line, taken, width};
 use crate::ui::paint::{Hue, Paint};
-use crate::ui::row::{cell, put, string};
-use crate::ui::text::{middle, size, wrap};
+use crate::ui::row::{cell, fitting, put, string};
+use crate::ui::text::{middle, size};
 
 pub use state::Told;
 
@@ -31,8 +32,6 @@ pub use state::Told;
 const FEW: u64 = 40;
 /// Bytes of a value shown to people without -v; of a key twice as many.
 const SHORT: usize = 24;
-/// Characters of a line for people.
-const WIDTH: usize = 80;
 /// Characters of a file name.
 const NAME: usize = 24;
 
@@ -120,10 +119,7 @@ impl<'a> Teller<'a> {
 
     /// Sentences below a title.
     fn paragraph(&self, out: &mut dyn Write, sentences: &[String]) -> Result<()> {
-        for piece in sentences.iter().flat_map(|sentence| wrap(&printable(sentence), 78)) {
-            writeln!(out, "  {piece}")?;
-        }
-        Ok(())
+        sentences.iter().try_for_each(|sentence| indented(out, &printable(sentence), 2))
     }
 
     /// `,"file":…,"offset":…,"seq":…`
@@ -193,19 +189,24 @@ impl<'a> Teller<'a> {
     /// As much of a value as people want to see.
     fn text_value(&self, line: &mut Vec<u8>, value: &Value<'_>) -> Result<()> {
         let limit = if self.verbose { usize::MAX } else { SHORT };
+        let left = width().saturating_sub(taken(last_line(line)));
+        let room = if self.verbose { usize::MAX } else { left };
         match value {
-            Value::Bytes(_) | Value::Entity(_) | Value::Blob(_) | Value::Unmerged(_) => {
+            Value::Bytes(bytes) => fitting(line, (bytes, bytes.len()), self.notation, limit, room),
+            Value::Entity(_) | Value::Blob(_) | Value::Unmerged(_) => {
                 self.text_beside(line, value, limit);
             }
             Value::Placed(part) => {
                 let len = part.span.end.saturating_sub(part.span.start);
                 let end = part.span.end.min(part.span.start.saturating_add(SHORT as u64));
-                let start = Part { file: part.file, span: part.span.start..end };
-                value_bytes(self.log, &Value::Placed(start), &mut |piece| {
-                    write(line, piece, self.notation, false);
+                let place = Part { file: part.file, span: part.span.start..end };
+                let mut start = Vec::new();
+                value_bytes(self.log, &Value::Placed(place), &mut |piece| {
+                    start.extend_from_slice(piece);
                     Ok(())
                 })?;
-                put(line, format_args!("… ({len} bytes)"));
+                let all = usize::try_from(len).unwrap_or(usize::MAX);
+                fitting(line, (&start, all), self.notation, start.len(), room);
             }
         }
         Ok(())
@@ -214,18 +215,6 @@ impl<'a> Teller<'a> {
     fn text_place(&self, place: Place, seq: Option<u64>) -> String {
         let seq = seq.map_or(String::new(), |seq| format!(", seq {seq}"));
         format!("{}:0x{:x}{seq}", middle(&printable(self.file(place)), NAME), place.at)
-    }
-}
-
-/// Adds words to the last line, or puts them on one of their own where they do not fit. `painted`: the same with colour.
-fn append(line: &mut Vec<u8>, indent: usize, words: &str, painted: &str) {
-    let start = line.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
-    // Continuation bytes take no room.
-    let used = line[start..].iter().filter(|&&b| b & 0xc0 != 0x80).count();
-    if used + 2 + words.chars().count() <= WIDTH {
-        put(line, format_args!("  {painted}"));
-    } else {
-        put(line, format_args!("\n{:indent$}{painted}", ""));
     }
 }
 

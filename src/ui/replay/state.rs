@@ -22,6 +22,7 @@ use crate::replay::{Policy, Replayed, Wish};
 use crate::ui::Format;
 use crate::ui::bytes::printable;
 use crate::ui::json;
+use crate::ui::page::step;
 use crate::ui::paint::Hue;
 use crate::ui::row::put;
 use crate::ui::shell::quote;
@@ -582,7 +583,7 @@ impl<'a> Teller<'a> {
             writeln!(out, "\n  {}", self.paint.strong("Next:"))?;
         }
         for (command, why) in steps {
-            writeln!(out, "    {command}\n        {why}")?;
+            step(out, &command, why)?;
         }
         Ok(())
     }
