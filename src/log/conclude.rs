@@ -1,14 +1,13 @@
 //! The conclusions that need neighbours, drawn once over the surveys of all files of a log: wrong numbers at the edges
 //! of files, records of another log, gaps and their causes, repeats, resets, batches that are not whole.
 
-use std::collections::HashMap;
-
 use super::fault::Cause;
 use super::numbering::{Judgement, Numbering, Run, judge, looks_damaged, room};
 use super::record::Fix;
 use super::region::{Kind, Region};
 use super::rising::rising;
 use super::survey::{Batch, BatchState, Ended, Grouping, Survey};
+use super::walk::walk;
 
 /// A place in a log: index of the file, offset in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -278,7 +277,7 @@ fn lone_number(
 
 /// How many records can be missing between two places: by the damage there; any number where a file is missing or ends
 /// too early.
-fn room_between(files: &[Member<'_>], a: (usize, u64), b: (usize, u64)) -> u64 {
+pub(super) fn room_between(files: &[Member<'_>], a: (usize, u64), b: (usize, u64)) -> u64 {
     if a.0 != b.0
         && (missing_numbers(files, a.0, b.0) || unsound(files, a, b).any(|(_, r)| r.kind == Kind::Torn))
     {
@@ -311,7 +310,7 @@ fn missing_numbers(files: &[Member<'_>], a: usize, b: usize) -> bool {
 }
 
 /// The index of a file, and a run in it.
-type Filed = (usize, Run);
+pub(super) type Filed = (usize, Run);
 
 /// Runs without an intact record: what is recovered in front of the first one, and behind the last, where checksums prove numbers.
 fn recovered_edges(files: &[Member<'_>]) -> (Vec<Filed>, Vec<Filed>) {
@@ -340,99 +339,6 @@ fn between_recovered(
         before = Some((file, run));
     }
     before
-}
-
-/// Goes through the runs in order and sets apart gaps, repeats, resets and foreign records. `before`: what is recovered in front
-/// of them.
-fn walk(
-    files: &mut [Member<'_>],
-    runs: &mut Vec<(usize, Run)>,
-    before: Option<Filed>,
-    out: &mut Conclusions,
-) {
-    let before = before.filter(|(_, a)| runs.first().is_some_and(|(_, run)| a.next <= run.first));
-    let mut kept: Vec<(usize, Run)> = Vec::with_capacity(runs.len());
-    kept.extend(before);
-    let mut expected = before.map(|(_, run)| run.next);
-    // What ends right in front of the first of them belongs before it.
-    let mut lowest = before.map(|(_, run)| run.first);
-    let mut ends: HashMap<u64, Place> = HashMap::new();
-    // The number that is due where history went on with numbers that were given out before.
-    let mut resumed: Option<u64> = None;
-    let limit = files.iter().map(|f| f.survey.regions.limit()).max().unwrap_or(0);
-    for i in 0..runs.len() {
-        let (file, run) = runs[i];
-        let before = kept.last().copied();
-        let due = due(out.start, before.map(|(fa, _)| fa).zip(expected), (file, run));
-        let (Some(due), Some((fa, a))) = (due, before) else {
-            due.into_iter().for_each(|due| out.gap(files, None, (file, run), due));
-            (expected, lowest) = (Some(run.next), Some(run.first));
-            ends.insert(run.next, Place { file, at: run.end });
-            kept.push((file, run));
-            continue;
-        };
-        resumed = resumed.filter(|_| run.first < due);
-        let place = Place { file, at: run.at };
-        let repeat = |kind| Repeat {
-            first: run.first,
-            last: run.next - 1,
-            place,
-            len: run.end - run.at,
-            kind,
-            of: None,
-        };
-        // It may go on where they end.
-        let twice = Repeat { last: run.next.min(due).max(run.first + 1) - 1, ..repeat(RepeatKind::Repeated) };
-        let starts_file = fa != file;
-        // A run inside a file that the next one takes no notice of is not this log's.
-        let next_fits = runs.get(i + 1).is_some_and(|(_, b)| b.first == due);
-        let explained =
-            run.first.checked_sub(due).is_some_and(|n| n <= room_between(files, (fa, a.end), (file, run.at)));
-        let passing = !starts_file && next_fits && !explained;
-        let restarts = files[file].survey.rules.numbering == (Numbering::Contiguous { restarts: true });
-        if run.first == due || (restarts && run.first == 1) {
-            expected = Some(run.next);
-        } else if restarts && (1..due).contains(&run.first) {
-            // Counting began again, and the records from 1 on are gone.
-            out.gap(files, before, (file, run), 1);
-            expected = Some(run.next);
-        } else if run.first > due && !passing {
-            out.gap(files, before, (file, run), due);
-            expected = Some(run.next);
-        } else if run.first < due
-            && (reused(files, &ends, &run) || resumes(files, resumed, (fa, a.end), (file, &run)))
-        {
-            if let Some(next) = resumed.filter(|&next| next < run.first) {
-                out.gap(files, before, (file, run), next);
-            }
-            resumed = Some(run.next);
-            push_bounded(&mut out.repeats, repeat(RepeatKind::Reused), limit, &mut out.unlisted);
-            expected = Some(due.max(run.next));
-        } else if run.first < due
-            && starts_file
-            && (fill_gap(&mut out.gaps, &run) || lowest == Some(run.next))
-        {
-            lowest = Some(lowest.map_or(run.first, |lowest| lowest.min(run.first)));
-            push_bounded(&mut out.repeats, repeat(RepeatKind::OutOfOrder), limit, &mut out.unlisted);
-        } else if run.first < due && starts_file && run.first == 1 && run.next <= due {
-            push_bounded(&mut out.repeats, repeat(RepeatKind::Reset), limit, &mut out.unlisted);
-            expected = Some(run.next);
-        } else if run.first < due && starts_file {
-            push_bounded(&mut out.repeats, twice, limit, &mut out.unlisted);
-            expected = Some(due.max(run.next));
-        } else if run.first < due && run.next >= due && !passing {
-            // It overlaps what lies in front of it and goes on from there: records that are there twice.
-            push_bounded(&mut out.repeats, twice, limit, &mut out.unlisted);
-            expected = Some(run.next);
-        } else {
-            disown(files[file].survey, &run, due);
-            continue;
-        }
-        ends.insert(run.next, Place { file, at: run.end });
-        kept.push((file, run));
-    }
-    kept.retain(|(_, run)| run.records > 0);
-    *runs = kept;
 }
 
 /// Sets apart the runs of each file that break the order of the others, where numbers are proved: what was copied over another
@@ -464,7 +370,7 @@ fn disown_copies(files: &mut [Member<'_>], runs: &mut Vec<(usize, Run)>) {
 }
 
 /// These records are not this log's, or not here.
-fn disown(survey: &mut Survey, run: &Run, due: u64) {
+pub(super) fn disown(survey: &mut Survey, run: &Run, due: u64) {
     let cause = Cause::Number { found: run.first, expected: due };
     survey.regions.reclass(run.at, run.end, Kind::Foreign, cause, None);
     survey.data = survey.data.saturating_sub(run.data);
@@ -472,52 +378,13 @@ fn disown(survey: &mut Survey, run: &Run, due: u64) {
     survey.open = survey.open.filter(|b| b.at < run.at || b.at >= run.end);
 }
 
-fn push_bounded<T>(list: &mut Vec<T>, item: T, limit: usize, unlisted: &mut u64) {
+pub(super) fn push_bounded<T>(list: &mut Vec<T>, item: T, limit: usize, unlisted: &mut u64) {
     if list.len() < limit { list.push(item) } else { *unlisted += 1 }
-}
-
-/// The engine reads up to damage and counts on from there, so the numbers behind the damage occur twice. `ends`: where the
-/// runs before end, by the number that would have followed.
-fn reused(files: &[Member<'_>], ends: &HashMap<u64, Place>, run: &Run) -> bool {
-    ends.get(&run.first).is_some_and(|end| {
-        let regions = &files[end.file].survey.regions;
-        let region = match regions.end() == end.at {
-            true => files[end.file + 1..]
-                .iter()
-                .find(|f| f.counts)
-                .and_then(|f| f.survey.regions.as_slice().first()),
-            false => regions.find(end.at).filter(|region| region.at == end.at),
-        };
-        region.is_some_and(|region| !region.kind.sound())
-    })
-}
-
-/// Whether a run goes on where numbers are given out again: with the next number, or behind damage that explains what lacks.
-fn resumes(
-    files: &[Member<'_>],
-    resumed: Option<u64>,
-    from: (usize, u64),
-    (file, run): (usize, &Run),
-) -> bool {
-    let missing = resumed.and_then(|next| run.first.checked_sub(next));
-    missing.is_some_and(|n| n == 0 || n <= room_between(files, from, (file, run.at)))
-}
-
-/// Takes the run's numbers out of a gap found before; `false` when they fill none.
-fn fill_gap(gaps: &mut Vec<Gap>, run: &Run) -> bool {
-    let Some(i) = gaps.iter().position(|g| g.first <= run.first && run.next - 1 <= g.last) else {
-        return false;
-    };
-    let gap = gaps.remove(i);
-    let (left, right) = (Gap { last: run.first - 1, ..gap }, Gap { first: run.next, ..gap });
-    let rest = [left, right].into_iter().filter(|g| g.first <= g.last && g.last != u64::MAX);
-    gaps.splice(i..i, rest);
-    true
 }
 
 /// The number that is due where a run begins: the one behind the run before, and where the files begin that the engine reads one
 /// that nothing else holds.
-fn due(start: Option<Start>, before: Option<(usize, u64)>, (file, run): Filed) -> Option<u64> {
+pub(super) fn due(start: Option<Start>, before: Option<(usize, u64)>, (file, run): Filed) -> Option<u64> {
     let next = before.map(|(_, next)| next);
     let start = start.filter(|start| file >= start.file && before.is_none_or(|(fa, _)| fa < start.file));
     let Some(start) = start else { return next };
@@ -528,7 +395,7 @@ fn due(start: Option<Start>, before: Option<(usize, u64)>, (file, run): Filed) -
 
 impl Conclusions {
     /// Numbers from `due` on are missing in front of a run; `before`: the run before, if there is one.
-    fn gap(&mut self, files: &[Member<'_>], before: Option<Filed>, (fb, b): Filed, due: u64) {
+    pub(super) fn gap(&mut self, files: &[Member<'_>], before: Option<Filed>, (fb, b): Filed, due: u64) {
         if b.first <= due {
             return;
         }

@@ -30,3 +30,4 @@ mod rising;
 pub mod scan;
 pub mod survey;
 pub mod surveyor;
+mod walk;
