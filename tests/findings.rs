@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::log::Log;
 use common::random::Random;
-use common::wal::{self, PUT, Revision, Writer};
+use common::wal::{self, BEGIN, COMMIT, PUT, Revision, Writer};
 use walmedic::analysis::{OpenLog, Report};
 use walmedic::io::listing::{Wanted, find};
 use walmedic::log::bytes::{ReadAt, Reader};
@@ -44,6 +44,21 @@ fn a_log_that_grows_is_named() {
     assert!(codes(&report).contains(&Code::StillWritten), "{:?}", codes(&report));
     assert!(report.findings().all(|f| f.class == Class::Note), "being written is no damage");
     assert_eq!(report.files[0].survey.counts(), (50, 0, 0), "what was there when it was opened");
+}
+
+/// Its number is the one in front, so it is neither a copy of a commit nor another log's: it is wrong, and its batch whole.
+#[test]
+fn a_last_commit_that_repeats_a_number_commits() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut log = some_log();
+    for (seq, op) in [(51, BEGIN), (52, PUT), (53, PUT), (53, COMMIT)] {
+        log.files[0].push(&wal::record(seq, op, b"", b""));
+    }
+    log.store(dir.path());
+    let report = opened(dir.path()).analyse(1);
+    assert_eq!(codes(&report), [Code::ImpossibleNumber]);
+    let fixed: Vec<_> = report.files[0].survey.regions.as_slice().iter().filter_map(|r| r.fix).collect();
+    assert_eq!(fixed.iter().map(|fix| (fix.found, fix.inferred)).collect::<Vec<_>>(), [(53, 54)]);
 }
 
 #[test]
