@@ -337,11 +337,15 @@ fn one_proposal_does_not_forbid_the_next() {
         let typed: Vec<&str> =
             told.lines().filter_map(|line| line.trim().strip_prefix("walmedic ")).collect();
         assert_eq!(typed.len(), 2, "{told}");
+        let copies: Vec<&str> =
+            typed.iter().filter_map(|line| line.split_once(" --output ")).map(|x| x.1).collect();
+        let own = if named.is_empty() { "/home.repaired" } else { "/home.app.db-" };
+        assert!(copies.len() == 1 && copies[0].contains(own), "{told}");
         for line in typed {
             let out = walmedic(&line.split(' ').collect::<Vec<_>>(), &[]);
             assert_eq!(out.status.code(), Some(0), "{line}: {}", String::from_utf8_lossy(&out.stderr));
         }
-        for dir in ["home", "home.repaired"] {
+        for dir in ["home", copies[0]] {
             let made = std::fs::read(outer.path().join(dir).join("app.db")).expect("a database");
             assert!(made == whole, "{named}: {dir}");
         }

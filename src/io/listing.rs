@@ -309,7 +309,9 @@ fn single(
             let unnamed = Claim { role: Role::Log, order: 0, exact: false, read: true };
             let head = match file {
                 Some(file) => head(&Source::open(&file.into(), wanted.map, true)?, HEAD),
-                None => Source::stdin_head(HEAD)?,
+                None if wanted.stdin_name.is_some() => Source::stdin_head(HEAD)?,
+                // It has to be said what comes there: it may begin with anything.
+                None => Vec::new(),
             };
             match (by_bytes(&head, formats, &suiting), &wanted.format) {
                 (Some((format, why)), _) => (format, unnamed, why),
