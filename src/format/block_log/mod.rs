@@ -386,7 +386,7 @@ impl Format for BlockLog {
     }
 
     fn lie_elsewhere(&self, files: &[LogFile<'_>], first: u64, last: u64) -> bool {
-        // As many as there are tables, so a hostile range is not walked.
+        // However far the numbers reach, no more are gone through than there are tables.
         let directory = Directory::of(self.flavour, files);
         let alone = directory.catalogue.alone.range(first..).take_while(|&&number| number <= last).count();
         last.checked_sub(first).is_some_and(|more| more < alone as u64)
