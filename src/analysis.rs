@@ -286,8 +286,9 @@ impl OpenLog {
                 survey,
             })
             .collect();
-        let conclusions = conclude(&mut members, self.format().start(&files));
+        let mut conclusions = conclude(&mut members, self.format().start(&files));
         drop(members);
+        conclusions.gaps.retain(|gap| !self.format().lie_elsewhere(&files, gap.first, gap.last));
         remarks.extend(self.put_away(&files, &surveys, &conclusions.gaps, threads));
         // Of a million files no list is kept that can be made again.
         drop(files);

@@ -2,6 +2,7 @@
 //! was damaged, as the engines tell it themselves; with doubt there is none.
 mod common;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use common::judge::{Judge, copy_of, has, write};
@@ -25,11 +26,28 @@ fn manifest(store: &Path) -> PathBuf {
     named.next().expect("a MANIFEST")
 }
 
+/// Where the records of a MANIFEST lie that is shorter than a block.
+fn records(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut records = Vec::new();
+    let mut at = 0;
+    while let Some(len) = bytes.get(at + 4..at + 6) {
+        let end = at + 7 + usize::from(u16::from_le_bytes([len[0], len[1]]));
+        records.push(at..end);
+        at = end;
+    }
+    records
+}
+
+/// One of these, and not the first.
+fn of(mut records: Vec<Range<usize>>, random: &mut Random) -> Range<usize> {
+    records.swap_remove(1 + random.below(records.len() - 1))
+}
+
 fn damaged(store: &Path, random: &mut Random) -> &'static str {
     let manifest = manifest(store);
     let mut bytes = std::fs::read(&manifest).expect("a MANIFEST");
     let at = random.below(bytes.len());
-    let what = match random.below(5) {
+    let what = match random.below(7) {
         0 => {
             std::fs::remove_file(store.join("CURRENT")).expect("a CURRENT");
             "no CURRENT"
@@ -42,7 +60,18 @@ fn damaged(store: &Path, random: &mut Random) -> &'static str {
             bytes.truncate(at);
             "cut"
         }
+        // Nothing is damaged: it ends a record earlier, or one in the middle is not there.
         3 => {
+            let record = of(records(&bytes), random);
+            bytes.truncate(record.start);
+            "cut between records"
+        }
+        4 => {
+            let record = of(records(&bytes), random);
+            bytes.drain(record);
+            "without a record"
+        }
+        5 => {
             bytes[at..].iter_mut().take(64).for_each(|byte| *byte = 0);
             "zeros"
         }

@@ -5,7 +5,7 @@ mod common;
 
 use std::path::Path;
 
-use common::block_log::{BLOCK, Writer, batch, current, fragment, put as set};
+use common::block_log::{BLOCK, Writer, batch, current, fragment, operation, put as set};
 use common::log::File;
 use common::run::{Answer, run_on};
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
@@ -139,6 +139,80 @@ fn rocksdb_misses_logs_only_where_numbers_and_names_prove_it() {
     assert!(messages(&verified(&at), "WM-307")[0].contains("000014.log was there"));
     // Where no log is left at all, what was written last is missing for sure.
     assert_eq!(findings(5, flushed, &[], OPTIONS).0, ["WM-302", "WM-302"]);
+}
+
+#[test]
+fn a_checkpoint_leaves_out_the_last_log_while_it_is_empty() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join("store");
+    let key = [&[9, b'k'][..], &[1; 8]].concat();
+    let table = [&[7, 0, 6, 100][..], &key, &key].concat();
+    let findings = |fields: &[u8], identity: bool| {
+        store(&at, &[&catalogue(5, &[fields, &table].concat())], OPTIONS);
+        std::fs::write(at.join("000006.sst"), [0; 100]).expect("a file");
+        if identity {
+            std::fs::write(at.join("IDENTITY"), "an id").expect("a file");
+        }
+        let told = verified(&at);
+        (wrong(&told), messages(&told, "WM-307").len())
+    };
+    // The table was flushed; logs count from 14 on, and nothing was written since.
+    let flushed = &[2, 14, 3, 20, 4, 20, 10, 14][..];
+    assert_eq!(findings(flushed, false), (vec![], 1));
+    // The store itself has one.
+    assert_eq!(findings(flushed, true), (vec!["WM-302".into()], 0));
+    // One that still holds what a family needs is never left out.
+    let needed = &[2, 14, 3, 20, 4, 20, 10, 12][..];
+    assert!(!findings(needed, false).0.is_empty());
+}
+
+#[test]
+fn numbers_of_files_that_were_ingested_are_not_missing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join("store");
+    let mut writer = Writer::new(4, false, 1);
+    writer.put("a", "before");
+    writer.seq += 1;
+    writer.put("b", "behind");
+    let key = [&[9, b'k'][..], &[1; 8]].concat();
+    let gaps = |first: u8, last: u8| {
+        // Level 6, number 8, 100 bytes, and the sequence numbers that it holds.
+        let table = [&[100, 6, 8, 100][..], &key, &key, &[first, last]].concat();
+        let lists = catalogue(5, &[&[2, 0, 3, 9, 4, 2][..], &table].concat());
+        store(&at, &[&lists, std::slice::from_ref(&writer.file)], OPTIONS);
+        std::fs::write(at.join("000008.sst"), [0; 100]).expect("a file");
+        wrong(&verified(&at))
+    };
+    assert_eq!(gaps(2, 2), [""; 0]);
+    // This one says nothing of the number in between.
+    assert_eq!(gaps(1, 3), ["WM-301"]);
+}
+
+#[test]
+fn families_that_were_dropped_do_not_count() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join("store");
+    let mut writer = Writer::new(4, false, 1);
+    writer.batch(&[
+        set(b"a", b"v"),
+        operation(5, Some(1), &[b"b", b"v"]),
+        operation(5, Some(2), &[b"c", b"v"]),
+    ]);
+    let families = |fields: &[u8], policy: &str| {
+        store(&at, &[&catalogue(5, fields), std::slice::from_ref(&writer.file)], OPTIONS);
+        let replay = run_on("replay", &at, &format!("--format json --policy {policy}")).json();
+        let families = replay["column_families"].as_object().map(|all| all.keys().cloned().collect());
+        families.unwrap_or_else(|| vec![format!("default: {}", replay["entries"])])
+    };
+    for policy in ["engine", "committed"] {
+        // The MANIFEST was begun when numbers up to 2 were given out: both are gone.
+        let gone = families(&[2, 4, 3, 6, 4, 0, 203, 1, 2], policy);
+        assert!(!gone.iter().any(|name| name.starts_with('#')), "{policy}: {gone:?}");
+        // An edit that adds one is lost: the engine goes on without it.
+        let lost = families(&[2, 4, 3, 6, 4, 0, 203, 1, 1], policy);
+        assert_eq!(lost.contains(&"#2".to_owned()), policy == "committed", "{policy}: {lost:?}");
+        assert!(!lost.contains(&"#1".to_owned()), "{policy}: {lost:?}");
+    }
 }
 
 #[test]

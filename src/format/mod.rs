@@ -480,6 +480,11 @@ pub trait Format: Sync {
         None
     }
 
+    /// Whether all numbers from `first` to `last` are proved to lie elsewhere, so that no log misses them.
+    fn lie_elsewhere(&self, _files: &[LogFile<'_>], _first: u64, _last: u64) -> bool {
+        false
+    }
+
     /// Whether a directory of this name, below a log's, holds logs that its engine has put away.
     fn puts_away(&self, _dir: &str) -> bool {
         false

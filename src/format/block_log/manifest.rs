@@ -416,6 +416,8 @@ pub struct Catalogue {
     pub added: BTreeSet<u64>,
     /// See `added`.
     pub unheard_of: BTreeSet<u64>,
+    /// Sequence numbers that were all of a table once: that of a file which was ingested, and which no log has.
+    pub alone: BTreeSet<u64>,
     /// A table was deleted from another level than the one that it was added at.
     pub misplaced: bool,
     /// Edits applied.
@@ -444,6 +446,7 @@ impl Default for Catalogue {
             database_id: None,
             added: BTreeSet::new(),
             unheard_of: BTreeSet::new(),
+            alone: BTreeSet::new(),
             misplaced: false,
             edits: 0,
             skipped: BTreeSet::new(),
@@ -526,6 +529,8 @@ impl Catalogue {
         for field in all() {
             if let Field::New(table) = field {
                 self.added.insert(table.number);
+                self.alone
+                    .extend(table.sequences.filter(|[first, last]| first == last).map(|[number, _]| number));
             }
             self.change_whole(field);
         }

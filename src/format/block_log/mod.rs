@@ -397,6 +397,13 @@ impl Format for BlockLog {
         start::start(self.flavour, files)
     }
 
+    fn lie_elsewhere(&self, files: &[LogFile<'_>], first: u64, last: u64) -> bool {
+        // However far the numbers reach, no more are gone through than there are tables.
+        let directory = Directory::of(self.flavour, files);
+        let alone = directory.catalogue.alone.range(first..).take_while(|&&number| number <= last).count();
+        last.checked_sub(first).is_some_and(|more| more < alone as u64)
+    }
+
     fn puts_away(&self, dir: &str) -> bool {
         away::is_one(self.flavour, dir)
     }

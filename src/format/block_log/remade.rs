@@ -98,14 +98,12 @@ fn likeliest(flavour: Flavour, files: &[LogFile<'_>]) -> Option<Directory> {
 /// where the file ends between two records.
 fn misses_edits(directory: &Directory, wish: &Recatalogue<'_>) -> bool {
     let catalogue = &directory.catalogue;
-    let begun = catalogue.next_file.is_some()
-        && catalogue.last_sequence.is_some()
-        && (directory.flavour == Flavour::RocksDb || catalogue.log_number.is_some());
+    let begun = [catalogue.log_number, catalogue.next_file, catalogue.last_sequence];
     let nameless = catalogue.families.iter().any(|(&id, family)| id > 0 && family.name.is_none());
     let mut unnamed = wish.beside.iter().filter_map(|name| table_number(name));
     directory.broken.is_some()
         || catalogue.waiting() > 0
-        || !begun
+        || begun.contains(&None)
         || nameless
         || !catalogue.unheard_of.is_empty()
         || catalogue.misplaced
