@@ -286,7 +286,10 @@ impl Beside<'_> {
             comparator: family.comparator.clone(),
             ..Family::default()
         };
-        let there = family.tables.iter().filter(|(_, table)| self.is_whole(table));
+        let range = range_of(family.order(), std::slice::from_ref(&found.table));
+        let beside =
+            |table: &LiveTable| range.as_ref().is_some_and(|range| meets(family.order(), range, table));
+        let there = family.tables.iter().filter(|(_, table)| beside(table) && self.is_whole(table));
         let there = only(there.map(|(&number, table)| (number, table.clone())).collect());
         let this = only(BTreeMap::from([(found.table.number, found.table.clone())]));
         let mut own = Merged::new(&this, &open)?;
