@@ -25,7 +25,7 @@ pub struct FilePlan {
     pub changed: bool,
     /// All of its new contents, where they are made without its old ones.
     pub contents: Option<Vec<u8>>,
-    /// SHA-256 of the file as it is; filled in by [`Plan::bind`].
+    /// SHA-256 of the file as it is; filled in by [`crate::repair::plan::Plan::bind`].
     pub sha256: Option<String>,
 }
 
