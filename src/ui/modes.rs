@@ -59,20 +59,25 @@ fn whose(verdict: &Verdict, all: &[(&'static str, Vec<&'static str>)]) -> String
     let versions = |engines: &[&str]| engines.join(" and ");
     let whole = |(mode, engines): &(&'static str, Vec<&'static str>)| all.contains(&(*mode, engines.clone()));
     let every = verdict.of.len() == all.len();
-    let modes = |of: &[(&'static str, Vec<&'static str>)]| {
-        of.iter().map(|(mode, _)| *mode).collect::<Vec<_>>().join(", ")
-    };
+    let modes = || in_modes(verdict.of.iter().map(|(mode, _)| (*mode).to_owned()).collect());
     match (same, verdict.of.iter().all(whole)) {
-        (_, true) => format!("In mode {}", modes(&verdict.of)),
+        (_, true) => modes(),
         (true, false) if every => format!("In every mode, version {}", versions(&verdict.of[0].1)),
-        (true, false) => format!("In mode {}, version {}", modes(&verdict.of), versions(&verdict.of[0].1)),
+        (true, false) => format!("{}, version {}", modes(), versions(&verdict.of[0].1)),
         (false, false) => {
             let each = verdict.of.iter().map(|of| match whole(of) {
                 true => of.0.to_owned(),
                 false => format!("{} ({})", of.0, versions(&of.1)),
             });
-            format!("In mode {}", each.collect::<Vec<_>>().join(", "))
+            in_modes(each.collect())
         }
+    }
+}
+
+fn in_modes(mut names: Vec<String>) -> String {
+    match (names.pop(), names.join(", ")) {
+        (last, names) if names.is_empty() => format!("In mode {}", last.unwrap_or_default()),
+        (last, names) => format!("In modes {names} and {}", last.unwrap_or_default()),
     }
 }
 

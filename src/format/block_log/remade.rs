@@ -13,6 +13,7 @@ use super::manifest::{Catalogue, Family, LiveTable, snapshot, table_field, user_
 use super::tracked::forgotten;
 use super::{Flavour, Name, kind_of};
 use crate::format::merge::families_of;
+use crate::format::sstable::footer::Footer;
 use crate::format::sstable::merged::Merged;
 use crate::format::sstable::order::Order;
 use crate::format::sstable::ranges::RangeDeletion;
@@ -183,6 +184,10 @@ impl Beside<'_> {
             tables.filter(|(number, _)| !self.catalogue.added.contains(number)).collect();
         let mut pending = Vec::new();
         for (number, name) in unnamed {
+            if self.is_unfinished(number) {
+                self.said.push(format!("{name} is left out: it was not finished, so no edit adds it."));
+                continue;
+            }
             match Found::of(self, number, None).and_then(|found| self.place(found, name, logged)) {
                 Ok(None) => {}
                 Ok(Some(found)) => pending.push(found),
@@ -202,6 +207,14 @@ impl Beside<'_> {
                 "edits that can be read delete tables that none of them adds ({tables}), and what went with them is not known"
             ));
         }
+    }
+
+    /// Whether a table was being written when the engine died: newer than all that edits speak of, and without an end. An edit
+    /// adds a table only when all of it is on the disk.
+    fn is_unfinished(&self, number: u64) -> bool {
+        let newest = self.catalogue.added.last().max(self.catalogue.unheard_of.last());
+        newest.is_none_or(|&newest| number > newest)
+            && self.open(number).is_some_and(|src| !Footer::is_there(&*src))
     }
 
     /// Leaves out the tables that are not there, where no edit is lost.

@@ -63,6 +63,15 @@ pub struct Footer {
 }
 
 impl Footer {
+    /// Whether the file ends like a table of any kind. One that is being written does not.
+    pub fn is_there(src: &dyn ReadAt) -> bool {
+        let magic = src.size().checked_sub(8).and_then(|at| read(src, at, 8).ok());
+        let magic = magic.and_then(|bytes| bytes.first_chunk().map(|magic| u64::from_le_bytes(*magic)));
+        magic.is_some_and(|magic| {
+            [MAGIC_OLD, MAGIC_NEW, MAGIC_CUCKOO].contains(&magic) || MAGIC_PLAIN.contains(&magic)
+        })
+    }
+
     /// Reads the footer of a whole table.
     ///
     /// # Errors
