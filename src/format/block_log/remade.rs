@@ -52,8 +52,14 @@ pub fn catalogue(
     }
     let lost = misses_edits(directory, wish);
     let mut catalogue = directory.catalogue.clone();
-    let mut beside =
-        Beside { flavour, wish, catalogue: &mut catalogue, doubts: Vec::new(), said: Vec::new() };
+    let mut beside = Beside {
+        flavour,
+        wish,
+        catalogue: &mut catalogue,
+        readable: directory.broken.is_none(),
+        doubts: Vec::new(),
+        said: Vec::new(),
+    };
     if lost {
         beside.settle(&|from| logged(from, files, surveys));
         beside.doubts.extend(families(directory));
@@ -169,6 +175,8 @@ struct Beside<'a> {
     flavour: Flavour,
     wish: &'a Recatalogue<'a>,
     catalogue: &'a mut Catalogue,
+    /// Every edit that is there can be read.
+    readable: bool,
     doubts: Vec<String>,
     said: Vec<String>,
 }
@@ -209,11 +217,11 @@ impl Beside<'_> {
         }
     }
 
-    /// Whether a table was being written when the engine died: newer than all that edits speak of, and without an end. An edit
-    /// adds a table only when all of it is on the disk.
+    /// Whether a table was being written when the engine died: it has no end, and an edit adds a table only when all of it is on
+    /// the disk. Where an edit is damaged, it may have been another one, and is so surely only if it is the newest.
     fn is_unfinished(&self, number: u64) -> bool {
         let newest = self.catalogue.added.last().max(self.catalogue.unheard_of.last());
-        newest.is_none_or(|&newest| number > newest)
+        (self.readable || newest.is_none_or(|&newest| number > newest))
             && self.open(number).is_some_and(|src| !Footer::is_there(&*src))
     }
 
