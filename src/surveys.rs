@@ -61,7 +61,8 @@ impl Surveys<'_> {
         };
         std::thread::scope(|scope| {
             for _ in 1..threads.min(self.files.len()) {
-                scope.spawn(work);
+                // Where the system grants no more threads those that there are do all of it.
+                std::thread::Builder::new().spawn_scoped(scope, work).ok();
             }
             work();
         });

@@ -30,7 +30,7 @@ pub fn with_reader<T>(src: &dyn ReadAt, work: impl FnOnce(&mut Reader<'_>) -> T)
         let (ask, asked) = sync_channel::<(Buffer, u64)>(PIECES);
         let (give, given) = sync_channel(PIECES);
         // Ends when the reader is dropped.
-        scope.spawn(move || {
+        let fetch = move || {
             for (mut piece, to) in asked {
                 // What cannot be read the reader finds out itself.
                 piece.read(src, to).ok();
@@ -38,7 +38,9 @@ pub fn with_reader<T>(src: &dyn ReadAt, work: impl FnOnce(&mut Reader<'_>) -> T)
                     break;
                 }
             }
-        });
+        };
+        // Where the system grants no thread nobody hears what is asked.
+        thread::Builder::new().spawn_scoped(scope, fetch).ok();
         let free = std::iter::repeat_with(Buffer::default).take(PIECES).collect();
         work(&mut Reader::new(src).with_ahead(Ahead { ask, given, free, under_way: VecDeque::new() }))
     })
