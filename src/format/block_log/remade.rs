@@ -64,6 +64,7 @@ pub fn catalogue(
         made.said.extend(said);
         made.said.extend(doubts.into_iter().map(|doubt| format!("In doubt: {doubt}.")));
         complete(&mut catalogue, files, wish, &directory);
+        made.due = catalogue.last_sequence.map_or(0, |last| last.saturating_add(1));
         made.files.push((name.to_owned(), snapshot(flavour, &catalogue, wish.untracked)?));
     } else if wish.untracked {
         made.files.push((name.to_owned(), forgotten(flavour, manifest)?));
