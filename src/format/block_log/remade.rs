@@ -46,10 +46,10 @@ pub fn catalogue(
         return Err(format!("no edit of {name} can be read"));
     }
     let beside = Beside::of(flavour, wish);
-    let mut rebuild = Rebuild::new(&directory, &beside);
+    let mut rebuild = Rebuild::new(&directory, &beside, Logged::of(files, surveys));
     let lost = misses_edits(&directory, &beside);
     if lost {
-        rebuild.settle(&Logged::of(files, surveys));
+        rebuild.settle();
         rebuild.doubts.extend(families(&directory));
     } else {
         rebuild.without_missing();
@@ -109,11 +109,22 @@ fn families(directory: &Directory) -> Option<String> {
         let given = catalogue.max_family.map_or(1, |id| u64::from(id) + 1);
         return (known < given).then(|| format!("of {given} column families {known} are known"));
     };
-    let known = |name: &[u8]| catalogue.families.values().any(|family| family.name.as_deref() == Some(name));
-    let lost = families_of(options).filter(|name| !known(name));
-    let lost: BTreeSet<String> = lost.map(|name| String::from_utf8_lossy(&name).into_owned()).collect();
-    listed(&Vec::from_iter(lost))
-        .map(|names| format!("OPTIONS names column families that no edit adds ({names})"))
+    let named: BTreeSet<Vec<u8>> = families_of(options).collect();
+    let families = || catalogue.families.values();
+    let added: BTreeSet<Vec<u8>> = families().filter_map(|family| family.name.clone()).collect();
+    let living = families().filter(|family| !family.dropped);
+    let living: BTreeSet<Vec<u8>> = living.filter_map(|family| family.name.clone()).collect();
+    let but = |some: &BTreeSet<Vec<u8>>, others| {
+        let names = some.difference(others).map(|name| String::from_utf8_lossy(name).into_owned());
+        listed(&names.collect::<Vec<_>>())
+    };
+    let begun =
+        but(&named, &added).map(|names| format!("OPTIONS names column families that no edit adds ({names})"));
+    let ended = || {
+        but(&living, &named)
+            .map(|names| format!("no edit drops column families that OPTIONS lacks ({names})"))
+    };
+    begun.or_else(ended)
 }
 
 /// Numbers that the lost edits would have told.
@@ -174,6 +185,7 @@ enum Place {
 struct Rebuild<'a> {
     flavour: Flavour,
     beside: &'a Beside<'a>,
+    logged: Logged,
     /// Every edit that is there can be read.
     readable: bool,
     catalogue: Catalogue,
@@ -182,10 +194,10 @@ struct Rebuild<'a> {
 }
 
 impl<'a> Rebuild<'a> {
-    fn new(directory: &Directory, beside: &'a Beside<'a>) -> Rebuild<'a> {
+    fn new(directory: &Directory, beside: &'a Beside<'a>, logged: Logged) -> Rebuild<'a> {
         let (flavour, readable, catalogue) =
             (directory.flavour, directory.broken.is_none(), directory.catalogue.clone());
-        Rebuild { flavour, beside, readable, catalogue, doubts: Vec::new(), said: Vec::new() }
+        Rebuild { flavour, beside, logged, readable, catalogue, doubts: Vec::new(), said: Vec::new() }
     }
 
     /// Leaves out the tables that are not there, where no edit is lost.
@@ -193,7 +205,7 @@ impl<'a> Rebuild<'a> {
         self.ids().into_iter().for_each(|id| self.replace(id, Vec::new()));
     }
 
-    fn settle(&mut self, logged: &Logged) {
+    fn settle(&mut self) {
         // No family needs an older log, so what a lost edit said of one is known.
         let least = self.catalogue.min_log_to_keep.unwrap_or(0);
         let families = self.catalogue.families.values_mut();
@@ -204,7 +216,7 @@ impl<'a> Rebuild<'a> {
                 continue;
             }
             let name = self.beside.name(number);
-            match self.place(number, logged) {
+            match self.place(number) {
                 Ok(Place::Nowhere(why)) => self.said.push(format!("{name} is left out: {why}.")),
                 Ok(Place::Level(found, level)) => {
                     let how = "was flushed and its edit is lost: it is added at level";
@@ -235,7 +247,7 @@ impl<'a> Rebuild<'a> {
 
     /// # Errors
     /// Why a table belongs nowhere, though what it holds may be needed.
-    fn place(&self, number: u64, logged: &Logged) -> Result<Place, String> {
+    fn place(&self, number: u64) -> Result<Place, String> {
         if self.is_unfinished(number) {
             return Ok(Place::Nowhere("it was not finished, so no edit adds it"));
         }
@@ -245,12 +257,8 @@ impl<'a> Rebuild<'a> {
         let found = Found::of(self.beside, number, None)?;
         let family = self.catalogue.families.get(&found.family).filter(|family| !family.dropped);
         let family = family.ok_or_else(|| format!("column family {} is not known", found.family))?;
-        let oldest = match self.flavour {
-            Flavour::RocksDb => family.log_number,
-            Flavour::LevelDb => self.catalogue.log_number.unwrap_or(0),
-        };
         let [first, last] = found.sequences();
-        let logged = logged.count(oldest, [first, last]);
+        let logged = self.logged.count(self.oldest_log(family), [first, last]);
         if logged > last - first {
             return Ok(Place::Nowhere("the logs hold all of it"));
         }
@@ -264,6 +272,14 @@ impl<'a> Rebuild<'a> {
             Some(level) => Place::Level(found, level),
             None => Place::Open(found),
         })
+    }
+
+    /// The number of the oldest log that counts for a family.
+    fn oldest_log(&self, family: &Family) -> u64 {
+        match self.flavour {
+            Flavour::RocksDb => family.log_number,
+            Flavour::LevelDb => self.catalogue.log_number.unwrap_or(0),
+        }
     }
 
     /// Whether a table was being written when the engine died: it has no end, and an edit adds a table only when all of it is on
@@ -302,13 +318,10 @@ impl<'a> Rebuild<'a> {
 
     /// Puts tables in the place of those that are gone: a compaction made them of those.
     fn replace(&mut self, id: u32, tables: Vec<Found>) {
-        let Some(family) = self.catalogue.families.get_mut(&id).filter(|family| !family.dropped) else {
-            return;
-        };
+        let Some(family) = self.catalogue.families.get(&id).filter(|family| !family.dropped) else { return };
         let (order, beside) = (family.order(), self.beside);
         let gone: Vec<LiveTable> =
             family.tables.values().filter(|table| !beside.is_whole(table)).cloned().collect();
-        gone.iter().for_each(|table| drop(family.tables.remove(&table.number)));
         if gone.is_empty() && tables.is_empty() {
             return;
         }
@@ -318,7 +331,11 @@ impl<'a> Rebuild<'a> {
             true => KeyRange::over(order, tables.iter().map(|found| &found.table)),
             false => KeyRange::over(order, &gone),
         };
-        let proved = tables.iter().all(|found| beside.holds(family, found, Some(&range)) == Ok(true));
+        // What it has merged counts twice if a log says it again, and without its sequence number nothing tells.
+        let logged = self.logged.count(self.oldest_log(family), [0, u64::MAX]) > 0;
+        let proved = tables
+            .iter()
+            .all(|found| !(logged && found.merges) && beside.holds(family, found, Some(&range)) == Ok(true));
         // What tables that no edit names were made of is not told, so neither how deep they belong.
         let free = !family.tables.values().any(|table| table.level > 0 && range.meets(table));
         let (placed, said) = match (gone.is_empty(), proved) {
@@ -340,6 +357,9 @@ impl<'a> Rebuild<'a> {
         match said {
             Ok(said) => self.said.push(said),
             Err(doubt) => self.doubts.push(doubt),
+        }
+        if let Some(family) = self.catalogue.families.get_mut(&id) {
+            gone.iter().for_each(|table| drop(family.tables.remove(&table.number)));
         }
         let level = gone.iter().map(|table| table.level).max().unwrap_or(0).max(1);
         tables.into_iter().filter(|_| placed).for_each(|found| self.add(found, level));

@@ -198,6 +198,8 @@ pub struct Found {
     pub family: u32,
     /// As a catalogue would tell it, but for its level.
     pub table: LiveTable,
+    /// Operands in it may have been merged.
+    pub merges: bool,
     /// It has range deletions.
     ranges: bool,
 }
@@ -217,9 +219,11 @@ impl Found {
             return Err("it was ingested, and which sequence number it has is lost".into());
         }
         let family = properties.and_then(|p| u32::try_from(p.family_id?).ok()).unwrap_or(0);
+        let operator = properties.and_then(|properties| properties.merge_operator.as_deref());
+        let merges = operator.is_some_and(|name| name != b"nullptr");
         let sequences = Some([SEQUENCE_MAX, 0]);
         let live = LiveTable { number, size, sequences, ..LiveTable::default() };
-        let mut found = Found { family, table: live, ranges: !table.ranges().is_empty() };
+        let mut found = Found { family, table: live, merges, ranges: !table.ranges().is_empty() };
         let mut entries = table.iter().map_err(|error| error.to_string())?;
         while let Some(item) = entries.next() {
             let item = item.map_err(|error| error.to_string())?;
