@@ -136,9 +136,73 @@ fn rocksdb_misses_logs_only_where_numbers_and_names_prove_it() {
     assert_eq!(findings(5, flushed, &[log(12, 25, 5), log(14, 30, 5)], OPTIONS).0.len(), 0);
     assert_eq!(findings(5, flushed, &[log(14, 30, 5)], OPTIONS), one(&["WM-302"], 1));
     assert_eq!(findings(5, flushed, &[log(12, 21, 5)], OPTIONS), one(&[], 1));
-    assert!(messages(&verified(&at), "WM-307")[0].contains("000014.log was there"));
+    assert!(messages(&verified(&at), "WM-307")[0].contains("000014.log is not there, nor is IDENTITY"));
+    // In a store of its own it is missing, empty or not.
+    std::fs::write(at.join("IDENTITY"), "an id").expect("a file");
+    assert_eq!(wrong(&verified(&at)), ["WM-302"]);
     // Where no log is left at all, what was written last is missing for sure.
-    assert_eq!(findings(5, flushed, &[], OPTIONS).0, ["WM-302", "WM-302"]);
+    assert_eq!(findings(5, flushed, &[], OPTIONS), one(&["WM-302"], 1));
+    std::fs::write(at.join("IDENTITY"), "an id").expect("a file");
+    assert_eq!(wrong(&verified(&at)), ["WM-302", "WM-302"]);
+    // They all lie elsewhere.
+    let apart = Some("  rocksdb_version=7.8.3\n[DBOptions]\n  wal_dir=/of/logs\n");
+    assert_eq!(findings(5, flushed, &[], apart), one(&[], 2));
+    assert!(messages(&verified(&at), "WM-307")[0].ends_with("OPTIONS names /of/logs for logs"));
+}
+
+#[test]
+fn a_log_that_one_family_still_needs_is_missed_where_no_number_tells() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (at, out) = (dir.path().join("store"), dir.path().join("repaired"));
+    // The default family was flushed when log 12 began; family one needs log 4 as well.
+    let one = &[200, 1, 1, 201, 1, 3, b'o', b'n', b'e', 2, 4, 10, 4][..];
+    let mut manifest = Writer::manifest(5);
+    manifest.record(one);
+    manifest.record(&[2, 12, 3, 20, 4, 20]);
+    let lists = [manifest.file, current(5)];
+    let findings = |logs: &[File], options| {
+        store(&at, &[&lists, logs], options);
+        wrong(&verified(&at))
+    };
+    assert_eq!(findings(&[log(4, 1, 20), log(12, 21, 5)], OPTIONS), [""; 0]);
+    assert_eq!(findings(&[log(12, 21, 5)], OPTIONS), ["WM-302"]);
+    let told = verified(&at);
+    let lost = told["findings"].as_array().expect("findings").iter().find(|f| f["code"] == "WM-302");
+    assert_eq!(lost.map(|f| &f["file"]), Some(&"000012.log".into()), "{told}");
+    // Nothing stands in its place that a repair could state.
+    assert_eq!(repair(&at, &out).code, 1);
+    assert_eq!(wrong(&verified(&out)), ["WM-302"]);
+    // A log that was kept from the session before makes the next one begin though this one is empty.
+    assert_eq!(findings(&[log(12, 21, 5)], KEEPS_LOGS), [""; 0]);
+}
+
+#[test]
+fn between_logs_that_the_tables_hold_nothing_is_missing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join("store");
+    let mut flushed = Writer::new(8, false, 9);
+    flushed.put("a", "before");
+    // A file that was ingested.
+    flushed.seq += 1;
+    flushed.put("b", "behind");
+    let findings = |oldest: u8| {
+        let lists = catalogue(5, &[2, oldest, 3, 20, 4, 20, 10, oldest]);
+        let logs = [log(6, 1, 5), flushed.file.clone(), log(14, 21, 5)];
+        store(&at, &[&lists, &logs], OPTIONS);
+        wrong(&verified(&at))
+    };
+    assert_eq!(findings(14), [""; 0]);
+    assert_eq!(findings(6), ["WM-302", "WM-301", "WM-302"]);
+}
+
+#[test]
+fn a_directory_is_none_of_the_files_of_a_store() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join("store");
+    store(&at, &[&catalogue(2, &[2, 4, 3, 20, 4, 0]), &[log(4, 1, 30)]], None);
+    assert_eq!(verified(&at)["format"], "leveldb");
+    std::fs::create_dir(at.join("IDENTITY")).expect("a directory");
+    assert_eq!(verified(&at)["format"], "leveldb");
 }
 
 #[test]
@@ -146,9 +210,9 @@ fn a_checkpoint_leaves_out_the_last_log_while_it_is_empty() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = dir.path().join("store");
     let key = [&[9, b'k'][..], &[1; 8]].concat();
-    let table = [&[7, 0, 6, 100][..], &key, &key].concat();
-    let findings = |fields: &[u8], identity: bool| {
-        store(&at, &[&catalogue(5, &[fields, &table].concat())], OPTIONS);
+    let table = &[&[7, 0, 6, 100][..], &key, &key].concat()[..];
+    let with = |table: &[u8], fields: &[u8], identity: bool| {
+        store(&at, &[&catalogue(5, &[fields, table].concat())], OPTIONS);
         std::fs::write(at.join("000006.sst"), [0; 100]).expect("a file");
         if identity {
             std::fs::write(at.join("IDENTITY"), "an id").expect("a file");
@@ -156,11 +220,16 @@ fn a_checkpoint_leaves_out_the_last_log_while_it_is_empty() {
         let told = verified(&at);
         (wrong(&told), messages(&told, "WM-307").len())
     };
+    let findings = |fields: &[u8], identity: bool| with(table, fields, identity);
     // The table was flushed; logs count from 14 on, and nothing was written since.
     let flushed = &[2, 14, 3, 20, 4, 20, 10, 14][..];
     assert_eq!(findings(flushed, false), (vec![], 1));
     // The store itself has one.
     assert_eq!(findings(flushed, true), (vec!["WM-302".into()], 0));
+    // Nothing was ever written.
+    let fresh = &[2, 0, 3, 6, 4, 0][..];
+    assert_eq!(with(&[], fresh, false), (vec![], 1));
+    assert_eq!(with(&[], fresh, true), (vec!["WM-302".into()], 0));
     // One that still holds what a family needs is never left out.
     let needed = &[2, 14, 3, 20, 4, 20, 10, 12][..];
     assert!(!findings(needed, false).0.is_empty());

@@ -7,14 +7,15 @@
 //! 1. a number above the MANIFEST's own was given to a log since that was begun (`DBImpl::SwitchMemtable`), and logs from the
 //!    lowest one to keep on are not deleted before an edit says so;
 //! 2. the log that a session begins with is created right before its MANIFEST, and with the usual options no older one is left
-//!    then (`DBImpl::Open`).
+//!    then (`DBImpl::Open`);
+//! 3. no log is begun while the one before is empty (`DBImpl::SwitchMemtable`).
 
 use std::collections::BTreeMap;
 
 use super::Flavour;
 use super::directory::{Directory, number_of};
 use crate::format::LogFile;
-use crate::log::conclude::{GapCause, Start};
+use crate::log::conclude::{Gap, GapCause, Start};
 
 /// No store's first log has a higher number.
 const FIRST_LOG: u64 = 4;
@@ -71,6 +72,30 @@ pub fn proved(directory: &Directory) -> BTreeMap<u64, Option<u64>> {
     proved.extend(session_log(directory).filter(|_| numbers_sessions(directory)).map(|log| (log, None)));
     proved.extend(catalogue.logs.iter().filter(|(log, _)| directory.replays(**log)));
     proved
+}
+
+/// Whether it is proved, too, that RocksDB wrote something into this log: a later one was begun in the same session.
+pub fn is_filled(directory: &Directory, log: u64) -> bool {
+    // One that goes on with older logs takes its own for filled at once (`DBImpl::RestoreAliveLogFiles`).
+    let goes_on = log < directory.number && directory.option("avoid_flush_during_recovery") == Some("true");
+    directory.flavour == Flavour::RocksDb && log < directory.newest() && !goes_on
+}
+
+/// The directory in which the logs of the store lie, if it is another one: versions that were not measured name their own, too.
+pub fn elsewhere(directory: &Directory) -> Option<&str> {
+    directory.option("wal_dir").filter(|dir| !dir.is_empty() && numbers_sessions(directory))
+}
+
+/// See [`crate::format::Format::lie_elsewhere`].
+pub fn lie_elsewhere(directory: &Directory, files: &[LogFile<'_>], gap: &Gap) -> bool {
+    // However far the numbers reach, no more are gone through than there are tables.
+    let alone =
+        directory.catalogue.alone.range(gap.first..).take_while(|&&number| number <= gap.last).count();
+    let ingested = gap.last.checked_sub(gap.first).is_some_and(|more| more < alone as u64);
+    // Logs that the tables have taken in are deleted one by one; the tables hold what is missing between those that are left.
+    let flushed = files.get(gap.before.file).and_then(number_of).is_some_and(|log| !directory.replays(log));
+    let unsaid = gap.cause == GapCause::Unexplained && directory.flavour == Flavour::RocksDb;
+    ingested || flushed && (unsaid || gap.cause == GapCause::MissingFile)
 }
 
 /// The log that RocksDB began the last session with, if it is still needed and not there.
