@@ -52,8 +52,9 @@ impl Logs<'_> {
             told.push(self.remark(true, newest, what));
         } else if let Some(log) = suspected {
             let what = format!(
-                "{log:06}.log is not there: RocksDB of today begins a session with the log numbered right before the MANIFEST, \
-                 and nothing says that its tables have taken that in. If this version did, what it held is missing"
+                "{log:06}.log is not there: RocksDB of today begins a session with a log and then a MANIFEST with the next \
+                 number, and nothing says that the tables have taken that log in. If this MANIFEST was begun so, what the log \
+                 held is missing"
             );
             told.push(self.remark(false, log, what));
         }

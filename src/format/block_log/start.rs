@@ -7,7 +7,7 @@
 //! 1. a number above the MANIFEST's own was given to a log since that was begun (`DBImpl::SwitchMemtable`), and logs from the
 //!    lowest one to keep on are not deleted before an edit says so;
 //! 2. the log that a session begins with is created right before its MANIFEST, and with the usual options no older one is left
-//!    then (`DBImpl::Open`);
+//!    then (`DBImpl::Open`), nor is another MANIFEST begun before the session ends;
 //! 3. no log is begun while the one before is empty (`DBImpl::SwitchMemtable`).
 
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ use crate::log::conclude::{Gap, GapCause, Start};
 
 /// No store's first log has a higher number.
 const FIRST_LOG: u64 = 4;
+/// Bytes of a MANIFEST after which RocksDB begins another one, as usual: hardly any session writes so many.
+const MANIFEST: u64 = 1 << 30;
 
 /// See [`crate::format::Format::start`].
 pub fn start(flavour: Flavour, files: &[LogFile<'_>]) -> Option<Start> {
@@ -64,12 +66,10 @@ pub fn proved(directory: &Directory) -> BTreeMap<u64, Option<u64>> {
     if directory.flavour == Flavour::LevelDb {
         proved.extend(catalogue.log_number.filter(|&log| log > 0).map(|log| (log, None)));
     } else if catalogue.min_log_to_keep.is_some() {
-        let families = catalogue.families.values().filter(|family| !family.dropped);
-        let told = families.map(|family| family.log_number).chain([kept]);
-        let of_files = told.filter(|&log| log > directory.number && log >= kept);
+        let of_files = told(directory).filter(|&log| log > directory.number && log >= kept);
         proved.extend(of_files.map(|log| (log, None)));
     }
-    proved.extend(session_log(directory).filter(|_| numbers_sessions(directory)).map(|log| (log, None)));
+    proved.extend(session_log(directory).filter(|&log| is_a_log(directory, log)).map(|log| (log, None)));
     proved.extend(catalogue.logs.iter().filter(|(log, _)| directory.replays(**log)));
     proved
 }
@@ -100,7 +100,7 @@ pub fn lie_elsewhere(directory: &Directory, files: &[LogFile<'_>], gap: &Gap) ->
 
 /// The log that RocksDB began the last session with, if it is still needed and not there.
 pub fn suspected(directory: &Directory, files: &[LogFile<'_>]) -> Option<u64> {
-    let log = session_log(directory).filter(|_| !numbers_sessions(directory))?;
+    let log = session_log(directory).filter(|&log| !is_a_log(directory, log))?;
     let table = directory.catalogue.families.values().any(|family| family.tables.contains_key(&log));
     let there = files.iter().filter_map(number_of).any(|number| number == log);
     (!table && !there).then_some(log)
@@ -110,6 +110,21 @@ pub fn suspected(directory: &Directory, files: &[LogFile<'_>]) -> Option<u64> {
 fn session_log(directory: &Directory) -> Option<u64> {
     let log = directory.number.checked_sub(1).filter(|_| directory.flavour == Flavour::RocksDb)?;
     (directory.is_known() && log >= kept(directory).max(FIRST_LOG)).then_some(log)
+}
+
+/// Numbers that the catalogue tells as those of logs.
+fn told(directory: &Directory) -> impl Iterator<Item = u64> {
+    let families = directory.catalogue.families.values().filter(|family| !family.dropped);
+    families.map(|family| family.log_number).chain([kept(directory)])
+}
+
+/// Whether the number in front of the MANIFEST's was a log's for sure.
+fn is_a_log(directory: &Directory, log: u64) -> bool {
+    let limit = directory.option("max_manifest_file_size").and_then(|bytes| bytes.parse::<u64>().ok());
+    let (added, unheard_of) = (&directory.catalogue.added, &directory.catalogue.unheard_of);
+    let first =
+        limit.is_some_and(|bytes| bytes >= MANIFEST) && !added.contains(&log) && !unheard_of.contains(&log);
+    numbers_sessions(directory) && (first || log == FIRST_LOG || told(directory).any(|told| told == log))
 }
 
 /// Whether the version that the store was last opened with is one that gives out numbers as rule 2 says: others were not measured.
