@@ -426,3 +426,18 @@ fn blocks_swapped_inside_compressed_values_are_seen() {
     assert_eq!(swapped["files"][0]["records"]["intact"], 4, "{swapped}");
     assert!(messages(&swapped, "WM-207").iter().all(|what| what.contains("end of a fragment")), "{swapped}");
 }
+
+#[test]
+fn gaps_lie_within_the_numbers_that_are_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let File { mut bytes, name, .. } = log(4, 1, 9);
+    let len = bytes.len() / 9;
+    // The first and the last record are recovered, and what they stood beside is gone.
+    (bytes[6], bytes[8 * len + 6]) = (3, 2);
+    bytes.drain(7 * len..8 * len);
+    bytes.drain(len..2 * len);
+    let at = dir.path().join(&name);
+    std::fs::write(&at, bytes).expect("a file");
+    let gaps = run_on("gaps", &at, "--as leveldb").stdout;
+    assert!(gaps.contains("seq 1..9, 2 gaps, 2 missing, 0 recovered"), "{gaps}");
+}

@@ -93,20 +93,21 @@ pub fn lie_elsewhere(directory: &Directory, files: &[LogFile<'_>], gap: &Gap) ->
         directory.catalogue.alone.range(gap.first..).take_while(|&&number| number <= gap.last).count();
     let ingested = gap.last.checked_sub(gap.first).is_some_and(|more| more < alone as u64);
     // Logs that the tables have taken in are deleted one by one; the tables hold what is missing between those that are left.
-    let flushed = files.get(gap.before.file).and_then(number_of).is_some_and(|log| !directory.replays(log));
+    let flushed = files.get(gap.before.file).and_then(number_of).is_some_and(|log| !directory.has_news(log));
     let unsaid = gap.cause == GapCause::Unexplained && directory.flavour == Flavour::RocksDb;
     ingested || flushed && (unsaid || gap.cause == GapCause::MissingFile)
 }
 
-/// The log that RocksDB began the last session with, if it is still needed and not there.
+/// The log that RocksDB may have begun the last session with, if it is still needed and not there.
 pub fn suspected(directory: &Directory, files: &[LogFile<'_>]) -> Option<u64> {
-    let log = session_log(directory).filter(|&log| !is_a_log(directory, log))?;
+    let may_be = |log| begins_session(directory) != Some(false) && !is_a_log(directory, log);
+    let log = session_log(directory).filter(|&log| may_be(log))?;
     let table = directory.catalogue.families.values().any(|family| family.tables.contains_key(&log));
     let there = files.iter().filter_map(number_of).any(|number| number == log);
     (!table && !there).then_some(log)
 }
 
-/// The same, whether it is there or not.
+/// The same, whether it is there or not, and whatever begins with it.
 fn session_log(directory: &Directory) -> Option<u64> {
     let log = directory.number.checked_sub(1).filter(|_| directory.flavour == Flavour::RocksDb)?;
     (directory.is_known() && log >= kept(directory).max(FIRST_LOG)).then_some(log)
@@ -118,12 +119,18 @@ fn told(directory: &Directory) -> impl Iterator<Item = u64> {
     families.map(|family| family.log_number).chain([kept(directory)])
 }
 
+/// Whether the MANIFEST was begun with the session, by the size from which on the engine begins another one; `None`: that is
+/// not known.
+fn begins_session(directory: &Directory) -> Option<bool> {
+    let limit: u64 = directory.option("max_manifest_file_size")?.parse().ok()?;
+    Some(limit >= MANIFEST)
+}
+
 /// Whether the number in front of the MANIFEST's was a log's for sure.
 fn is_a_log(directory: &Directory, log: u64) -> bool {
-    let limit = directory.option("max_manifest_file_size").and_then(|bytes| bytes.parse::<u64>().ok());
     let (added, unheard_of) = (&directory.catalogue.added, &directory.catalogue.unheard_of);
     let first =
-        limit.is_some_and(|bytes| bytes >= MANIFEST) && !added.contains(&log) && !unheard_of.contains(&log);
+        begins_session(directory) == Some(true) && !added.contains(&log) && !unheard_of.contains(&log);
     numbers_sessions(directory) && (first || log == FIRST_LOG || told(directory).any(|told| told == log))
 }
 
