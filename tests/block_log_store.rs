@@ -172,6 +172,12 @@ fn a_log_that_one_family_still_needs_is_missed_where_no_number_tells() {
     // Nothing stands in its place that a repair could state.
     assert_eq!(repair(&at, &out).code, 1);
     assert_eq!(wrong(&verified(&out)), ["WM-302"]);
+    // Where edits are lost, one of them may say that it is not needed any more.
+    let mut bytes = std::fs::read(at.join("MANIFEST-000005")).expect("it is there");
+    bytes.extend(fragment(1, None, &[2]));
+    std::fs::write(at.join("MANIFEST-000005"), bytes).expect("it is written");
+    let hurt = verified(&at);
+    assert!(messages(&hurt, "WM-307")[0].contains("an edit that is lost"), "{hurt}");
     // A log that was kept from the session before makes the next one begin though this one is empty.
     assert_eq!(findings(&[log(12, 21, 5)], KEEPS_LOGS), [""; 0]);
 }

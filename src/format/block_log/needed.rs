@@ -74,8 +74,12 @@ impl Logs<'_> {
                 let what = "was there by what the catalogue says, and is not: the numbers of the next log tell what it held";
                 (false, format!("{log:06}.log {what}"))
             }
+            None if self.directory.broken.is_some() => {
+                let what = "which is not there; an edit that is lost may say that tables hold all of it";
+                (false, format!("the catalogue counts on {log:06}.log, {what}"))
+            }
             None if filled => {
-                let what = "which is not there: it held something, for there is a later one, and not all of that is in tables";
+                let what = "which is not there: it held something, for a later one was begun, and not all of it is in tables";
                 (true, format!("the catalogue counts on {log:06}.log, {what}"))
             }
             None if self.copied => {
