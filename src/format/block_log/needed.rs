@@ -63,14 +63,13 @@ impl Logs<'_> {
 
     /// A log that the catalogue proves and that is not there.
     fn missing(&self, log: u64, synced: Option<u64>) -> Remark {
-        let rocks = self.directory.flavour == Flavour::RocksDb;
-        let (filled, none) = (start::is_filled(self.directory, log), self.none());
+        let filled = start::is_filled(self.directory, log);
         let (sure, what) = match synced {
             Some(synced) => (
                 true,
                 format!("the catalogue lists {log:06}.log with {synced} bytes synced, which is not there"),
             ),
-            None if self.numbers_tell(log) || !(none || rocks) => {
+            None if self.numbers_tell(log) => {
                 let what = "was there by what the catalogue says, and is not: the numbers of the next log tell what it held";
                 (false, format!("{log:06}.log {what}"))
             }
