@@ -265,11 +265,6 @@ impl OpenLog {
         // What only the format can see comes first: a record it takes back is missing from the numbers.
         let mut remarks = self.format().inspect(&files, &mut surveys, self.revision);
         remarks.extend(self.words().map(|(file, word)| inferred(file, word)));
-        let lacks = self.lacks(&files);
-        let closed = lacks.iter().find_map(|lack| lack.error.clone());
-        remarks.extend(lacks.into_iter().map(|lack| lack.remark));
-        // Of a stream nobody knows what lies beside it.
-        remarks.retain(|r| self.log.path != STREAM || r.code != Code::MissingFile);
         let mut members: Vec<Member<'_>> = files
             .iter()
             .zip(&mut surveys)
@@ -281,8 +276,14 @@ impl OpenLog {
             .collect();
         let mut conclusions = conclude(&mut members, self.format().start(&files));
         drop(members);
-        conclusions.gaps.retain(|gap| !self.format().lie_elsewhere(&files, gap.first, gap.last));
+        conclusions.gaps.retain(|gap| !self.format().lie_elsewhere(&files, gap));
+        let lacks = self.lacks(&files, &surveys, &conclusions.gaps);
+        let closed = lacks.iter().find_map(|lack| lack.error.clone());
+        remarks.extend(lacks.into_iter().map(|lack| lack.remark));
+        // Of a stream nobody knows what lies beside it.
+        remarks.retain(|r| self.log.path != STREAM || r.code != Code::MissingFile);
         remarks.extend(self.put_away(&files, &surveys, &conclusions.gaps, threads));
+        let tracked = self.format().tracked(&files);
         // Of a million files no list is kept that can be made again.
         drop(files);
         // From the back, so that the room of the surveys shrinks while that of the reports grows.
@@ -314,24 +315,16 @@ impl OpenLog {
             forecast: None,
         };
         report.settle_revision();
-        report.tracks = self.tracks(&report);
+        report.tracks = tracked.is_some_and(|tracked| tracked.sizes.iter().any(|log| report.unlike(log)));
         report
     }
 
-    fn tracks(&self, report: &Report) -> bool {
-        let Some(tracked) = self.format().tracked(&self.files()) else { return false };
-        let sound = |name: &str, synced: u64| {
-            let file = report.files.iter().find(|file| *file.name == *name);
-            file.is_some_and(|file| file.bytes >= synced && file.survey.regions.first_bad().is_none())
-        };
-        tracked.sizes.iter().any(|(name, synced)| !sound(name, *synced))
-    }
-
     /// Files that have to lie in the directory of this log, and do not.
-    fn lacks(&self, files: &[LogFile<'_>]) -> Vec<Lack> {
+    fn lacks(&self, files: &[LogFile<'_>], surveys: &[Survey], gaps: &[Gap]) -> Vec<Lack> {
         let dir = &self.log.place;
-        let size = |name: &str| std::fs::metadata(dir.join(name)).ok().map(|meta| meta.len());
-        if dir.is_dir() { self.format().lacks(files, &size) } else { Vec::new() }
+        let meta = |name: &str| std::fs::metadata(dir.join(name)).ok().filter(std::fs::Metadata::is_file);
+        let size = |name: &str| meta(name).map(|meta| meta.len());
+        if dir.is_dir() { self.format().lacks(files, surveys, gaps, &size) } else { Vec::new() }
     }
 
     /// What logs that were put away mean for this one. One that cannot be opened has nothing to say.
@@ -589,6 +582,12 @@ impl Report {
             Some(error) if alone.opens || alone.unknown => Outcome::refused(error.clone()),
             _ => alone,
         }
+    }
+
+    /// Whether a log is damaged, shorter than its catalogue tracks, or not there.
+    fn unlike(&self, (name, synced): &(String, u64)) -> bool {
+        let sound = |file: &&FileReport| file.bytes >= *synced && file.survey.regions.first_bad().is_none();
+        !self.files.iter().find(|file| *file.name == **name).as_ref().is_some_and(sound)
     }
 
     /// COMMITs without any BEGIN: an older revision, or the newer one after a truncate. One note instead of one a batch.

@@ -57,6 +57,16 @@ fn what_inflates_without_end_is_bounded_and_told() {
     for policy in ["committed", "salvage"] {
         assert_eq!(replayed(dir.path(), policy)["left_out"]["not_followed"], 1, "{policy}");
     }
+    // One that is followed, and of which what the engine does is not known for that.
+    let mut sound = Writer::new(8, false, 2);
+    sound.put("key", "value");
+    put(dir.path(), &[sound.file]);
+    let rows = run_on("dump", dir.path(), "--as rocksdb --format ndjson").stdout;
+    let fates: Vec<Value> =
+        rows.lines().map(|row| serde_json::from_str::<Value>(row).expect("a row")["fate"].clone()).collect();
+    let fates: Vec<&str> = fates.iter().filter_map(Value::as_str).collect();
+    assert_eq!(fates, ["mark", "not-followed", "unknown"]);
+    std::fs::remove_file(dir.path().join("000008.log")).expect("it is there");
     let engine = replayed(dir.path(), "engine");
     let error = engine["engine_error"].as_str().unwrap_or_default();
     assert!(error.starts_with("not followed by walmedic"), "{engine}");

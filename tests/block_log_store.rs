@@ -89,6 +89,9 @@ fn leveldb_misses_its_oldest_log() {
     assert_eq!(wrong(&repaired), [""; 0], "{repaired}");
     assert!(messages(&repaired, "WM-308")[0].starts_with("seq 1..30 missing"), "{repaired}");
     assert_eq!(repaired["forecast"]["engine"]["records"], 5, "{repaired}");
+    // The catalogue's last number may be one that the lost log held.
+    store(&at, &[&catalogue(2, &[2, 4, 3, 20, 4, 30]), &[log(8, 31, 5)]], None);
+    assert_eq!(wrong(&verified(&at)), ["WM-302"]);
     // What the tables hold is not missing, and nothing is said of where the log begins.
     store(&at, &[&catalogue(2, &[2, 8, 3, 20, 4, 30]), &[log(8, 31, 5)]], None);
     let flushed = verified(&at);
@@ -136,9 +139,79 @@ fn rocksdb_misses_logs_only_where_numbers_and_names_prove_it() {
     assert_eq!(findings(5, flushed, &[log(12, 25, 5), log(14, 30, 5)], OPTIONS).0.len(), 0);
     assert_eq!(findings(5, flushed, &[log(14, 30, 5)], OPTIONS), one(&["WM-302"], 1));
     assert_eq!(findings(5, flushed, &[log(12, 21, 5)], OPTIONS), one(&[], 1));
-    assert!(messages(&verified(&at), "WM-307")[0].contains("000014.log was there"));
+    assert!(messages(&verified(&at), "WM-307")[0].contains("000014.log is not there, nor is IDENTITY"));
+    // In a store of its own it is missing, empty or not.
+    std::fs::write(at.join("IDENTITY"), "an id").expect("a file");
+    assert_eq!(wrong(&verified(&at)), ["WM-302"]);
     // Where no log is left at all, what was written last is missing for sure.
-    assert_eq!(findings(5, flushed, &[], OPTIONS).0, ["WM-302", "WM-302"]);
+    assert_eq!(findings(5, flushed, &[], OPTIONS), one(&["WM-302"], 1));
+    std::fs::write(at.join("IDENTITY"), "an id").expect("a file");
+    assert_eq!(wrong(&verified(&at)), ["WM-302", "WM-302"]);
+    // They all lie elsewhere.
+    let apart = Some("  rocksdb_version=7.8.3\n[DBOptions]\n  wal_dir=/of/logs\n");
+    assert_eq!(findings(5, flushed, &[], apart), one(&[], 2));
+    assert!(messages(&verified(&at), "WM-307")[0].ends_with("OPTIONS names /of/logs for logs"));
+}
+
+#[test]
+fn a_log_that_one_family_still_needs_is_missed_where_no_number_tells() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (at, out) = (dir.path().join("store"), dir.path().join("repaired"));
+    // The default family was flushed when log 12 began; family one needs log 4 as well.
+    let one = &[200, 1, 1, 201, 1, 3, b'o', b'n', b'e', 2, 4, 10, 4][..];
+    let mut manifest = Writer::manifest(5);
+    manifest.record(one);
+    manifest.record(&[2, 12, 3, 20, 4, 20]);
+    let lists = [manifest.file, current(5)];
+    let findings = |logs: &[File], options| {
+        store(&at, &[&lists, logs], options);
+        wrong(&verified(&at))
+    };
+    assert_eq!(findings(&[log(4, 1, 20), log(12, 21, 5)], OPTIONS), [""; 0]);
+    assert_eq!(findings(&[log(12, 21, 5)], OPTIONS), ["WM-302"]);
+    let told = verified(&at);
+    let lost = told["findings"].as_array().expect("findings").iter().find(|f| f["code"] == "WM-302");
+    assert_eq!(lost.map(|f| &f["file"]), Some(&"000012.log".into()), "{told}");
+    // Nothing stands in its place that a repair could state.
+    assert_eq!(repair(&at, &out).code, 1);
+    assert_eq!(wrong(&verified(&out)), ["WM-302"]);
+    // Where edits are lost, one of them may say that it is not needed any more.
+    let mut bytes = std::fs::read(at.join("MANIFEST-000005")).expect("it is there");
+    bytes.extend(fragment(1, None, &[2]));
+    std::fs::write(at.join("MANIFEST-000005"), bytes).expect("it is written");
+    let hurt = verified(&at);
+    assert!(messages(&hurt, "WM-307")[0].contains("an edit that is lost"), "{hurt}");
+    // A log that was kept from the session before makes the next one begin though this one is empty.
+    assert_eq!(findings(&[log(12, 21, 5)], KEEPS_LOGS), [""; 0]);
+}
+
+#[test]
+fn between_logs_that_the_tables_hold_nothing_is_missing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join("store");
+    let mut flushed = Writer::new(8, false, 9);
+    flushed.put("a", "before");
+    // A file that was ingested.
+    flushed.seq += 1;
+    flushed.put("b", "behind");
+    let findings = |oldest: u8| {
+        let lists = catalogue(5, &[2, oldest, 3, 20, 4, 20, 10, oldest]);
+        let logs = [log(6, 1, 5), flushed.file.clone(), log(14, 21, 5)];
+        store(&at, &[&lists, &logs], OPTIONS);
+        wrong(&verified(&at))
+    };
+    assert_eq!(findings(14), [""; 0]);
+    assert_eq!(findings(6), ["WM-302", "WM-301", "WM-302"]);
+}
+
+#[test]
+fn a_directory_is_none_of_the_files_of_a_store() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = dir.path().join("store");
+    store(&at, &[&catalogue(2, &[2, 4, 3, 20, 4, 0]), &[log(4, 1, 30)]], None);
+    assert_eq!(verified(&at)["format"], "leveldb");
+    std::fs::create_dir(at.join("IDENTITY")).expect("a directory");
+    assert_eq!(verified(&at)["format"], "leveldb");
 }
 
 #[test]
@@ -146,9 +219,9 @@ fn a_checkpoint_leaves_out_the_last_log_while_it_is_empty() {
     let dir = tempfile::tempdir().expect("a directory");
     let at = dir.path().join("store");
     let key = [&[9, b'k'][..], &[1; 8]].concat();
-    let table = [&[7, 0, 6, 100][..], &key, &key].concat();
-    let findings = |fields: &[u8], identity: bool| {
-        store(&at, &[&catalogue(5, &[fields, &table].concat())], OPTIONS);
+    let table = &[&[7, 0, 6, 100][..], &key, &key].concat()[..];
+    let with = |table: &[u8], fields: &[u8], identity: bool| {
+        store(&at, &[&catalogue(5, &[fields, table].concat())], OPTIONS);
         std::fs::write(at.join("000006.sst"), [0; 100]).expect("a file");
         if identity {
             std::fs::write(at.join("IDENTITY"), "an id").expect("a file");
@@ -156,11 +229,16 @@ fn a_checkpoint_leaves_out_the_last_log_while_it_is_empty() {
         let told = verified(&at);
         (wrong(&told), messages(&told, "WM-307").len())
     };
+    let findings = |fields: &[u8], identity: bool| with(table, fields, identity);
     // The table was flushed; logs count from 14 on, and nothing was written since.
     let flushed = &[2, 14, 3, 20, 4, 20, 10, 14][..];
     assert_eq!(findings(flushed, false), (vec![], 1));
     // The store itself has one.
     assert_eq!(findings(flushed, true), (vec!["WM-302".into()], 0));
+    // Nothing was ever written.
+    let fresh = &[2, 0, 3, 6, 4, 0][..];
+    assert_eq!(with(&[], fresh, false), (vec![], 1));
+    assert_eq!(with(&[], fresh, true), (vec!["WM-302".into()], 0));
     // One that still holds what a family needs is never left out.
     let needed = &[2, 14, 3, 20, 4, 20, 10, 12][..];
     assert!(!findings(needed, false).0.is_empty());
@@ -356,4 +434,19 @@ fn blocks_swapped_inside_compressed_values_are_seen() {
     let swapped = report(&bytes);
     assert_eq!(swapped["files"][0]["records"]["intact"], 4, "{swapped}");
     assert!(messages(&swapped, "WM-207").iter().all(|what| what.contains("end of a fragment")), "{swapped}");
+}
+
+#[test]
+fn gaps_lie_within_the_numbers_that_are_told() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let File { mut bytes, name, .. } = log(4, 1, 9);
+    let len = bytes.len() / 9;
+    // The first and the last record are recovered, and what they stood beside is gone.
+    (bytes[6], bytes[8 * len + 6]) = (3, 2);
+    bytes.drain(7 * len..8 * len);
+    bytes.drain(len..2 * len);
+    let at = dir.path().join(&name);
+    std::fs::write(&at, bytes).expect("a file");
+    let gaps = run_on("gaps", &at, "--as leveldb").stdout;
+    assert!(gaps.contains("seq 1..9, 2 gaps, 2 missing, 0 recovered"), "{gaps}");
 }

@@ -269,7 +269,8 @@ impl Sink for Blocks {
 /// Tells the fate of records: their standing, and where the engine stops.
 pub(super) struct Fates<'r> {
     standings: Standings<'r>,
-    halt: u64,
+    /// `None`: nobody knows what it does.
+    halt: Option<u64>,
     /// What it leaves out in front of that, in order.
     left_out: Vec<Range<u64>>,
     context: Option<Box<dyn Context + 'r>>,
@@ -281,7 +282,8 @@ impl<'r> Fates<'r> {
     pub(super) fn new(report: &'r Report, file: usize) -> Self {
         let engine = report.forecast.as_ref().map(|f| &f.engine);
         let halt = match engine {
-            Some(engine) if !engine.opens => 0,
+            Some(engine) if engine.unknown => None,
+            Some(engine) if !engine.opens => Some(0),
             Some(engine) => {
                 let own = engine.halts.iter().filter(|h| h.file == file && h.to == u64::MAX).map(|h| h.at);
                 let earlier = engine
@@ -289,9 +291,9 @@ impl<'r> Fates<'r> {
                     .iter()
                     .filter(|h| h.for_good && report.reads_before(h.file, file))
                     .map(|_| 0);
-                own.chain(earlier).min().unwrap_or(u64::MAX)
+                own.chain(earlier).min().or(Some(u64::MAX))
             }
-            None => u64::MAX,
+            None => Some(u64::MAX),
         };
         let spans = engine.iter().flat_map(|e| &e.halts).filter(|h| h.file == file && h.to != u64::MAX);
         let left_out = spans.map(|h| h.at..h.to).collect();
@@ -325,7 +327,8 @@ impl<'r> Fates<'r> {
             Standing::Uncommitted => "uncommitted",
             Standing::Incomplete => "incomplete-batch",
             Standing::Unread => "not-followed",
-            _ if record.at >= self.halt => "beyond-halt",
+            _ if self.halt.is_none() => "unknown",
+            _ if self.halt.is_some_and(|halt| record.at >= halt) => "beyond-halt",
             _ if self.is_left_out(record.at) => "dropped",
             Standing::Repeated => "repeated",
             _ if !record.mark.changes() => "mark",

@@ -419,8 +419,15 @@ pub trait Format: Sync {
         false
     }
 
-    /// Files that have to lie there and do not. `size`: the bytes of one by its name, if it is there.
-    fn lacks(&self, _files: &[LogFile<'_>], _size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
+    /// Files that have to lie there and do not, so far as `gaps` do not tell. `size`: the bytes of one by its name, if it is
+    /// there.
+    fn lacks(
+        &self,
+        _files: &[LogFile<'_>],
+        _surveys: &[Survey],
+        _gaps: &[Gap],
+        _size: &dyn Fn(&str) -> Option<u64>,
+    ) -> Vec<Lack> {
         Vec::new()
     }
 
@@ -482,8 +489,8 @@ pub trait Format: Sync {
         None
     }
 
-    /// Whether all numbers from `first` to `last` are proved to lie elsewhere, so that no log misses them.
-    fn lie_elsewhere(&self, _files: &[LogFile<'_>], _first: u64, _last: u64) -> bool {
+    /// Whether all numbers of a gap are proved to lie elsewhere, so that no log misses them.
+    fn lie_elsewhere(&self, _files: &[LogFile<'_>], _gap: &Gap) -> bool {
         false
     }
 

@@ -228,7 +228,9 @@ fn suiting(formats: &[&'static dyn Format], dir: &Path, entries: &[PathBuf]) -> 
     let name = whole.file_name().and_then(|name| name.to_str());
     let above = whole.parent().filter(|_| name.is_some_and(below)).map(paths).unwrap_or_default();
     let all = entries.iter().chain(&above);
-    let names: Vec<&str> = all.filter_map(|path| path.file_name()?.to_str()).collect();
+    // A directory says nothing, whatever its name.
+    let files = all.filter(|path| !path.is_dir());
+    let names: Vec<&str> = files.filter_map(|path| path.file_name()?.to_str()).collect();
     // Each format that asks looks at the same files.
     let mut heads: HashMap<String, Vec<u8>> = HashMap::new();
     let mut head = |name: &str| {

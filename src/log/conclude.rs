@@ -394,6 +394,16 @@ pub(super) fn due(start: Option<Start>, before: Option<(usize, u64)>, (file, run
 }
 
 impl Conclusions {
+    /// First and last number, those of records included that lie beside a gap and are recovered.
+    pub fn reach(&self) -> Option<(u64, u64)> {
+        let around = |gap: &Gap| match gap.after {
+            Some(_) => (gap.first.saturating_sub(1), gap.last.saturating_add(1)),
+            None => (gap.last.saturating_add(1), gap.last.saturating_add(1)),
+        };
+        let ends = self.numbers.into_iter().chain(self.gaps.iter().map(around));
+        ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
+    }
+
     /// Numbers from `due` on are missing in front of a run; `before`: the run before, if there is one.
     pub(super) fn gap(&mut self, files: &[Member<'_>], before: Option<Filed>, (fb, b): Filed, due: u64) {
         if b.first <= due {

@@ -599,10 +599,11 @@ impl Surveyor {
             // alone in a file only the other files tell which is wrong.
             let counted =
                 self.survey.runs.len() > 1 || self.survey.runs.last().is_some_and(|run| run.records > 1);
-            // A commit never has the number of the record that it commits.
-            let doubled = |open: &Batch| held.mark.commits() && (open.end, open.last) == (held.at, held.seq);
-            let damaged =
-                |due| looks_damaged(held.seq, due) || self.survey.open.as_ref().is_some_and(doubled);
+            // A commit never has the number of a record that it commits.
+            let members = |open: &Batch| open.end == held.at && (open.first..=open.last).contains(&held.seq);
+            let taken =
+                held.mark.commits() && self.cut.is_none() && self.survey.open.as_ref().is_some_and(members);
+            let damaged = |due| looks_damaged(held.seq, due) || taken;
             let slipped = |&due: &u64| self.broken == 0 && counted && damaged(due);
             match self.expected.filter(slipped) {
                 Some(expected) => self.wrong_number(held, Some(expected)),

@@ -269,7 +269,7 @@ pub fn summary(report: &Report) -> serde_json::Value {
 /// One log of a `gaps` document.
 pub fn gaps(report: &Report, generations: &[Generation]) -> serde_json::Value {
     let c = &report.conclusions;
-    let seq = c.numbers.filter(|_| report.format.profile().numbered);
+    let seq = c.reach().filter(|_| report.format.profile().numbered);
     json!({
         "path": report.path, "format": report.format.profile().name, "numbered": report.format.profile().numbered,
         "seq": seq.map(|(a, b)| json!({ "first": number(a), "last": number(b) })),

@@ -252,7 +252,7 @@ impl<'a> View<'a> {
         }
         let missing: u128 = c.gaps.iter().map(|g| u128::from(g.last - g.first) + 1).sum();
         let recovered: u64 = c.gaps.iter().map(|g| g.recovered).sum();
-        match c.numbers {
+        match c.reach() {
             Some((first, last)) if c.gaps.is_empty() && c.repeats.is_empty() => {
                 self.headline(out, report, &format!("seq {first}..{last}, without a gap"))?;
             }

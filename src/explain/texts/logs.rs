@@ -17,8 +17,8 @@ pub(super) const TEXTS: &[Explanation] = &[
             "truncated-file: the file before ends too early; its end was cut off or never reached the disk.",
             "empty-file: the file that should hold them is there, but empty.",
             "unexplained: nothing at this place explains it; whole records were removed or never written. In \
-             RocksDB writes without the log (disableWAL) take numbers, too, and leave none of them here: ask \
-             the application whether it makes any.",
+             RocksDB writes without the log (disableWAL) and files that are ingested take numbers, too, and \
+             leave none of them here: ask the application whether it makes any.",
         ],
         walmedic: "The records on both sides are kept. The missing numbers are reported as a gap. If some \
                    of them were recovered from the damage, the finding says how many.",
@@ -130,9 +130,12 @@ pub(super) const TEXTS: &[Explanation] = &[
                   speaks of a file that is not there, and nothing tells whether it held anything.",
         causes: &[
             "The engine compacted the store: it leaves numbers out.",
+            "This is a checkpoint or a restored backup of RocksDB: they leave out the last log while it is empty.",
+            "The logs of the store lie in another directory (RocksDB's wal_dir), which the note names.",
             "A file was deleted or not copied.",
         ],
-        walmedic: "Only a note. What was lost with the file is a finding only where numbers are missing.",
+        walmedic: "Only a note. What was lost with the file is a finding only where numbers are missing, \
+                   or the catalogue proves that the file was there.",
         risk: "If the file was lost, its records are missing and nothing else shows it.",
         next: &[Step { say: "Compare the list of files with a backup.", run: None }],
     },

@@ -398,11 +398,8 @@ impl Format for BlockLog {
         start::start(self.flavour, files)
     }
 
-    fn lie_elsewhere(&self, files: &[LogFile<'_>], first: u64, last: u64) -> bool {
-        // However far the numbers reach, no more are gone through than there are tables.
-        let directory = Directory::of(self.flavour, files);
-        let alone = directory.catalogue.alone.range(first..).take_while(|&&number| number <= last).count();
-        last.checked_sub(first).is_some_and(|more| more < alone as u64)
+    fn lie_elsewhere(&self, files: &[LogFile<'_>], gap: &Gap) -> bool {
+        start::lie_elsewhere(&Directory::of(self.flavour, files), files, gap)
     }
 
     fn puts_away(&self, dir: &str) -> bool {
@@ -438,8 +435,14 @@ impl Format for BlockLog {
         name == "IDENTITY" || [".sst", ".ldb", ".blob"].iter().any(ends)
     }
 
-    fn lacks(&self, files: &[LogFile<'_>], size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
-        needed::lacks(&Directory::of(self.flavour, files), files, size)
+    fn lacks(
+        &self,
+        files: &[LogFile<'_>],
+        surveys: &[Survey],
+        gaps: &[Gap],
+        size: &dyn Fn(&str) -> Option<u64>,
+    ) -> Vec<Lack> {
+        needed::lacks(&Directory::of(self.flavour, files), files, surveys, gaps, size)
     }
 
     fn tracked(&self, files: &[LogFile<'_>]) -> Option<Tracked> {

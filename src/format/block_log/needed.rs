@@ -3,83 +3,135 @@
 use super::directory::{Directory, number_of};
 use super::{Flavour, start};
 use crate::format::{Lack, LogFile, Remark};
+use crate::log::conclude::{Gap, GapCause};
 use crate::log::finding::Code;
+use crate::log::survey::Survey;
 
 /// See [`crate::format::Format::lacks`].
-pub fn lacks(directory: &Directory, files: &[LogFile<'_>], size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
-    let Some(manifest) = directory.manifest else { return Vec::new() };
-    let mut lacks = Vec::new();
-    let mut say = |code, message| {
-        let remark = Remark { code, file: manifest, at: 0, len: 0, message };
-        lacks.push(Lack { remark, error: None });
-    };
-    logs(directory, files, size, &mut say);
+pub fn lacks(
+    directory: &Directory,
+    files: &[LogFile<'_>],
+    surveys: &[Survey],
+    gaps: &[Gap],
+    size: &dyn Fn(&str) -> Option<u64>,
+) -> Vec<Lack> {
+    if directory.manifest.is_none() {
+        return Vec::new();
+    }
+    let logs = Logs { directory, files, surveys, gaps, copied: is_copied(directory, size) };
+    let remarks = logs.told().into_iter();
+    let mut lacks: Vec<Lack> = remarks.map(|remark| Lack { remark, error: None }).collect();
     lacks.extend(tables(directory, size));
     lacks
 }
 
-/// Logs that are not there: those that the catalogue proves, and one that is only suspected.
-fn logs(
-    directory: &Directory,
-    files: &[LogFile<'_>],
-    size: &dyn Fn(&str) -> Option<u64>,
-    say: &mut dyn FnMut(Code, String),
-) {
-    let elsewhere = directory.option("wal_dir").filter(|dir| !dir.is_empty());
-    let elsewhere = elsewhere.map_or(String::new(), |dir| format!("; OPTIONS names {dir} for logs"));
-    let missing = start::missing(directory, files);
-    let none = files.iter().filter_map(number_of).all(|log| !directory.has_news(log));
-    let copied = is_copied(directory, size);
-    for (log, synced) in &missing {
-        let (code, message) = match synced {
-            Some(synced) => {
-                let what = format!(
-                    "the catalogue lists {log:06}.log with {synced} bytes synced, which is not there"
-                );
-                (Code::MissingFile, what)
-            }
-            None if none && copied => {
-                let what = format!(
-                    "{log:06}.log is not there, nor is IDENTITY: RocksDB's checkpoints and backups have none, and leave out the \
-                     last log while it is empty. If this is neither, what that held is missing"
-                );
-                (Code::MissingNumber, what)
-            }
-            None if none => {
-                (Code::MissingFile, format!("the catalogue counts on {log:06}.log, which is not there"))
-            }
-            // Whether it held anything the numbers of the next one tell, and of the last log nothing does.
-            None => {
-                let what = format!(
-                    "{log:06}.log was there by what the catalogue says, and is not: what it held is missing, if it held anything"
-                );
-                (Code::MissingNumber, what)
-            }
-        };
-        say(code, message + &elsewhere);
+/// What is known of the logs that a store needs.
+struct Logs<'a> {
+    directory: &'a Directory,
+    files: &'a [LogFile<'a>],
+    surveys: &'a [Survey],
+    gaps: &'a [Gap],
+    copied: bool,
+}
+
+impl Logs<'_> {
+    /// Logs that are not there: those that the catalogue proves, and one that is only suspected.
+    fn told(&self) -> Vec<Remark> {
+        let missing = start::missing(self.directory, self.files);
+        let mut told: Vec<Remark> = missing.iter().map(|(&log, &synced)| self.missing(log, synced)).collect();
+        // The log that is written was there before the catalogue said so.
+        let newest = self.directory.newest();
+        let suspected = start::suspected(self.directory, self.files).filter(|log| !missing.contains_key(log));
+        if newest > 0 && self.none() && missing.is_empty() && !self.copied {
+            let what = format!(
+                "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here"
+            );
+            told.push(self.remark(true, newest, what));
+        } else if let Some(log) = suspected {
+            let what = format!(
+                "{log:06}.log is not there: RocksDB of today begins a session with a log and then a MANIFEST with the next \
+                 number, and nothing says that the tables have taken that log in. If this MANIFEST was begun so, what the log \
+                 held is missing"
+            );
+            told.push(self.remark(false, log, what));
+        }
+        told
     }
-    // The log that is written was there before the catalogue said so.
-    let newest = directory.newest();
-    if newest > 0 && none && missing.is_empty() && !copied {
-        let message = format!(
-            "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here{elsewhere}"
-        );
-        say(Code::MissingFile, message);
-    } else if let Some(log) = start::suspected(directory, files).filter(|log| !missing.contains_key(log)) {
-        let message = format!(
-            "{log:06}.log is not there: RocksDB of today begins a session with the log numbered right before the MANIFEST, and \
-             nothing says that its tables have taken that in. If this version did, what it held is missing{elsewhere}"
-        );
-        say(Code::MissingNumber, message);
+
+    /// A log that the catalogue proves and that is not there.
+    fn missing(&self, log: u64, synced: Option<u64>) -> Remark {
+        let filled = start::is_filled(self.directory, log);
+        let (sure, what) = match synced {
+            Some(synced) => (
+                true,
+                format!("the catalogue lists {log:06}.log with {synced} bytes synced, which is not there"),
+            ),
+            None if self.numbers_tell(log) => {
+                let what = "was there by what the catalogue says, and is not: the numbers of the next log tell what it held";
+                (false, format!("{log:06}.log {what}"))
+            }
+            None if self.directory.broken.is_some() => {
+                let what = "which is not there; an edit that is lost may say that tables hold all of it";
+                (false, format!("the catalogue counts on {log:06}.log, {what}"))
+            }
+            None if filled => {
+                let what = "which is not there: it held something, for a later one was begun, and not all of it is in tables";
+                (true, format!("the catalogue counts on {log:06}.log, {what}"))
+            }
+            None if self.copied => {
+                let what = "RocksDB's checkpoints and backups have none, and leave out the last log while it is empty. If this \
+                            is neither, what that held is missing";
+                (false, format!("{log:06}.log is not there, nor is IDENTITY: {what}"))
+            }
+            None => (true, format!("the catalogue counts on {log:06}.log, which is not there")),
+        };
+        self.remark(sure, log, what)
+    }
+
+    /// Whether no log is there that holds what no table has.
+    fn none(&self) -> bool {
+        self.files.iter().filter_map(number_of).all(|log| !self.directory.has_news(log))
+    }
+
+    /// Whether numbers that are missing in front of the next log, or a repair that left a record of them, tell of this one.
+    fn numbers_tell(&self, log: u64) -> bool {
+        let Some((next, survey)) = self.next(log).and_then(|next| Some((next, self.surveys.get(next)?)))
+        else {
+            return false;
+        };
+        let stated = survey.stated.first().zip(survey.runs.first()).is_some_and(|(s, run)| s.1 <= run.first);
+        let gap = |gap: &Gap| gap.before.file == next && gap.cause == GapCause::MissingFile;
+        stated || self.gaps.iter().any(gap)
+    }
+
+    /// Index of the first log behind this one.
+    fn next(&self, log: u64) -> Option<usize> {
+        let numbered = self.files.iter().enumerate().filter_map(|(i, file)| Some((number_of(file)?, i)));
+        numbered.filter(|(number, _)| *number > log).min().map(|(_, i)| i)
+    }
+
+    /// `sure`: it is missing. It is told where it would stand, and of the catalogue only where that is all there is.
+    fn remark(&self, sure: bool, log: u64, what: String) -> Remark {
+        let (code, message) = match start::elsewhere(self.directory) {
+            Some(dir) => (Code::MissingNumber, format!("{what}; OPTIONS names {dir} for logs")),
+            None if sure => (Code::MissingFile, what),
+            None => (Code::MissingNumber, what),
+        };
+        let last = || self.files.iter().enumerate().rev().find(|(_, file)| number_of(file).is_some());
+        let place = match self.next(log) {
+            _ if !sure || self.none() => None,
+            Some(next) => Some((next, 0)),
+            None => last().map(|(i, file)| (i, file.src.size())),
+        };
+        let (file, at) = place.or(self.directory.manifest.map(|i| (i, 0))).unwrap_or_default();
+        Remark { code, file, at, len: 0, message }
     }
 }
 
 /// Whether a store that lacks its last log may be as a checkpoint or a backup of RocksDB leaves it (`CheckpointImpl` and
-/// `BackupEngine`, by `GetLiveFilesStorageInfo`): tables that have taken in all logs but that one.
+/// `BackupEngine`, by `GetLiveFilesStorageInfo`): without empty logs.
 fn is_copied(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> bool {
-    let flushed = directory.oldest() >= directory.newest()
-        && directory.catalogue.families.values().any(|family| !family.tables.is_empty());
-    directory.flavour == Flavour::RocksDb && flushed && size("IDENTITY").is_none()
+    directory.flavour == Flavour::RocksDb && size("IDENTITY").is_none()
 }
 
 /// Tables and files of values.

@@ -7,7 +7,7 @@ use super::super::batch::{self, ENDINGS, Operation, Phase, SEQ_LIMIT};
 use super::super::directory::{Directory, number_of};
 use super::super::manifest::Catalogue;
 use super::super::memtable::Batches;
-use super::super::{Flavour, KIND_PACKED, KIND_PLAIN, Name, inflate, kind_of};
+use super::super::{Flavour, KIND_PACKED, KIND_PLAIN, Name, inflate, kind_of, start};
 use super::contents::{self, SHORTEST};
 use super::order::{self, Order};
 use super::reader::{LogReader, Next, Predecessor, Tracking};
@@ -180,7 +180,8 @@ fn lacking(edits: &Catalogue, rocks: bool) -> Result<(), Refusal> {
 
 /// Whether the logs are there that the catalogue tracks.
 fn tracked(directory: &Directory, files: &[LogFile<'_>]) -> Result<(), Refusal> {
-    if directory.option("track_and_verify_wals_in_manifest") != Some("true") {
+    let verified = directory.option("track_and_verify_wals_in_manifest") == Some("true");
+    if !verified || start::elsewhere(directory).is_some() {
         return Ok(());
     }
     for (&log, &synced) in &directory.catalogue.logs {
