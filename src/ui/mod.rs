@@ -16,6 +16,7 @@ pub mod replay;
 pub mod row;
 pub mod rows;
 pub mod shell;
+pub mod steps;
 pub mod text;
 
 /// `--format` of commands that report.

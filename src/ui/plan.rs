@@ -15,7 +15,8 @@ use crate::ui::bytes::printable;
 use crate::ui::page::{indented, step, width};
 use crate::ui::paint::{Hue, Paint};
 use crate::ui::shell::quote;
-use crate::ui::text::{beside, copy_place, middle, size};
+use crate::ui::steps::{beside, copy_place};
+use crate::ui::text::{middle, size};
 
 /// Files that are listed without `-v`.
 const FEW: usize = 12;
@@ -232,60 +233,13 @@ fn unfit(unfit: &Unfit) -> String {
 }
 
 fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
-    let record = report.format.profile().record;
     let mut said = Vec::new();
     if let Some(first) = plan.grade.as_ref().and_then(|grade| grade.first.first()) {
         let problems = plural(plan.problems(), "problem");
         said.push(format!("The database that it leads to is not sound: {problems}, the first: {first}."));
     }
-    if let Some(rebuilt) = &plan.rebuilt {
-        let keys = plural(rebuilt.entries, "key");
-        let pages = report.format.profile().paged();
-        said.push(match report.format.anew().is_some() {
-            _ if pages => {
-                let count = plural(rebuilt.entries, "page");
-                format!("The database is written as the log has it: {count}. The log is emptied.")
-            }
-            true => format!("The tree is built anew from all that can be had: {keys}. Its log is emptied."),
-            false => format!(
-                "No choice among the records leaves what the engine holds, so that is written anew: {keys}, \
-                 one record each."
-            ),
-        });
-        if rebuilt.left_out > 0 {
-            let why =
-                if report.format.anew().is_some() { "do not count" } else { "the engine would not see" };
-            said.push(format!("Leaves out {} that {why}.", plural(rebuilt.left_out, record)));
-        }
-        if rebuilt.unfit > 0 {
-            let pairs = plural(rebuilt.unfit, "pair");
-            said.push(format!(
-                "Leaves out {pairs} too large for a page: replay --policy committed has them."
-            ));
-        }
-    } else {
-        let kept = format!("Keeps {}, {} of them writes", plural(plan.kept.records, record), plan.kept.data);
-        let fields = if plan.patched > 0 {
-            format!(", and puts {} right", plural(plan.patched, "field"))
-        } else {
-            String::new()
-        };
-        said.push(format!("{kept}{fields}."));
-    }
-    if plan.dropped.records > 0 {
-        let keys = plan.keys.map_or("more keys than are counted".into(), |n| plural(n, "key"));
-        let (records, writes) = (plural(plan.dropped.records, record), plural(plan.dropped.data, "write"));
-        let transactions = match plan.dropped.commits {
-            0 => String::new(),
-            n => format!(", {}", plural(n, "committed transaction")),
-        };
-        let what = match (cut, plan.dropped.records) {
-            (true, _) => format!("Cuts off {records}"),
-            (false, 1) => format!("Leaves out {records} that is intact but does not count"),
-            (false, _) => format!("Leaves out {records} that are intact but do not count"),
-        };
-        said.push(format!("{what}: {writes}{transactions}; the last write of {keys}."));
-    }
+    said.extend(kept(report, plan));
+    said.extend(dropped(report, plan, cut));
     if plan.damaged > 0 {
         said.push(format!("Leaves out {} of damage.", size(plan.damaged)));
     }
@@ -304,19 +258,73 @@ fn sentences(report: &Report, plan: &Plan, cut: bool) -> Vec<String> {
     if report.alone() {
         said.push("The database was not given, so nothing is said of what the two lead to.".into());
     }
-    if let (Some(forecast), Some(after)) = (&report.forecast, plan.after) {
-        let engine = &forecast.engine;
-        said.push(match engine.opens {
-            true => {
-                let now = plural(engine.records, "write");
-                format!("The engine would keep {now} as the log is now, and {after} afterwards.")
-            }
-            false if engine.unknown => format!(
-                "What the engine would do with the log as it is now is not known; afterwards it would keep {}.",
-                plural(after, "write")
-            ),
-            false => format!("The engine would not even open as the log is now, and {after} afterwards."),
-        });
+    said.extend(before_and_after(report, plan));
+    said
+}
+
+/// What the copy holds.
+fn kept(report: &Report, plan: &Plan) -> Vec<String> {
+    let record = report.format.profile().record;
+    let Some(rebuilt) = &plan.rebuilt else {
+        let kept = format!("Keeps {}, {} of them writes", plural(plan.kept.records, record), plan.kept.data);
+        let fields = match plan.patched {
+            0 => String::new(),
+            n => format!(", and puts {} right", plural(n, "field")),
+        };
+        return vec![format!("{kept}{fields}.")];
+    };
+    let (keys, anew) = (plural(rebuilt.entries, "key"), report.format.anew().is_some());
+    let mut said = vec![match anew {
+        _ if report.format.profile().paged() => {
+            let count = plural(rebuilt.entries, "page");
+            format!("The database is written as the log has it: {count}. The log is emptied.")
+        }
+        true => format!("The tree is built anew from all that can be had: {keys}. Its log is emptied."),
+        false => format!(
+            "No choice among the records leaves what the engine holds, so that is written anew: {keys}, one record each."
+        ),
+    }];
+    if rebuilt.left_out > 0 {
+        let why = if anew { "do not count" } else { "the engine would not see" };
+        said.push(format!("Leaves out {} that {why}.", plural(rebuilt.left_out, record)));
+    }
+    if rebuilt.unfit > 0 {
+        let pairs = plural(rebuilt.unfit, "pair");
+        said.push(format!("Leaves out {pairs} too large for a page: replay --policy committed has them."));
     }
     said
+}
+
+/// What is intact and yet not in the copy. `cut`: it is cut off.
+fn dropped(report: &Report, plan: &Plan, cut: bool) -> Option<String> {
+    let record = report.format.profile().record;
+    let keys = plan.keys.map_or("more keys than are counted".into(), |n| plural(n, "key"));
+    let (records, writes) = (plural(plan.dropped.records, record), plural(plan.dropped.data, "write"));
+    let transactions = match plan.dropped.commits {
+        0 => String::new(),
+        n => format!(", {}", plural(n, "committed transaction")),
+    };
+    let what = match (cut, plan.dropped.records) {
+        (_, 0) => return None,
+        (true, _) => format!("Cuts off {records}"),
+        (false, 1) => format!("Leaves out {records} that is intact but does not count"),
+        (false, _) => format!("Leaves out {records} that are intact but do not count"),
+    };
+    Some(format!("{what}: {writes}{transactions}; the last write of {keys}."))
+}
+
+/// What the engine makes of the log now, and of the copy.
+fn before_and_after(report: &Report, plan: &Plan) -> Option<String> {
+    let (engine, after) = (&report.forecast.as_ref()?.engine, plan.after?);
+    Some(match engine.opens {
+        true => {
+            let now = plural(engine.records, "write");
+            format!("The engine would keep {now} as the log is now, and {after} afterwards.")
+        }
+        false if engine.unknown => format!(
+            "What the engine would do with the log as it is now is not known; afterwards it would keep {}.",
+            plural(after, "write")
+        ),
+        false => format!("The engine would not even open as the log is now, and {after} afterwards."),
+    })
 }

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, presets};
@@ -22,7 +21,7 @@ use crate::ui::modes;
 use crate::ui::page::{indented, step, width, wrap};
 use crate::ui::paint::{Hue, Paint, sign};
 use crate::ui::row;
-use crate::ui::shell::quote;
+use crate::ui::steps::next_steps;
 
 /// Files, findings and gaps shown without -v.
 const FEW: usize = 12;
@@ -356,7 +355,7 @@ fn severity(kind: Kind) -> u8 {
 }
 
 /// Counts over a report, made in one pass.
-struct Tally {
+pub(super) struct Tally {
     intact: u64,
     behind: u64,
     recovered: u64,
@@ -364,11 +363,11 @@ struct Tally {
     files: usize,
     findings: usize,
     notes: usize,
-    incomplete: bool,
+    pub(super) incomplete: bool,
     /// There are findings, and `--allow` names all of them.
     allowed: bool,
-    codes: BTreeMap<Code, (u64, Option<(usize, u64)>)>,
-    worst: Option<Class>,
+    pub(super) codes: BTreeMap<Code, (u64, Option<(usize, u64)>)>,
+    pub(super) worst: Option<Class>,
 }
 
 impl Tally {
@@ -530,111 +529,6 @@ impl Tally {
 /// That nobody knows what the engine would do, and why.
 pub fn unknown(why: &str) -> String {
     format!("What the engine would do is not known ({}).", why.trim_end_matches('.'))
-}
-
-/// What something beside the log is to be called.
-pub fn beside(place: &Path, suffix: &str) -> Option<PathBuf> {
-    // `..` has no name to call it after, and neither has `.`.
-    let plain = place.components().as_path();
-    let named = if plain.file_name().is_some() { plain.to_owned() } else { place.canonicalize().ok()? };
-    let mut name = named.file_name()?.to_owned();
-    name.push(suffix);
-    Some(named.with_file_name(name))
-}
-
-/// Where a repaired copy of the log is to go: beside it. Several files of a directory that holds others go beside that, each log
-/// under a name of its own: a repair in place could not swap a directory with the copy in it any more.
-pub fn copy_place(report: &Report) -> Option<PathBuf> {
-    let place = &report.place;
-    if report.files.len() < 2 || place.is_dir() {
-        return beside(place, ".repaired");
-    }
-    let dir = place.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir })?;
-    beside(dir, &format!(".{}.repaired", place.file_name()?.to_string_lossy()))
-}
-
-/// The commands worth running now, in order, with a word on why.
-fn next_steps(report: &Report, tally: &Tally) -> Vec<(String, String)> {
-    let mut steps = Vec::new();
-    if tally.worst.is_none() && !tally.incomplete {
-        return steps;
-    }
-    let copy = beside(&report.place, ".evidence").filter(|_| report.path != "-");
-    if let (Some(copy), true) = (copy, report.forecast.as_ref().is_some_and(|f| f.at_stake() > 0)) {
-        steps.push((
-            format!("cp -a {} {}", quote(&report.place), quote(&copy)),
-            "keep the evidence before any engine opens it".into(),
-        ));
-    }
-    let damage = tally
-        .codes
-        .iter()
-        .filter(|(c, _)| matches!(c.class(), Class::Corruption | Class::TornTail | Class::Foreign));
-    if let Some((code, (_, Some((file, at))))) = damage.min_by_key(|(_, (_, place))| *place) {
-        let file = &report.files[*file];
-        let path = match &file.odd {
-            Some(path) => path.to_path_buf(),
-            None if report.place.is_dir() => report.place.join(&*file.name),
-            None => report.place.clone(),
-        };
-        let revision = report.revision.filter(|_| report.revision_named);
-        let revision = revision.map_or(String::new(), |r| format!(" --revision {r}"));
-        steps.push((
-            format!("walmedic dump {}{revision} --at {at} --hex", quote(&path)),
-            format!("the first damaged bytes, field by field; then: walmedic explain {}", code.text()),
-        ));
-    } else if let Some(code) = tally.codes.keys().next() {
-        steps.push((
-            format!("walmedic explain {}", code.text()),
-            format!("what this means: {}", code.title()),
-        ));
-    }
-    let revision = report.revision.filter(|_| report.revision_named);
-    let revision = revision.map_or(String::new(), |r| format!(" --revision {r}"));
-    let damaged = tally.codes.keys().any(|code| code.class() == Class::Corruption);
-    if report.format.grades() && damaged && report.path != "-" {
-        steps.push((
-            format!("walmedic replay {}{revision}", quote(&report.place)),
-            "what can be made of it, each file graded, and the best one".into(),
-        ));
-    }
-    let (lists, alone) = report.hurt_lists();
-    let rebuilt = report.format.recatalogues() && !lists.is_empty();
-    if let (Some(state), true, false) = (beside(&report.place, ".ndjson"), alone, lists.is_empty()) {
-        let but = if rebuilt {
-            String::new()
-        } else {
-            format!("; repair writes logs, and not {}", lists.join(", "))
-        };
-        steps.push((
-            format!("walmedic replay {} --into {}", quote(&report.place), quote(&state)),
-            format!("what the store holds, in a file{but}"),
-        ));
-        if !rebuilt {
-            return steps;
-        }
-    }
-    if let Some(copy) = copy_place(report)
-        .filter(|_| report.path != "-" && report.format.mends() && report.foreign().is_none())
-    {
-        steps.push((
-            format!(
-                "walmedic repair {}{revision}{}{} --apply --output {}",
-                quote(&report.place),
-                if rebuilt { " --rebuild-manifest" } else { "" },
-                if report.tracks { " --drop-wal-tracking" } else { "" },
-                quote(&copy)
-            ),
-            match report.format.grades() && damaged {
-                true => "a copy of what is intact and committed (without --apply: a plan)".into(),
-                false => "a sound copy of what is intact and committed (without --apply: a plan)".into(),
-            },
-        ));
-    }
-    if !report.conclusions.gaps.is_empty() {
-        steps.push((format!("walmedic gaps {}", quote(&report.place)), "what is missing, and why".into()));
-    }
-    steps
 }
 
 /// Bytes in the unit that people say.
