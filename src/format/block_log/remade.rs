@@ -54,6 +54,7 @@ pub fn catalogue(
     } else {
         rebuild.without_missing();
     }
+    (made.due, made.lost) = (rebuild.due(&directory), rebuild.lost);
     let Rebuild { mut catalogue, doubts, said, .. } = rebuild;
     if !doubts.is_empty() && !wish.force {
         return Err(format!("{}; --force goes on", doubts.join("; ")));
@@ -64,7 +65,6 @@ pub fn catalogue(
         made.said.extend(said);
         made.said.extend(doubts.into_iter().map(|doubt| format!("In doubt: {doubt}.")));
         complete(&mut catalogue, files, wish, &directory);
-        made.due = catalogue.last_sequence.map_or(0, |last| last.saturating_add(1));
         made.files.push((name.to_owned(), snapshot(flavour, &catalogue, wish.untracked)?));
     } else if wish.untracked {
         made.files.push((name.to_owned(), forgotten(flavour, manifest)?));
@@ -146,28 +146,39 @@ fn complete(catalogue: &mut Catalogue, files: &[LogFile<'_>], wish: &Recatalogue
     }
 }
 
-/// Runs of sequence numbers in the logs, in order: first, last, number of the log.
-struct Logged(Vec<(u64, u64, u64)>);
+/// What the logs hold.
+struct Logged {
+    /// Runs of sequence numbers in order: first, last, number of the log.
+    runs: Vec<(u64, u64, u64)>,
+    /// Numbers of all logs.
+    logs: BTreeSet<u64>,
+}
 
 impl Logged {
     fn of(files: &[LogFile<'_>], surveys: &[&Survey]) -> Logged {
         let logs = files.iter().zip(surveys).filter_map(|(file, survey)| Some((number_of(file)?, survey)));
         let runs = logs.flat_map(|(log, survey)| survey.runs.iter().map(move |run| (run, log)));
         let numbered = runs.filter(|(run, _)| run.next > run.first);
-        let mut all: Vec<_> = numbered.map(|(run, log)| (run.first, run.next - 1, log)).collect();
-        all.sort_unstable();
-        Logged(all)
+        let mut runs: Vec<_> = numbered.map(|(run, log)| (run.first, run.next - 1, log)).collect();
+        runs.sort_unstable();
+        Logged { runs, logs: files.iter().filter_map(number_of).collect() }
     }
 
     /// How many of the numbers from `first` to `last` are in this log or newer ones.
     fn count(&self, oldest: u64, [first, last]: [u64; 2]) -> u64 {
         let (mut due, mut count) = (first, 0);
-        for &(from, to, _) in self.0.iter().filter(|&&(from, _, log)| log >= oldest && from <= last) {
+        for &(from, to, _) in self.runs.iter().filter(|&&(from, _, log)| log >= oldest && from <= last) {
             let behind = to.min(last).saturating_add(1);
             count += behind.saturating_sub(from.max(due));
             due = due.max(behind);
         }
         count
+    }
+
+    /// Whether a table with this number may hold what logs from this one on do: in front of a flush another log is begun.
+    fn is_in(&self, table: u64, oldest: u64) -> bool {
+        let begun = self.logs.range(..table).last();
+        begun.is_some_and(|begun| self.runs.iter().any(|(.., log)| (oldest..*begun).contains(log)))
     }
 }
 
@@ -189,15 +200,28 @@ struct Rebuild<'a> {
     /// Every edit that is there can be read.
     readable: bool,
     catalogue: Catalogue,
+    /// First and last sequence numbers of tables that were flushed.
+    flushed: BTreeSet<[u64; 2]>,
+    /// Tables are gone for which no other stands.
+    lost: bool,
     doubts: Vec<String>,
     said: Vec<String>,
 }
 
 impl<'a> Rebuild<'a> {
     fn new(directory: &Directory, beside: &'a Beside<'a>, logged: Logged) -> Rebuild<'a> {
-        let (flavour, readable, catalogue) =
-            (directory.flavour, directory.broken.is_none(), directory.catalogue.clone());
-        Rebuild { flavour, beside, logged, readable, catalogue, doubts: Vec::new(), said: Vec::new() }
+        let catalogue = directory.catalogue.clone();
+        Rebuild {
+            flavour: directory.flavour,
+            beside,
+            logged,
+            readable: directory.broken.is_none(),
+            catalogue,
+            flushed: BTreeSet::new(),
+            lost: false,
+            doubts: Vec::new(),
+            said: Vec::new(),
+        }
     }
 
     /// Leaves out the tables that are not there, where no edit is lost.
@@ -221,6 +245,7 @@ impl<'a> Rebuild<'a> {
                 Ok(Place::Level(found, level)) => {
                     let how = "was flushed and its edit is lost: it is added at level";
                     self.said.push(format!("{name} {how} {level}."));
+                    self.flushed.insert(found.sequences());
                     self.add(found, level);
                 }
                 Ok(Place::Open(found)) => pending.push(found),
@@ -239,6 +264,17 @@ impl<'a> Rebuild<'a> {
                 "edits that can be read delete tables that none of them adds ({tables}), and what went with them is not known"
             ));
         }
+    }
+
+    /// The number behind those that the catalogue tells and those that go on behind them in tables. What was written over in
+    /// memory RocksDB does not flush.
+    fn due(&self, directory: &Directory) -> u64 {
+        let holes = self.flavour == Flavour::RocksDb;
+        let mut due = directory.catalogue.last_sequence.map_or(0, |last| last.saturating_add(1));
+        for &[first, last] in &self.flushed {
+            due = if holes || first <= due { due.max(last.saturating_add(1)) } else { due };
+        }
+        due
     }
 
     fn ids(&self) -> Vec<u32> {
@@ -332,10 +368,10 @@ impl<'a> Rebuild<'a> {
             false => KeyRange::over(order, &gone),
         };
         // What it has merged counts twice if a log says it again, and without its sequence number nothing tells.
-        let logged = self.logged.count(self.oldest_log(family), [0, u64::MAX]) > 0;
-        let proved = tables
-            .iter()
-            .all(|found| !(logged && found.merges) && beside.holds(family, found, Some(&range)) == Ok(true));
+        let oldest = self.oldest_log(family);
+        let twice = |found: &Found| found.merges && self.logged.is_in(found.table.number, oldest);
+        let holds = |found: &Found| beside.holds(family, found, Some(&range)) == Ok(true);
+        let proved = tables.iter().all(|found| !twice(found) && holds(found));
         // What tables that no edit names were made of is not told, so neither how deep they belong.
         let free = !family.tables.values().any(|table| table.level > 0 && range.meets(table));
         let (placed, said) = match (gone.is_empty(), proved) {
@@ -354,6 +390,7 @@ impl<'a> Rebuild<'a> {
             }
             (true, _) => (false, Err(format!("where {found} belongs is not known, so that is left out"))),
         };
+        self.lost |= tables.is_empty();
         match said {
             Ok(said) => self.said.push(said),
             Err(doubt) => self.doubts.push(doubt),
@@ -389,6 +426,26 @@ impl<'a> Rebuild<'a> {
         self.catalogue.last_sequence = self.catalogue.last_sequence.max(last);
         if let Some(family) = self.catalogue.families.get_mut(&family) {
             family.tables.insert(table.number, LiveTable { level, field, ..table });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_may_hold_what_is_in_logs_behind_which_others_were_begun_before_it() {
+        let logged =
+            Logged { runs: vec![(1, 4, 3), (3, 6, 5), (9, 9, 8)], logs: BTreeSet::from([3, 5, 8, 9]) };
+        // Table, oldest log that counts.
+        for (table, oldest, may) in [(7, 3, true), (7, 5, false), (10, 8, true), (4, 3, false), (2, 0, false)]
+        {
+            assert_eq!(logged.is_in(table, oldest), may, "{table} {oldest}");
+        }
+        let counted = [(0, [1, 9], 7), (4, [1, 9], 5), (6, [1, 8], 0), (0, [7, 8], 0), (0, [2, 3], 2)];
+        for (oldest, numbers, count) in counted {
+            assert_eq!(logged.count(oldest, numbers), count, "{oldest} {numbers:?}");
         }
     }
 }
