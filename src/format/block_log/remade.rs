@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use self::found::{Beside, Found, KeyRange};
-use super::directory::{Directory, newest, number_of};
+use self::logged::Logged;
+use super::directory::{Directory, newest};
 use super::manifest::{Catalogue, Family, LiveTable, snapshot, table_field};
 use super::needed::listed;
 use super::tracked::forgotten;
@@ -20,6 +21,7 @@ use crate::format::{LogFile, Recatalogue, Recatalogued};
 use crate::log::survey::Survey;
 
 mod found;
+mod logged;
 
 /// The files that say which files belong together, written anew as `wish` says.
 ///
@@ -54,7 +56,7 @@ pub fn catalogue(
     } else {
         rebuild.without_missing();
     }
-    (made.due, made.lost) = (rebuild.due(&directory), rebuild.lost);
+    (made.due, made.lost) = (rebuild.due(), rebuild.lost);
     let Rebuild { mut catalogue, doubts, said, .. } = rebuild;
     if !doubts.is_empty() && !wish.force {
         return Err(format!("{}; --force goes on", doubts.join("; ")));
@@ -146,42 +148,6 @@ fn complete(catalogue: &mut Catalogue, files: &[LogFile<'_>], wish: &Recatalogue
     }
 }
 
-/// What the logs hold.
-struct Logged {
-    /// Runs of sequence numbers in order: first, last, number of the log.
-    runs: Vec<(u64, u64, u64)>,
-    /// Numbers of all logs.
-    logs: BTreeSet<u64>,
-}
-
-impl Logged {
-    fn of(files: &[LogFile<'_>], surveys: &[&Survey]) -> Logged {
-        let logs = files.iter().zip(surveys).filter_map(|(file, survey)| Some((number_of(file)?, survey)));
-        let runs = logs.flat_map(|(log, survey)| survey.runs.iter().map(move |run| (run, log)));
-        let numbered = runs.filter(|(run, _)| run.next > run.first);
-        let mut runs: Vec<_> = numbered.map(|(run, log)| (run.first, run.next - 1, log)).collect();
-        runs.sort_unstable();
-        Logged { runs, logs: files.iter().filter_map(number_of).collect() }
-    }
-
-    /// How many of the numbers from `first` to `last` are in this log or newer ones.
-    fn count(&self, oldest: u64, [first, last]: [u64; 2]) -> u64 {
-        let (mut due, mut count) = (first, 0);
-        for &(from, to, _) in self.runs.iter().filter(|&&(from, _, log)| log >= oldest && from <= last) {
-            let behind = to.min(last).saturating_add(1);
-            count += behind.saturating_sub(from.max(due));
-            due = due.max(behind);
-        }
-        count
-    }
-
-    /// Whether a table with this number may hold what logs from this one on do: in front of a flush another log is begun.
-    fn is_in(&self, table: u64, oldest: u64) -> bool {
-        let begun = self.logs.range(..table).last();
-        begun.is_some_and(|begun| self.runs.iter().any(|(.., log)| (oldest..*begun).contains(log)))
-    }
-}
-
 /// Where a table belongs that no edit speaks of.
 enum Place {
     /// It is not needed, and why.
@@ -194,11 +160,9 @@ enum Place {
 
 /// What is left of the catalogue, held against the tables beside the logs.
 struct Rebuild<'a> {
-    flavour: Flavour,
+    directory: &'a Directory,
     beside: &'a Beside<'a>,
     logged: Logged,
-    /// Every edit that is there can be read.
-    readable: bool,
     catalogue: Catalogue,
     /// First and last sequence numbers of tables that were flushed.
     flushed: BTreeSet<[u64; 2]>,
@@ -209,14 +173,12 @@ struct Rebuild<'a> {
 }
 
 impl<'a> Rebuild<'a> {
-    fn new(directory: &Directory, beside: &'a Beside<'a>, logged: Logged) -> Rebuild<'a> {
-        let catalogue = directory.catalogue.clone();
+    fn new(directory: &'a Directory, beside: &'a Beside<'a>, logged: Logged) -> Rebuild<'a> {
         Rebuild {
-            flavour: directory.flavour,
+            directory,
             beside,
             logged,
-            readable: directory.broken.is_none(),
-            catalogue,
+            catalogue: directory.catalogue.clone(),
             flushed: BTreeSet::new(),
             lost: false,
             doubts: Vec::new(),
@@ -268,9 +230,9 @@ impl<'a> Rebuild<'a> {
 
     /// The number behind those that the catalogue tells and those that go on behind them in tables. What was written over in
     /// memory RocksDB does not flush.
-    fn due(&self, directory: &Directory) -> u64 {
-        let holes = self.flavour == Flavour::RocksDb;
-        let mut due = directory.catalogue.last_sequence.map_or(0, |last| last.saturating_add(1));
+    fn due(&self) -> u64 {
+        let holes = self.directory.flavour == Flavour::RocksDb;
+        let mut due = self.directory.catalogue.last_sequence.map_or(0, |last| last.saturating_add(1));
         for &[first, last] in &self.flushed {
             due = if holes || first <= due { due.max(last.saturating_add(1)) } else { due };
         }
@@ -312,7 +274,7 @@ impl<'a> Rebuild<'a> {
 
     /// The number of the oldest log that counts for a family.
     fn oldest_log(&self, family: &Family) -> u64 {
-        match self.flavour {
+        match self.directory.flavour {
             Flavour::RocksDb => family.log_number,
             Flavour::LevelDb => self.catalogue.log_number.unwrap_or(0),
         }
@@ -322,7 +284,8 @@ impl<'a> Rebuild<'a> {
     /// the disk. Where an edit is damaged, it may have been another one, and is so surely only if it is the newest.
     fn is_unfinished(&self, number: u64) -> bool {
         let newest = self.catalogue.added.last().max(self.catalogue.unheard_of.last());
-        (self.readable || newest.is_none_or(|&newest| number > newest)) && self.beside.lacks_its_end(number)
+        let readable = self.directory.broken.is_none();
+        (readable || newest.is_none_or(|&newest| number > newest)) && self.beside.lacks_its_end(number)
     }
 
     /// Where a table belongs that was flushed: below all that is newer, above all that is older; `None`: there is no such level,
@@ -420,32 +383,12 @@ impl<'a> Rebuild<'a> {
 
     fn add(&mut self, found: Found, level: u32) {
         let Found { family, table, .. } = found;
-        let sequences = table.sequences.filter(|_| self.flavour == Flavour::RocksDb);
+        let sequences = table.sequences.filter(|_| self.directory.flavour == Flavour::RocksDb);
         let field = table_field(level, &table, sequences);
         let last = table.sequences.map(|[_, last]| last);
         self.catalogue.last_sequence = self.catalogue.last_sequence.max(last);
         if let Some(family) = self.catalogue.families.get_mut(&family) {
             family.tables.insert(table.number, LiveTable { level, field, ..table });
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_may_hold_what_is_in_logs_behind_which_others_were_begun_before_it() {
-        let logged =
-            Logged { runs: vec![(1, 4, 3), (3, 6, 5), (9, 9, 8)], logs: BTreeSet::from([3, 5, 8, 9]) };
-        // Table, oldest log that counts.
-        for (table, oldest, may) in [(7, 3, true), (7, 5, false), (10, 8, true), (4, 3, false), (2, 0, false)]
-        {
-            assert_eq!(logged.is_in(table, oldest), may, "{table} {oldest}");
-        }
-        let counted = [(0, [1, 9], 7), (4, [1, 9], 5), (6, [1, 8], 0), (0, [7, 8], 0), (0, [2, 3], 2)];
-        for (oldest, numbers, count) in counted {
-            assert_eq!(logged.count(oldest, numbers), count, "{oldest} {numbers:?}");
         }
     }
 }
