@@ -130,6 +130,11 @@ fn what_verify_suggests_for_a_damaged_catalogue_makes_a_clean_copy() {
         run_on("verify", &made, "").exits(0);
         let whole = Case::named(name);
         assert_eq!(contents(&made), contents(&whole.copied().1), "{name}");
+        // The engine died right before it wrote the next one.
+        let next = log.join("MANIFEST-000099");
+        std::fs::write(&next, b"").expect("written");
+        rebuilt(&log, &dir.path().join("next"), "").exits(0);
+        std::fs::remove_file(&next).expect("a MANIFEST");
         run_on("repair", &log, "--rebuild-manifest --apply --in-place").exits(2);
         std::fs::remove_file(manifest(&log)).expect("a MANIFEST");
         let refused = rebuilt(&log, &dir.path().join("none"), "").exits(4);
