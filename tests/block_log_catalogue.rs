@@ -2,6 +2,7 @@
 //! was damaged, as the engines tell it themselves; with doubt there is none.
 mod common;
 
+use std::ffi::OsString;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use common::run::{Answer, Case, contents, run_on};
 /// Engine, format, a mode of it, what the store is made of.
 const KINDS: &[(&str, &str, &str, &[&str])] = &[
     ("leveldb", "leveldb", "lenient", &["tables"]),
-    ("9.8.4", "rocksdb", "as-set-up", &["tables", "families"]),
+    ("9.8.4", "rocksdb", "as-set-up", &["logs", "families"]),
 ];
 
 fn rebuilt(store: &Path, to: &Path, more: &str) -> Answer {
@@ -129,10 +130,50 @@ fn what_verify_suggests_for_a_damaged_catalogue_makes_a_clean_copy() {
         run_on("verify", &made, "").exits(0);
         let whole = Case::named(name);
         assert_eq!(contents(&made), contents(&whole.copied().1), "{name}");
+        // The engine died right before it wrote the next one.
+        let next = log.join("MANIFEST-000099");
+        std::fs::write(&next, b"").expect("written");
+        rebuilt(&log, &dir.path().join("next"), "").exits(0);
+        std::fs::remove_file(&next).expect("a MANIFEST");
         run_on("repair", &log, "--rebuild-manifest --apply --in-place").exits(2);
         std::fs::remove_file(manifest(&log)).expect("a MANIFEST");
         let refused = rebuilt(&log, &dir.path().join("none"), "").exits(4);
         assert!(refused.stderr.contains("MANIFEST"), "{refused:?}");
+    }
+}
+
+#[test]
+fn a_family_that_options_do_not_name_may_have_been_dropped() {
+    for (named, code) in [("one two", 0), ("one", 4)] {
+        let (dir, log) = Case::named("rocksdb/families").copied();
+        std::fs::remove_file(log.join("CURRENT")).expect("a CURRENT");
+        let sections = named.split(' ').map(|name| format!("[CFOptions \"{name}\"]\n"));
+        let options = format!("[CFOptions \"default\"]\n{}", sections.collect::<String>());
+        std::fs::write(log.join("OPTIONS-000007"), options).expect("written");
+        let answer = rebuilt(&log, &dir.path().join("made"), "").exits(code);
+        assert_eq!(answer.stderr.contains("(two)"), code == 4, "{answer:?}");
+    }
+}
+
+#[test]
+fn what_a_table_held_that_is_gone_is_lost_where_a_copy_is_forced() {
+    for &(_, format, _, features) in KINDS.iter().filter(|kind| has(kind.0)) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = dir.path().join("store");
+        write(format, &store, 5, features);
+        let is_table =
+            |name: &&OsString| Path::new(name).extension().is_some_and(|e| e == "sst" || e == "ldb");
+        let mut refused = 0;
+        for (turn, table) in contents(&store).keys().filter(is_table).take(4).enumerate() {
+            let (hurt, made) = (dir.path().join(format!("{turn}")), dir.path().join(format!("{turn}.made")));
+            copy_of(&store, &hurt);
+            std::fs::remove_file(hurt.join(table)).expect("a table");
+            if rebuilt(&hurt, &made, "").code == 4 {
+                refused += 1;
+                rebuilt(&hurt, &made, "--force").exits(1);
+            }
+        }
+        assert!(refused > 0, "{format}: none of its tables counts");
     }
 }
 

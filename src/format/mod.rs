@@ -194,6 +194,8 @@ pub struct Recatalogued {
     pub said: Vec<String>,
     /// By it, lower sequence numbers are not missing: tables hold them.
     pub due: u64,
+    /// What it leaves out is lost.
+    pub lost: bool,
 }
 
 /// Opens a file beside a log by its name; `None`: it cannot be opened.

@@ -47,5 +47,6 @@ pub fn settle(log: &OpenLog, report: &Report, rule: &Rule, made: Recatalogued, p
         (file.changed, file.prefix, file.new_bytes) = (true, None, contents.len() as u64);
         file.contents = Some(contents);
     }
+    plan.lost |= made.lost;
     plan.recatalogued = made.said;
 }

@@ -196,11 +196,12 @@ impl Directory {
     }
 }
 
-/// Index of the file of this kind with the highest number.
+/// Index of the file of this kind with the highest number, unless that was just begun: it is empty then.
 pub fn newest(wanted: Name, files: &[LogFile<'_>]) -> Option<usize> {
     let named = files.iter().enumerate().filter_map(|(i, file)| Some((kind_of(file.name)?, i)));
-    let numbered = named.filter(|((name, _), _)| *name == wanted).map(|((_, number), i)| (number, i));
-    numbered.max().map(|(_, i)| i)
+    let wanted = named.filter(|((name, _), _)| *name == wanted);
+    let begun = wanted.map(|((_, number), i)| (files[i].src.size() > 0, number, i));
+    begun.max().map(|(.., i)| i)
 }
 
 /// A small file of text.

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use self::found::{Beside, Found, KeyRange};
-use super::directory::{Directory, newest, number_of};
+use self::logged::Logged;
+use super::directory::{Directory, newest};
 use super::manifest::{Catalogue, Family, LiveTable, snapshot, table_field};
 use super::needed::listed;
 use super::tracked::forgotten;
@@ -20,6 +21,7 @@ use crate::format::{LogFile, Recatalogue, Recatalogued};
 use crate::log::survey::Survey;
 
 mod found;
+mod logged;
 
 /// The files that say which files belong together, written anew as `wish` says.
 ///
@@ -54,6 +56,7 @@ pub fn catalogue(
     } else {
         rebuild.without_missing();
     }
+    (made.due, made.lost) = (rebuild.due(), rebuild.lost);
     let Rebuild { mut catalogue, doubts, said, .. } = rebuild;
     if !doubts.is_empty() && !wish.force {
         return Err(format!("{}; --force goes on", doubts.join("; ")));
@@ -64,7 +67,6 @@ pub fn catalogue(
         made.said.extend(said);
         made.said.extend(doubts.into_iter().map(|doubt| format!("In doubt: {doubt}.")));
         complete(&mut catalogue, files, wish, &directory);
-        made.due = catalogue.last_sequence.map_or(0, |last| last.saturating_add(1));
         made.files.push((name.to_owned(), snapshot(flavour, &catalogue, wish.untracked)?));
     } else if wish.untracked {
         made.files.push((name.to_owned(), forgotten(flavour, manifest)?));
@@ -146,31 +148,6 @@ fn complete(catalogue: &mut Catalogue, files: &[LogFile<'_>], wish: &Recatalogue
     }
 }
 
-/// Runs of sequence numbers in the logs, in order: first, last, number of the log.
-struct Logged(Vec<(u64, u64, u64)>);
-
-impl Logged {
-    fn of(files: &[LogFile<'_>], surveys: &[&Survey]) -> Logged {
-        let logs = files.iter().zip(surveys).filter_map(|(file, survey)| Some((number_of(file)?, survey)));
-        let runs = logs.flat_map(|(log, survey)| survey.runs.iter().map(move |run| (run, log)));
-        let numbered = runs.filter(|(run, _)| run.next > run.first);
-        let mut all: Vec<_> = numbered.map(|(run, log)| (run.first, run.next - 1, log)).collect();
-        all.sort_unstable();
-        Logged(all)
-    }
-
-    /// How many of the numbers from `first` to `last` are in this log or newer ones.
-    fn count(&self, oldest: u64, [first, last]: [u64; 2]) -> u64 {
-        let (mut due, mut count) = (first, 0);
-        for &(from, to, _) in self.0.iter().filter(|&&(from, _, log)| log >= oldest && from <= last) {
-            let behind = to.min(last).saturating_add(1);
-            count += behind.saturating_sub(from.max(due));
-            due = due.max(behind);
-        }
-        count
-    }
-}
-
 /// Where a table belongs that no edit speaks of.
 enum Place {
     /// It is not needed, and why.
@@ -183,21 +160,30 @@ enum Place {
 
 /// What is left of the catalogue, held against the tables beside the logs.
 struct Rebuild<'a> {
-    flavour: Flavour,
+    directory: &'a Directory,
     beside: &'a Beside<'a>,
     logged: Logged,
-    /// Every edit that is there can be read.
-    readable: bool,
     catalogue: Catalogue,
+    /// First and last sequence numbers of tables that were flushed.
+    flushed: BTreeSet<[u64; 2]>,
+    /// Tables are gone for which no other stands.
+    lost: bool,
     doubts: Vec<String>,
     said: Vec<String>,
 }
 
 impl<'a> Rebuild<'a> {
-    fn new(directory: &Directory, beside: &'a Beside<'a>, logged: Logged) -> Rebuild<'a> {
-        let (flavour, readable, catalogue) =
-            (directory.flavour, directory.broken.is_none(), directory.catalogue.clone());
-        Rebuild { flavour, beside, logged, readable, catalogue, doubts: Vec::new(), said: Vec::new() }
+    fn new(directory: &'a Directory, beside: &'a Beside<'a>, logged: Logged) -> Rebuild<'a> {
+        Rebuild {
+            directory,
+            beside,
+            logged,
+            catalogue: directory.catalogue.clone(),
+            flushed: BTreeSet::new(),
+            lost: false,
+            doubts: Vec::new(),
+            said: Vec::new(),
+        }
     }
 
     /// Leaves out the tables that are not there, where no edit is lost.
@@ -221,6 +207,7 @@ impl<'a> Rebuild<'a> {
                 Ok(Place::Level(found, level)) => {
                     let how = "was flushed and its edit is lost: it is added at level";
                     self.said.push(format!("{name} {how} {level}."));
+                    self.flushed.insert(found.sequences());
                     self.add(found, level);
                 }
                 Ok(Place::Open(found)) => pending.push(found),
@@ -239,6 +226,17 @@ impl<'a> Rebuild<'a> {
                 "edits that can be read delete tables that none of them adds ({tables}), and what went with them is not known"
             ));
         }
+    }
+
+    /// The number behind those that the catalogue tells and those that go on behind them in tables. What was written over in
+    /// memory RocksDB does not flush.
+    fn due(&self) -> u64 {
+        let holes = self.directory.flavour == Flavour::RocksDb;
+        let mut due = self.directory.catalogue.last_sequence.map_or(0, |last| last.saturating_add(1));
+        for &[first, last] in &self.flushed {
+            due = if holes || first <= due { due.max(last.saturating_add(1)) } else { due };
+        }
+        due
     }
 
     fn ids(&self) -> Vec<u32> {
@@ -276,7 +274,7 @@ impl<'a> Rebuild<'a> {
 
     /// The number of the oldest log that counts for a family.
     fn oldest_log(&self, family: &Family) -> u64 {
-        match self.flavour {
+        match self.directory.flavour {
             Flavour::RocksDb => family.log_number,
             Flavour::LevelDb => self.catalogue.log_number.unwrap_or(0),
         }
@@ -286,7 +284,8 @@ impl<'a> Rebuild<'a> {
     /// the disk. Where an edit is damaged, it may have been another one, and is so surely only if it is the newest.
     fn is_unfinished(&self, number: u64) -> bool {
         let newest = self.catalogue.added.last().max(self.catalogue.unheard_of.last());
-        (self.readable || newest.is_none_or(|&newest| number > newest)) && self.beside.lacks_its_end(number)
+        let readable = self.directory.broken.is_none();
+        (readable || newest.is_none_or(|&newest| number > newest)) && self.beside.lacks_its_end(number)
     }
 
     /// Where a table belongs that was flushed: below all that is newer, above all that is older; `None`: there is no such level,
@@ -332,10 +331,10 @@ impl<'a> Rebuild<'a> {
             false => KeyRange::over(order, &gone),
         };
         // What it has merged counts twice if a log says it again, and without its sequence number nothing tells.
-        let logged = self.logged.count(self.oldest_log(family), [0, u64::MAX]) > 0;
-        let proved = tables
-            .iter()
-            .all(|found| !(logged && found.merges) && beside.holds(family, found, Some(&range)) == Ok(true));
+        let oldest = self.oldest_log(family);
+        let twice = |found: &Found| found.merges && self.logged.is_in(found.table.number, oldest);
+        let holds = |found: &Found| beside.holds(family, found, Some(&range)) == Ok(true);
+        let proved = tables.iter().all(|found| !twice(found) && holds(found));
         // What tables that no edit names were made of is not told, so neither how deep they belong.
         let free = !family.tables.values().any(|table| table.level > 0 && range.meets(table));
         let (placed, said) = match (gone.is_empty(), proved) {
@@ -354,6 +353,7 @@ impl<'a> Rebuild<'a> {
             }
             (true, _) => (false, Err(format!("where {found} belongs is not known, so that is left out"))),
         };
+        self.lost |= tables.is_empty();
         match said {
             Ok(said) => self.said.push(said),
             Err(doubt) => self.doubts.push(doubt),
@@ -383,7 +383,7 @@ impl<'a> Rebuild<'a> {
 
     fn add(&mut self, found: Found, level: u32) {
         let Found { family, table, .. } = found;
-        let sequences = table.sequences.filter(|_| self.flavour == Flavour::RocksDb);
+        let sequences = table.sequences.filter(|_| self.directory.flavour == Flavour::RocksDb);
         let field = table_field(level, &table, sequences);
         let last = table.sequences.map(|[_, last]| last);
         self.catalogue.last_sequence = self.catalogue.last_sequence.max(last);
