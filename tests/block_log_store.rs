@@ -183,6 +183,12 @@ fn a_log_that_one_family_still_needs_is_missed_where_no_number_tells() {
     assert!(messages(&hurt, "WM-307")[0].contains("an edit that is lost"), "{hurt}");
     // A log that was kept from the session before makes the next one begin though this one is empty.
     assert_eq!(findings(&[log(12, 21, 5)], KEEPS_LOGS), [""; 0]);
+    // Between them log 8 was begun, and the last one is empty.
+    let mut manifest = Writer::manifest(5);
+    [one, &[2, 8, 3, 20, 4, 20], &[2, 12, 3, 20, 4, 20]].iter().for_each(|edit| manifest.record(edit));
+    let (four, empty) = (log(4, 1, 20), Writer::new(12, false, 21).file);
+    store(&at, &[&[manifest.file, current(5)], &[four, empty]], OPTIONS);
+    assert_eq!(wrong(&verified(&at)), ["WM-302"]);
 }
 
 #[test]
