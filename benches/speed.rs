@@ -28,9 +28,18 @@ struct Case {
 }
 
 const VERIFY: &[&str] = &["verify", "-j1", "--format", "json"];
+const TWO_THREADS: &[&str] = &["verify", "-j2", "--format", "json"];
 
 const CASES: &[Case] = &[
     Case { name: "wal-4k", log: "wal-4k", files: &["000001.wal"], make: wal_4k, args: VERIFY, floor: 0.80 },
+    Case {
+        name: "wal-4k-j2",
+        log: "wal-4k",
+        files: &["000001.wal"],
+        make: wal_4k,
+        args: TWO_THREADS,
+        floor: 0.80,
+    },
     Case {
         name: "wal-120",
         log: "wal-120",
@@ -86,6 +95,22 @@ const CASES: &[Case] = &[
         files: &["000003.log"],
         make: |out, random, bytes| block_log(out, random, bytes, 4096),
         args: VERIFY,
+        floor: 0.90,
+    },
+    Case {
+        name: "leveldb-100-j2",
+        log: "leveldb-100",
+        files: &["000003.log"],
+        make: |out, random, bytes| block_log(out, random, bytes, 100),
+        args: TWO_THREADS,
+        floor: 0.35,
+    },
+    Case {
+        name: "leveldb-4k-j2",
+        log: "leveldb-4k",
+        files: &["000003.log"],
+        make: |out, random, bytes| block_log(out, random, bytes, 4096),
+        args: TWO_THREADS,
         floor: 0.90,
     },
     Case {
@@ -157,7 +182,7 @@ const CASES: &[Case] = &[
         log: "two",
         files: &["000001.wal", "000002.wal"],
         make: wal_120,
-        args: &["verify", "-j2", "--format", "json"],
+        args: TWO_THREADS,
         floor: 0.72,
     },
     Case {

@@ -1,25 +1,18 @@
 //! From files to a report: surveys in parallel, conclusions once, the engine's own outcome beside them.
 
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
-use crate::format::{
-    Away, Claim, Format, Job, Lack, LogFile, Memo, Open, Opened, Outcome, Remark, Role, Word,
-};
+use crate::format::{Away, Claim, Format, Job, Lack, LogFile, Memo, Open, Outcome, Remark, Role, Word};
 use crate::io::listing::{Log, LogPath, Wanted};
 use crate::io::source::Source;
-use crate::log::bytes::{ReadAt, Reader};
+use crate::log::bytes::ReadAt;
 use crate::log::conclude::{Conclusions, Gap, Member, conclude};
-use crate::log::decoder::Decoder;
-use crate::log::fault::Cause;
 use crate::log::finding::{Class, Code};
 use crate::log::region::{Kind, MANY_REGIONS, MAX_REGIONS, Region};
-use crate::log::scan::scan;
 use crate::log::survey::{BatchState, Ends, Grouping, Survey};
-use crate::log::surveyor::Surveyor;
+use crate::surveys::{Read, Surveys, mark_unreadable};
 
 /// The path that stands for standard input.
 const STREAM: &str = "-";
@@ -268,7 +261,7 @@ impl OpenLog {
     /// The same without the engine.
     pub fn examine(&self, threads: usize) -> Report {
         let files = self.files();
-        let (mut surveys, mut reads) = self.survey(&files, threads);
+        let (mut surveys, mut reads) = self.to_survey(&files).on(threads);
         // What only the format can see comes first: a record it takes back is missing from the numbers.
         let mut remarks = self.format().inspect(&files, &mut surveys, self.revision);
         remarks.extend(self.words().map(|(file, word)| inferred(file, word)));
@@ -352,7 +345,7 @@ impl OpenLog {
             .iter()
             .map(|(f, src)| LogFile { name: &f.name, claim: f.claim, src, memo: None, stream: false })
             .collect();
-        let (read, _) = self.survey(&away, threads);
+        let (read, _) = self.to_survey(&away).on(threads);
         let away: Vec<_> = away.iter().zip(&read).map(|(file, survey)| Away { file, survey }).collect();
         self.format().put_away(files, surveys, gaps, &away)
     }
@@ -425,6 +418,10 @@ impl OpenLog {
         told.collect()
     }
 
+    fn to_survey<'a>(&self, files: &'a [LogFile<'a>]) -> Surveys<'a> {
+        Surveys { format: self.format(), files, revision: self.revision, limit: self.limit }
+    }
+
     fn file_report(&self, file: usize, survey: Survey, read: Read) -> FileReport {
         let f = &self.log.files[file];
         let odd = f.path.as_ref().filter(|path| path.file_name().is_some_and(|n| n.to_str().is_none()));
@@ -439,57 +436,6 @@ impl OpenLog {
             shrunk: read.shrunk,
             changed: self.sources[file].changed(),
         }
-    }
-
-    /// The survey of each file, and what there is to say about reading some of them.
-    fn survey_file(&self, files: &[LogFile<'_>], file: usize) -> (Survey, Read) {
-        let Opened { mut decoder, rules } = self.format().open(files, file, self.revision);
-        let mut surveyor = Surveyor::up_to(self.limit, rules);
-        let mut reader = Reader::new(files[file].src);
-        scan(&mut reader, &mut *decoder as &mut dyn Decoder, 0, &mut surveyor);
-        files[file].src.passed(files[file].src.size());
-        (surveyor.finish(), Read { unreadable: reader.unreadable, shrunk: reader.shrunk })
-    }
-
-    fn survey(&self, files: &[LogFile<'_>], threads: usize) -> (Vec<Survey>, HashMap<usize, Read>) {
-        let (next, reads) = (AtomicUsize::new(0), Mutex::new(HashMap::new()));
-        let surveys: Vec<OnceLock<Survey>> = files.iter().map(|_| OnceLock::new()).collect();
-        let work = || {
-            loop {
-                let i = next.fetch_add(1, Ordering::Relaxed);
-                if i >= files.len() {
-                    break;
-                }
-                let (survey, read) = self.survey_file(files, i);
-                surveys[i].set(survey).expect("no other worker takes the same file");
-                if read != Read::default() {
-                    reads.lock().unwrap_or_else(|e| e.into_inner()).insert(i, read);
-                }
-            }
-        };
-        let threads = threads.clamp(1, files.len().max(1));
-        std::thread::scope(|scope| {
-            for _ in 1..threads {
-                scope.spawn(work);
-            }
-            work();
-        });
-        let surveys = surveys.into_iter().map(|s| s.into_inner().expect("a worker took every file"));
-        (surveys.collect(), reads.into_inner().unwrap_or_else(|e| e.into_inner()))
-    }
-}
-
-/// What the system had to say while a file was read.
-#[derive(Default, PartialEq)]
-struct Read {
-    unreadable: Vec<Range<u64>>,
-    shrunk: bool,
-}
-
-/// Damage that holds bytes the system could not read is named for that.
-pub fn mark_unreadable(survey: &mut Survey, unreadable: &[Range<u64>]) {
-    for range in unreadable {
-        survey.regions.rename(range, Kind::Unreadable, Cause::Unreadable);
     }
 }
 

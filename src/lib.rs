@@ -19,4 +19,5 @@ pub mod log;
 pub mod refused;
 pub mod repair;
 pub mod replay;
+pub mod surveys;
 pub mod ui;

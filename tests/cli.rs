@@ -466,6 +466,26 @@ fn threads_do_not_change_a_byte() {
     }
 }
 
+/// The same of one long file, which two threads read: one log behind the other, each with the damage of the fixture.
+#[test]
+fn nor_does_reading_ahead() {
+    let logs =
+        [("ddia-wal/several-spots", "000001.wal", 1), ("leveldb/bytes-inserted", "000004.log", 1 << 15)];
+    for (case, name, block) in logs {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(case).join("input").join(name);
+        let mut part = std::fs::read(path).expect("a log");
+        part.resize(part.len().next_multiple_of(block), 0);
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join(name);
+        std::fs::write(&path, part.repeat((9 << 20) / part.len() + 1)).expect("a long log");
+        let with =
+            |threads: &str| run(["verify", "-j", threads, "--format", "json", path.to_str().expect("text")]);
+        let (one, two) = (with("1"), with("2"));
+        assert!(one.code == 1 && one.stdout.contains("\"WM-"), "{case}: {}", one.stderr);
+        assert_eq!((one.code, one.stdout), (two.code, two.stdout), "{case}");
+    }
+}
+
 // ---- standard input and output ------------------------------------------------------------------------------------
 
 fn fed(args: &[&str], input: &[u8]) -> Answer {

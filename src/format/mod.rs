@@ -192,6 +192,8 @@ pub struct Recatalogued {
     pub files: Vec<(String, Vec<u8>)>,
     /// What there is to say of it, in sentences.
     pub said: Vec<String>,
+    /// By it, lower sequence numbers are not missing: tables hold them.
+    pub due: u64,
 }
 
 /// Opens a file beside a log by its name; `None`: it cannot be opened.

@@ -8,6 +8,8 @@
 use std::io;
 use std::ops::Range;
 
+use super::ahead::{self, Ahead};
+use super::buffer::Buffer;
 use super::fault::{Cause, Fault};
 use crate::codec::{ascii, crc32};
 
@@ -226,6 +228,8 @@ pub struct Reader<'s> {
     src: &'s dyn ReadAt,
     /// Where the scan is.
     main: Buffer,
+    /// Reads what follows `main` meanwhile.
+    ahead: Option<Ahead>,
     /// For looks at distant places: what a damaged length claims must not cost the main window.
     side: Buffer,
     end: u64,
@@ -234,25 +238,6 @@ pub struct Reader<'s> {
     pub unreadable: Vec<Range<u64>>,
     /// The file ended before its length: someone truncated it meanwhile.
     pub shrunk: bool,
-}
-
-/// Bytes of the file from `base` on.
-#[derive(Default)]
-struct Buffer {
-    bytes: Vec<u8>,
-    len: usize,
-    base: u64,
-}
-
-impl Buffer {
-    #[inline]
-    fn holds(&self, from: u64, to: u64) -> bool {
-        from >= self.base && to <= self.base + self.len as u64
-    }
-
-    fn window(&self, end: u64) -> Window<'_> {
-        Window { bytes: &self.bytes[..self.len], base: self.base, end }
-    }
 }
 
 /// A distant look fetches at least this much.
@@ -269,7 +254,13 @@ impl<'s> Reader<'s> {
     /// A reader that fetches `chunk` bytes at a time; results never depend on it.
     pub fn with_chunk(src: &'s dyn ReadAt, chunk: usize) -> Self {
         let (main, side, end) = (Buffer::default(), Buffer::default(), src.size());
-        Reader { src, main, side, end, chunk: chunk.max(1), unreadable: Vec::new(), shrunk: false }
+        let unreadable = Vec::new();
+        Reader { src, main, side, ahead: None, end, chunk: chunk.max(1), unreadable, shrunk: false }
+    }
+
+    /// The same reader, for whose scan another thread reads ahead.
+    pub(super) fn with_ahead(self, ahead: Ahead) -> Self {
+        Reader { ahead: Some(ahead), ..self }
     }
 
     /// Bytes fetched at a time.
@@ -304,15 +295,25 @@ impl<'s> Reader<'s> {
     /// Like [`Reader::window`], for a scan that goes forward: moves the main window along.
     pub fn forward(&mut self, at: u64, min: usize) -> Window<'_> {
         self.src.passed(at);
-        if self.src.whole().is_none() && at < self.end {
-            let have = (self.main.base + self.main.len as u64).saturating_sub(at.max(self.main.base));
-            if at < self.main.base || have < (min.max(1) as u64).min(self.end - at) {
-                let mut main = std::mem::take(&mut self.main);
-                self.load(&mut main, at, min.max(self.chunk));
-                self.main = main;
-            }
+        let wanted = at.saturating_add(min.max(1) as u64).min(self.end);
+        if self.src.whole().is_none() && at < self.end && !self.main.holds(at, wanted) {
+            self.move_on(at, min, wanted);
         }
         self.window(at, min)
+    }
+
+    /// Moves the main window to `at`.
+    fn move_on(&mut self, at: u64, min: usize, wanted: u64) {
+        let mut main = std::mem::take(&mut self.main);
+        let advanced = self.ahead.as_mut().is_some_and(|ahead| ahead.advance(&mut main, at));
+        if !(advanced && main.holds(at, wanted)) {
+            self.load(&mut main, at, min.max(self.chunk));
+        }
+        // Of records that are longer than a piece it would have to read too much in vain.
+        if let Some(ahead) = self.ahead.as_mut().filter(|_| min <= ahead::PIECE) {
+            ahead.ask(main.end(), self.end);
+        }
+        self.main = main;
     }
 
     /// The first offset at or behind `at` that is not in a hole of a sparse file.
@@ -320,54 +321,35 @@ impl<'s> Reader<'s> {
         self.src.data_at(at).min(self.end)
     }
 
-    /// Fills `buffer` with `want` bytes from `at` on, and keeps those that it has already.
+    /// Fills `buffer` with `want` bytes from `at` on or a few more, and keeps those that it has already.
     fn load(&mut self, buffer: &mut Buffer, at: u64, want: usize) {
-        let kept = if buffer.holds(at, at + 1) {
-            let from = (at - buffer.base) as usize;
-            buffer.bytes.copy_within(from..buffer.len, 0);
-            buffer.len - from
-        } else {
-            0
-        };
-        // One long record must not keep its memory for the rest of the file.
-        let want = want.max(kept);
-        if buffer.bytes.len() < want || buffer.bytes.len() > 4 * want.max(self.chunk) {
-            buffer.bytes.resize(want, 0);
-            buffer.bytes.shrink_to_fit();
-        }
-        (buffer.base, buffer.len) = (at, kept);
-        let to = (self.end - at).min(want as u64) as usize;
-        while buffer.len < to {
-            let place = at + buffer.len as u64;
-            match self.src.read_at(place, &mut buffer.bytes[buffer.len..to]) {
-                Ok(0) => {
-                    self.shrunk = true;
-                    self.end = place;
-                    break;
-                }
-                Ok(n) => buffer.len += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.load_sector(buffer, place, to),
+        let to = buffer.make_room(at, at.saturating_add(want as u64), self.end);
+        while let Err(error) = buffer.read(self.src, to) {
+            if error.kind() == io::ErrorKind::UnexpectedEof {
+                self.shrunk = true;
+                self.end = buffer.end();
+                break;
             }
+            self.load_sector(buffer, to);
         }
     }
 
     /// Reads around a medium error in pieces of a sector, so that only what cannot be read is lost.
-    fn load_sector(&mut self, buffer: &mut Buffer, place: u64, to: usize) {
+    fn load_sector(&mut self, buffer: &mut Buffer, to: u64) {
         const SECTOR: u64 = 512;
-        let n = ((SECTOR - place % SECTOR) as usize).min(to - buffer.len);
-        let piece = &mut buffer.bytes[buffer.len..buffer.len + n];
+        let place = buffer.end();
+        let sector = place..to.min(place - place % SECTOR + SECTOR);
+        let piece = buffer.room(sector.end);
         let read = self.src.read_at(place, piece).unwrap_or(0);
         if read == 0 {
             piece.fill(0);
-            let span = place..place + n as u64;
             match self.unreadable.last_mut() {
-                Some(last) if last.end == span.start => last.end = span.end,
-                Some(last) if last.start <= span.start && span.end <= last.end => {}
-                _ => self.unreadable.push(span),
+                Some(last) if last.end == sector.start => last.end = sector.end,
+                Some(last) if last.start <= sector.start && sector.end <= last.end => {}
+                _ => self.unreadable.push(sector.clone()),
             }
         }
-        buffer.len += if read == 0 { n } else { read };
+        buffer.filled(if read == 0 { (sector.end - sector.start) as usize } else { read });
     }
 
     fn pieces(&mut self, span: Range<u64>, mut each: impl FnMut(&[u8]) -> bool) -> Result<(), Fault> {

@@ -17,6 +17,8 @@
 //!
 //! None of them needs a change above this module: commands see surveys, records and findings only.
 
+pub mod ahead;
+pub mod buffer;
 pub mod bytes;
 pub mod conclude;
 pub mod decoder;

@@ -4,23 +4,19 @@
 use anyhow::{Context, Result};
 
 use crate::analysis::{OpenLog, Report};
-use crate::format::Recatalogue;
+use crate::format::{Recatalogue, Recatalogued};
 use crate::log::survey::Survey;
 use crate::refused::Refused;
 use crate::repair::edits::Rule;
 use crate::repair::plan::{FilePlan, Plan};
 
-/// Adds them to the plan, if the rule says so.
+/// What the rule says of them; nothing, where it says nothing.
 ///
 /// # Errors
 /// [`Refused`] where they cannot be written anew, or it is in doubt what belongs to the store.
-pub fn settle(log: &OpenLog, report: &Report, rule: &Rule, plan: &mut Plan) -> Result<()> {
-    if !rule.recatalogued && log.format().recatalogues() && !report.hurt_lists().0.is_empty() {
-        // As it is, it stands in the way of any log.
-        plan.after = None;
-    }
+pub fn made(log: &OpenLog, report: &Report, rule: &Rule) -> Result<Recatalogued> {
     if !rule.untracked && !rule.recatalogued {
-        return Ok(());
+        return Ok(Recatalogued::default());
     }
     let surveys: Vec<&Survey> = report.files.iter().map(|file| &file.survey).collect();
     let beside = log.belongings().with_context(|| format!("{}: cannot list", log.log.place.display()))?;
@@ -32,7 +28,15 @@ pub fn settle(log: &OpenLog, report: &Report, rule: &Rule, plan: &mut Plan) -> R
         open: &log.opener(),
     };
     let made = log.format().recatalogue(&log.files(), &surveys, &wish);
-    let made = made.map_err(|why| Refused(format!("{}: its catalogue: {why}", report.path)))?;
+    Ok(made.map_err(|why| Refused(format!("{}: its catalogue: {why}", report.path)))?)
+}
+
+/// Adds them to the plan.
+pub fn settle(log: &OpenLog, report: &Report, rule: &Rule, made: Recatalogued, plan: &mut Plan) {
+    if !rule.recatalogued && log.format().recatalogues() && !report.hurt_lists().0.is_empty() {
+        // As it is, it stands in the way of any log.
+        plan.after = None;
+    }
     for (name, contents) in made.files {
         let planned = plan.files.iter().position(|file| file.name == name);
         let file = planned.unwrap_or_else(|| {
@@ -44,5 +48,4 @@ pub fn settle(log: &OpenLog, report: &Report, rule: &Rule, plan: &mut Plan) -> R
         file.contents = Some(contents);
     }
     plan.recatalogued = made.said;
-    Ok(())
 }

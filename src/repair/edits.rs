@@ -111,6 +111,8 @@ pub struct Rule {
     pub untracked: bool,
     /// The catalogue is written anew from what can be read of it.
     pub recatalogued: bool,
+    /// Lower numbers are not missing in front of the log, as its catalogue written anew says.
+    pub due: u64,
     /// What is in doubt is taken as it is.
     pub force: bool,
     /// The file that the log is about takes its place.
@@ -135,6 +137,7 @@ impl Rule {
             prepared: true,
             untracked: false,
             recatalogued: false,
+            due: 0,
             force: false,
             pages: None,
         }
@@ -173,6 +176,8 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
     // What the engine counts on from, even where the records of the last numbers are left out.
     let highest = report.conclusions.numbers.map(|n| n.1).filter(|_| rule.to.is_none());
     let highest = highest.filter(|_| !rule.verbatim);
+    // A cut makes a hole in front where there was none.
+    let front = report.conclusions.start.filter(|start| start.sure || rule.from.is_some());
     let mut numbers = Numbers {
         last: None,
         highest: 0,
@@ -181,8 +186,7 @@ pub fn edits(log: &OpenLog, report: &Report, rule: &Rule, sink: &mut dyn Sink) -
         renumber: rule.renumber,
         chosen: rule.by_engine,
         verbatim: rule.verbatim,
-        // A cut makes a hole in front where there was none.
-        front: report.conclusions.start.filter(|start| start.sure || rule.from.is_some()),
+        front: front.map(|start| Start { due: start.due.max(rule.due), ..start }),
         cut: rule.from.is_some(),
     };
     for (nth, &file) in order.iter().enumerate() {

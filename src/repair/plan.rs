@@ -1,5 +1,6 @@
 //! What a repair or truncate is going to do, as data: file by file, range by range, bound to the hashes of the input.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -138,13 +139,19 @@ impl Plan {
             }
             return Ok(plan);
         }
+        let made = catalogue::made(log, report, rule)?;
+        let mut rule = Cow::Borrowed(rule);
+        if made.due > 0 {
+            rule.to_mut().due = made.due;
+        }
+        let rule = &*rule;
         match format.anew().filter(|_| !rule.verbatim) {
             _ if rule.afresh => plan.afresh(log, report)?,
             Some(anew) => plan.rebuild(log, report, rule, &anew)?,
             None => plan.by_edits(log, report, rule, count, also)?,
         }
         tracked::settle(log, rule, &mut plan);
-        catalogue::settle(log, report, rule, &mut plan)?;
+        catalogue::settle(log, report, rule, made, &mut plan);
         Ok(plan)
     }
 

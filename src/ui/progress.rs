@@ -30,10 +30,11 @@ pub fn watch<T>(when: When, total: u64, done: &(dyn Fn() -> u64 + Sync), work: i
     }
     let finished = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let watcher = scope.spawn(|| draw(total, done, &finished));
+        // Where the system grants no thread the work goes on unseen.
+        let watcher = std::thread::Builder::new().spawn_scoped(scope, || draw(total, done, &finished)).ok();
         let result = work();
         finished.store(true, Ordering::Release);
-        watcher.thread().unpark();
+        watcher.inspect(|watcher| watcher.thread().unpark());
         result
     })
 }

@@ -32,8 +32,9 @@ impl Tables {
             return Ok(None);
         }
         let file = open.clone();
+        let flavour = directory.flavour;
         let open_table = move |table: &LiveTable| {
-            let names = ["sst", "ldb"].map(|ending| format!("{:06}.{ending}", table.number));
+            let names = flavour.table_names(table.number);
             names.iter().find_map(|name| file(name)).ok_or_else(|| format!("{} is not there", names[0]))
         };
         let tables = Tables { families, prefixed, open: Box::new(open_table), blobs: open.clone() };

@@ -52,19 +52,14 @@ impl Directory {
             missing: None,
             options: None,
         };
-        let of = |wanted| {
-            let named = files.iter().enumerate().filter_map(move |(i, f)| Some((i, kind_of(f.name)?)));
-            named.filter(move |(_, (name, _))| *name == wanted).map(|(i, (_, number))| (number, i))
-        };
-        let options = of(Name::Options).max();
-        directory.options = options.and_then(|(_, i)| text(files[i].src));
-        let current = of(Name::Current).next().and_then(|(_, i)| text(files[i].src));
+        directory.options = newest(Name::Options, files).and_then(|i| text(files[i].src));
+        let current = newest(Name::Current, files).and_then(|i| text(files[i].src));
         let named = current.as_deref().map(|named| named.strip_suffix('\n').unwrap_or(named));
         directory.manifest = match named {
             _ if manifest.is_some() => manifest,
             Some(name) => files.iter().position(|f| f.name == name),
             // Without CURRENT the newest is the likeliest.
-            None => of(Name::Manifest).max().map(|(_, i)| i),
+            None => newest(Name::Manifest, files),
         };
         match directory.manifest {
             Some(i) => {
@@ -199,6 +194,13 @@ impl Directory {
             .find(|(key, _)| *key == name)
             .map(|(_, value)| value)
     }
+}
+
+/// Index of the file of this kind with the highest number.
+pub fn newest(wanted: Name, files: &[LogFile<'_>]) -> Option<usize> {
+    let named = files.iter().enumerate().filter_map(|(i, file)| Some((kind_of(file.name)?, i)));
+    let numbered = named.filter(|((name, _), _)| *name == wanted).map(|((_, number), i)| (number, i));
+    numbered.max().map(|(_, i)| i)
 }
 
 /// A small file of text.

@@ -51,6 +51,7 @@ mod older;
 mod remade;
 mod search;
 mod start;
+mod table_file;
 mod tracked;
 mod unpack;
 mod waiting;

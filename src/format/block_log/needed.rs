@@ -7,9 +7,6 @@ use crate::log::conclude::{Gap, GapCause};
 use crate::log::finding::Code;
 use crate::log::survey::Survey;
 
-/// Names that are told.
-const NAMES: usize = 4;
-
 /// See [`crate::format::Format::lacks`].
 pub fn lacks(
     directory: &Directory,
@@ -141,34 +138,32 @@ fn is_copied(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> bool 
 fn tables(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
     let Some(file) = directory.manifest.filter(|_| directory.broken.is_none()) else { return Vec::new() };
     let rocks = directory.flavour == Flavour::RocksDb;
-    let (mut gone, mut changed, mut values) = (Names::default(), Names::default(), Names::default());
+    let (mut gone, mut changed, mut values) = (Vec::new(), Vec::new(), Vec::new());
     for family in directory.catalogue.families.values().filter(|family| !family.dropped) {
         // Tables with another path lie in a directory that only the application knows.
         for table in family.tables.values().filter(|table| table.path_id == 0) {
-            let endings = if rocks { ["sst", "ldb"] } else { ["ldb", "sst"] };
-            let names = endings.map(|ending| format!("{:06}.{ending}", table.number));
+            let names = directory.flavour.table_names(table.number);
             match names.iter().find_map(|name| Some((name, size(name)?))) {
-                None => gone.push(&names[0]),
-                // LevelDB looks for what stands at the end where the catalogue says that it is.
-                Some((_, bytes)) if bytes == table.size || !rocks && bytes > table.size => {}
-                Some((name, bytes)) => changed.push(&format!("{name} ({bytes} bytes, not {})", table.size)),
+                None => gone.push(names[0].clone()),
+                Some((_, bytes)) if table.fits(directory.flavour, bytes) => {}
+                Some((name, bytes)) => changed.push(format!("{name} ({bytes} bytes, not {})", table.size)),
             }
         }
         let blobs = family.blobs.keys().map(|number| format!("{number:06}.blob"));
-        blobs.filter(|name| size(name).is_none()).for_each(|name| values.push(&name));
+        values.extend(blobs.filter(|name| size(name).is_none()));
     }
     let lack = |code, message, error: Option<String>| {
         let remark = Remark { code, file, at: 0, len: 0, message };
         Lack { remark, error }
     };
     let mut lacks = Vec::new();
-    if let Some(names) = gone.told() {
+    if let Some(names) = listed(&gone) {
         let message =
             format!("tables that the catalogue names are not there: {names}; the engine does not open");
         let error = format!("Corruption: missing files: {names}");
         lacks.push(lack(Code::MissingFile, message, Some(error)));
     }
-    if let Some(names) = changed.told() {
+    if let Some(names) = listed(&changed) {
         let (code, what) = match rocks {
             true => (Code::EngineRefuses, "the engine does not open"),
             false => (Code::TableWithoutFooter, "the engine opens, and fails where it reads them"),
@@ -177,7 +172,7 @@ fn tables(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack
         let error = rocks.then(|| format!("Corruption: Sst file size mismatch: {names}"));
         lacks.push(lack(code, message, error));
     }
-    if let Some(names) = values.told() {
+    if let Some(names) = listed(&values) {
         let message = format!(
             "files of values that the catalogue names are not there: {names}; the engine opens, and fails where it reads such a \
              value"
@@ -187,24 +182,11 @@ fn tables(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack
     lacks
 }
 
-/// The first names of a list, and how many there are.
-#[derive(Default)]
-struct Names {
-    first: Vec<String>,
-    all: usize,
-}
-
-impl Names {
-    fn push(&mut self, name: &str) {
-        self.all += 1;
-        if self.first.len() < NAMES {
-            self.first.push(name.to_owned());
-        }
-    }
-
-    fn told(&self) -> Option<String> {
-        let more = self.all - self.first.len();
-        let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
-        (self.all > 0).then(|| self.first.join(", ") + &rest)
-    }
+/// The first of some names, and how many more there are; `None`: there are none.
+pub fn listed(names: &[String]) -> Option<String> {
+    /// Names that are told.
+    const TOLD: usize = 4;
+    let more = names.len().saturating_sub(TOLD);
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| names[..names.len() - more].join(", ") + &rest)
 }

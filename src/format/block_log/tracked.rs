@@ -34,14 +34,15 @@ pub fn shorter(directory: &Directory, files: &[LogFile<'_>]) -> Vec<(usize, u64,
     sized.filter(|(_, size, synced)| size < synced).collect()
 }
 
-/// The MANIFEST by its index, and its contents without the sizes of logs.
+/// The contents of a MANIFEST without the sizes of logs.
 ///
 /// # Errors
 /// Why it cannot be written anew.
-pub fn forgotten(flavour: Flavour, files: &[LogFile<'_>]) -> Result<(usize, Vec<u8>), &'static str> {
-    let manifest = Directory::of(flavour, files).manifest.ok_or("there is none")?;
-    let file = files.get(manifest).filter(|file| file.src.size() <= LIMIT).ok_or("it is too long")?;
-    let (mut edits, mut out) = (Records::new(Facts::edits(flavour), file.src), Vec::new());
+pub fn forgotten(flavour: Flavour, manifest: &LogFile<'_>) -> Result<Vec<u8>, &'static str> {
+    if manifest.src.size() > LIMIT {
+        return Err("it is too long");
+    }
+    let (mut edits, mut out) = (Records::new(Facts::edits(flavour), manifest.src), Vec::new());
     while let Some(next) = edits.next() {
         let (_, edit) = next.map_err(|_| "it is damaged")?;
         let kept = without_sizes(edit)?;
@@ -50,7 +51,7 @@ pub fn forgotten(flavour: Flavour, files: &[LogFile<'_>]) -> Result<(usize, Vec<
             put_record(&kept, None, at, &mut out);
         }
     }
-    Ok((manifest, out))
+    Ok(out)
 }
 
 /// An edit without the fields that speak of logs' sizes.

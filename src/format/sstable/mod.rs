@@ -108,3 +108,10 @@ pub fn internal(key: &[u8]) -> Option<(&[u8], u64, u8)> {
     let trailer = u64::from_le_bytes(*trailer);
     Some((user, trailer >> 8, trailer as u8))
 }
+
+/// Puts an internal key together, in place of what `out` holds: the reverse of [`internal`].
+pub fn internal_key(key: &[u8], sequence: u64, kind: u8, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(key);
+    out.extend_from_slice(&((sequence << 8) | u64::from(kind)).to_le_bytes());
+}
