@@ -181,6 +181,13 @@ fn a_log_that_one_family_still_needs_is_missed_where_no_number_tells() {
     std::fs::write(at.join("MANIFEST-000005"), bytes).expect("it is written");
     let hurt = verified(&at);
     assert!(messages(&hurt, "WM-307")[0].contains("an edit that is lost"), "{hurt}");
+    std::fs::remove_dir_all(&out).expect("the copy");
+    let plan = run_on("repair", &at, "--rebuild-manifest --force").stdout;
+    let plan = plan.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(plan.contains("000004.log is not there, and counted on no more"), "{plan}");
+    let made = format!("--rebuild-manifest --force --apply --output {}", out.display());
+    let made = run_on("repair", &at, &made);
+    assert_eq!((made.code, wrong(&verified(&out)).len()), (0, 0), "{made:?}");
     // A log that was kept from the session before makes the next one begin though this one is empty.
     assert_eq!(findings(&[log(12, 21, 5)], KEEPS_LOGS), [""; 0]);
     // Between them log 8 was begun, and the last one is empty.
