@@ -110,7 +110,7 @@ fn bytes_that_cannot_be_read_are_named() {
     scan(&mut reader, &mut *opened.decoder, 0, &mut surveyor);
     assert_eq!(reader.unreadable, vec![1024..2048]);
     let mut survey = surveyor.finish();
-    walmedic::analysis::mark_unreadable(&mut survey, &reader.unreadable);
+    walmedic::surveys::mark_unreadable(&mut survey, &reader.unreadable);
     let regions = survey.regions.as_slice();
     let unreadable: Vec<_> = regions.iter().filter(|r| r.kind == Kind::Unreadable).collect();
     assert_eq!(unreadable.len(), 1, "{regions:?}");

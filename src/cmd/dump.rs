@@ -8,16 +8,16 @@ use clap::Args;
 
 use crate::analysis::{OpenLog, Report};
 use crate::args::{Format, Global, Input};
+use crate::cmd::fates::Fates;
 use crate::cmd::key_range::KeyRange;
 use crate::cmd::rows;
 use crate::cmd::{CLEAN, FAILED, INCOMPLETE, analyse_all, column_family, complain, open_all};
-use crate::fate::{Standing, Standings};
 use crate::format::rows::State;
-use crate::format::{Context, Entry, Family, Unpack};
+use crate::format::{Entry, Family};
 use crate::log::bytes::{Bytes, Reader};
 use crate::log::decoder::Recovery;
 use crate::log::layout::Layout;
-use crate::log::record::{Fix, Record, Trust};
+use crate::log::record::{Fix, Record};
 use crate::log::region::Kind;
 use crate::log::scan::{Sink, scan};
 use crate::ui::bytes::{Notation, matches, printable};
@@ -188,8 +188,10 @@ fn dump_log(log: &OpenLog, report: &Report, printer: &mut Printer<'_>) -> Result
         if printer.opts.file.as_ref().is_some_and(|name| **name != *report.files[file].name) {
             continue;
         }
-        let (context, unpack) = (log.format().context(&files, file), log.format().unpack(&files, file));
-        let mut fates = Fates { context, unpack, families: &families, ..Fates::new(report, file) };
+        let mut fates = Fates::new(report, file);
+        (fates.context, fates.unpack) =
+            (log.format().context(&files, file), log.format().unpack(&files, file));
+        fates.families = &families;
         if printer.opts.reverse {
             backwards(log, file, &mut fates, printer)?;
         } else {
@@ -266,78 +268,6 @@ impl Sink for Blocks {
     }
 }
 
-/// Tells the fate of records: their standing, and where the engine stops.
-pub(super) struct Fates<'r> {
-    standings: Standings<'r>,
-    /// `None`: nobody knows what it does.
-    halt: Option<u64>,
-    /// What it leaves out in front of that, in order.
-    left_out: Vec<Range<u64>>,
-    context: Option<Box<dyn Context + 'r>>,
-    unpack: Option<Box<dyn Unpack + 'r>>,
-    families: &'r [Family],
-}
-
-impl<'r> Fates<'r> {
-    pub(super) fn new(report: &'r Report, file: usize) -> Self {
-        let engine = report.forecast.as_ref().map(|f| &f.engine);
-        let halt = match engine {
-            Some(engine) if engine.unknown => None,
-            Some(engine) if !engine.opens => Some(0),
-            Some(engine) => {
-                let own = engine.halts.iter().filter(|h| h.file == file && h.to == u64::MAX).map(|h| h.at);
-                let earlier = engine
-                    .halts
-                    .iter()
-                    .filter(|h| h.for_good && report.reads_before(h.file, file))
-                    .map(|_| 0);
-                own.chain(earlier).min().or(Some(u64::MAX))
-            }
-            None => Some(u64::MAX),
-        };
-        let spans = engine.iter().flat_map(|e| &e.halts).filter(|h| h.file == file && h.to != u64::MAX);
-        let left_out = spans.map(|h| h.at..h.to).collect();
-        let standings = Standings::new(report, file);
-        Fates { standings, halt, left_out, context: None, unpack: None, families: &[] }
-    }
-
-    /// Status and fate of a record.
-    pub(super) fn of(&mut self, record: &Record) -> (&'static str, &'static str) {
-        let status = match self.standings.region(record.at).map(|region| region.kind) {
-            Some(Kind::Recovered) => "recovered",
-            Some(Kind::Foreign) => "foreign",
-            Some(Kind::Stale) => "stale",
-            Some(Kind::Damage | Kind::Torn | Kind::Unreadable) => "damaged",
-            _ => "intact",
-        };
-        let (standing, _) = self.standings.of(record);
-        (status, self.fate(record, standing))
-    }
-
-    fn is_left_out(&self, at: u64) -> bool {
-        let nth = self.left_out.partition_point(|span| span.end <= at);
-        self.left_out.get(nth).is_some_and(|span| span.start <= at)
-    }
-
-    fn fate(&self, record: &Record, standing: Standing) -> &'static str {
-        match standing {
-            Standing::Foreign => "foreign",
-            Standing::Stale => "stale",
-            Standing::Damaged => "damaged",
-            Standing::Uncommitted => "uncommitted",
-            Standing::Incomplete => "incomplete-batch",
-            Standing::Unread => "not-followed",
-            _ if self.halt.is_none() => "unknown",
-            _ if self.halt.is_some_and(|halt| record.at >= halt) => "beyond-halt",
-            _ if self.is_left_out(record.at) => "dropped",
-            Standing::Repeated => "repeated",
-            _ if !record.mark.changes() => "mark",
-            Standing::Undecided => "undecided",
-            Standing::Committed => "applied",
-        }
-    }
-}
-
 struct Forward<'a, 'r, 'p> {
     fates: &'a mut Fates<'r>,
     printer: &'a mut Printer<'p>,
@@ -386,49 +316,51 @@ impl Sink for Forward<'_, '_, '_> {
     }
 }
 
+/// Shows a record's operations with their places in it, counted from 1, the last one first if `reverse`, until one is enough.
+fn in_turn(
+    operations: impl FnOnce(&mut dyn FnMut(&Entry<'_>) -> bool),
+    reverse: bool,
+    told: &mut dyn FnMut(&Entry<'_>, u64) -> bool,
+) {
+    let (mut nth, mut kept) = (0, Vec::new());
+    operations(&mut |entry| {
+        nth += 1;
+        if reverse {
+            kept.push(Kept::of(entry));
+        }
+        reverse || told(entry, nth)
+    });
+    for operation in kept.iter().rev() {
+        if !told(&operation.entry(), nth) {
+            break;
+        }
+        nth -= 1;
+    }
+}
+
 impl Forward<'_, '_, '_> {
     fn record(&mut self, record: &Record, mended: Option<Fix>, reader: &mut Reader<'_>) {
         if self.printer.full() || !self.printer.wants(record, self.fates.unpack.is_some()) {
             return;
         }
-        let report = self.fates.standings.report();
-        let (status, fate) = self.fates.of(record);
-        let (_, known) = self.fates.standings.of(record);
-        let region = self.fates.standings.region(record.at);
-        let fix = mended.or(known);
-        let file = &report.files[self.fates.standings.file()];
-        let role = file.role;
+        let report = self.fates.report();
         let len = usize::try_from(record.len).unwrap_or(usize::MAX);
         let Ok(bytes) = reader.window(record.at, len).slice(record.at..record.end()) else { return };
-        let number = fix.filter(|f| f.field == "seq").and_then(|f| f.known()).unwrap_or(record.seq);
-        let seq = (record.next > record.seq).then_some(number);
-        let whole = Row {
-            file: &file.name,
-            at: record.at,
-            len: record.len,
-            seq,
-            entry: None,
-            family: None,
-            operation: None,
-            tx: (record.txn != 0).then_some(record.txn),
-            status,
-            fate,
-            // Behind the live end only the place of a record was looked at.
-            trust: (status != "stale").then(|| region.map_or(Trust::default(), |r| r.trust)),
-            fix,
-            cause: region.filter(|r| !r.kind.sound()).and_then(|r| Some((r.kind, r.cause?))),
-        };
+        let whole = self.fates.row(record, mended);
+        let (role, fix, seq) = (self.fates.file().role, whole.fix, whole.seq);
         let Fates { context, unpack, families, .. } = &mut *self.fates;
-        let (several, reverse) = (unpack.is_some(), self.printer.opts.reverse);
+        let (printer, error, several) = (&mut *self.printer, &mut self.error, unpack.is_some());
         let contents = unpack.as_mut().map_or(bytes, |unpack| unpack.contents(record, bytes));
-        let (printer, error) = (&mut *self.printer, &mut self.error);
+        let operations = |each: &mut dyn FnMut(&Entry<'_>) -> bool| {
+            report.format.operations(role, report.revision, contents, fix, each);
+        };
         let named = printer.opts.tx.as_deref().filter(|_| several).map(|name| {
             let notation = printer.opts.bytes.unwrap_or_default();
             report.format.of_transaction(contents, &|found| matches(found, name, notation))
         });
-        let (mut nth, mut all) = (0, 0);
+        let (mut all, reverse) = (0, printer.opts.reverse);
         if several {
-            report.format.operations(role, report.revision, contents, fix, &mut |_| {
+            operations(&mut |_| {
                 all += 1;
                 true
             });
@@ -455,21 +387,7 @@ impl Forward<'_, '_, '_> {
             // The bytes are those of all its operations.
             error.is_none() && !printer.full() && !printer.opts.hex
         };
-        let mut kept = Vec::new();
-        report.format.operations(role, report.revision, contents, fix, &mut |entry| {
-            nth += 1;
-            if reverse && all > 1 {
-                kept.push(Kept::of(entry));
-                return true;
-            }
-            told(entry, nth)
-        });
-        for operation in kept.iter().rev() {
-            if !told(&operation.entry(), nth) {
-                break;
-            }
-            nth -= 1;
-        }
+        in_turn(operations, reverse && all > 1, &mut told);
     }
 
     /// What the engine does not read any more: record by record, where the format tells them, and what lies between.
@@ -496,8 +414,8 @@ impl Forward<'_, '_, '_> {
 
     /// Bytes that are no record and have fields: a header.
     fn heading(&mut self, from: u64, to: u64, reader: &mut Reader<'_>) {
-        let report = self.fates.standings.report();
-        let file = &report.files[self.fates.standings.file()];
+        let report = self.fates.report();
+        let file = self.fates.file();
         let Ok(bytes) = reader.window(from, (to - from) as usize).slice(from..to) else { return };
         let wanted = !self.printer.full() && self.printer.wants_range(from, to);
         let heading = report.format.heading(file.role, from, bytes).filter(|_| wanted);
@@ -508,8 +426,8 @@ impl Forward<'_, '_, '_> {
 
     /// Bytes that are no record and say something.
     fn aside(&mut self, from: u64, to: u64, reader: &mut Reader<'_>) {
-        let report = self.fates.standings.report();
-        let file = &report.files[self.fates.standings.file()];
+        let report = self.fates.report();
+        let file = self.fates.file();
         let Ok(bytes) = reader.window(from, (to - from) as usize).slice(from..to) else { return };
         let Some(aside) = report.format.aside(file.role, bytes) else { return };
         let key = aside.key.as_deref().map(str::as_bytes);
@@ -530,9 +448,9 @@ impl Forward<'_, '_, '_> {
         if self.printer.full() || !self.printer.wants_range(from, to) {
             return;
         }
-        let report = self.fates.standings.report();
-        let region = self.fates.standings.region(from);
-        let file = &report.files[self.fates.standings.file()];
+        let report = self.fates.report();
+        let region = self.fates.region(from);
+        let file = self.fates.file();
         let cause = region.and_then(|r| Some((r.kind, r.cause?))).unwrap_or((recovery.kind, recovery.cause));
         let status = match cause.0 {
             Kind::Preallocated => "preallocated",

@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod dump;
 pub mod explain;
+mod fates;
 pub mod gaps;
 mod key_range;
 pub mod man;

@@ -3,7 +3,8 @@
 use crate::analysis::{OpenLog, Report};
 use crate::args::Global;
 use crate::cmd::complain;
-use crate::cmd::dump::{Fates, Opts};
+use crate::cmd::dump::Opts;
+use crate::cmd::fates::Fates;
 use crate::format::rows::{State, TableRow, Wanted};
 use crate::log::finding::Code;
 use crate::ui::lines::{Form, Kind, Lines};
