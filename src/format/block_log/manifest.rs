@@ -396,6 +396,8 @@ pub struct Catalogue {
     pub families: BTreeMap<u32, Family>,
     /// Log number of the last edit that has one.
     pub log_number: Option<u64>,
+    /// Those of all edits.
+    pub log_numbers: BTreeSet<u64>,
     /// A second log that LevelDB's recovery reads.
     pub previous_log: Option<u64>,
     /// Lower logs are not needed, not even for prepared transactions.
@@ -436,6 +438,7 @@ impl Default for Catalogue {
         Catalogue {
             families: BTreeMap::from([(0, default)]),
             log_number: None,
+            log_numbers: BTreeSet::new(),
             previous_log: None,
             min_log_to_keep: None,
             last_sequence: None,
@@ -539,7 +542,10 @@ impl Catalogue {
     /// What a field changes for all families.
     fn change_whole(&mut self, field: Field<'_>) {
         match field {
-            Field::LogNumber(n) => self.log_number = Some(n),
+            Field::LogNumber(n) => {
+                self.log_number = Some(n);
+                self.log_numbers.insert(n);
+            }
             Field::PreviousLog(n) => self.previous_log = Some(n),
             Field::MinLog(n) | Field::New(NewTable { min_log: Some(n), .. }) => {
                 self.min_log_to_keep = self.min_log_to_keep.max(Some(n));

@@ -46,14 +46,14 @@ impl Logs<'_> {
             let what = format!(
                 "the catalogue counts on a log from {newest:06}.log on, and there is none: what was written last is not here"
             );
-            told.push(self.remark(true, newest, what));
+            told.push(self.remark(true, what));
         } else if let Some(log) = suspected {
             let what = format!(
                 "{log:06}.log is not there: RocksDB of today begins a session with a log and then a MANIFEST with the next \
                  number, and nothing says that the tables have taken that log in. If this MANIFEST was begun so, what the log \
                  held is missing"
             );
-            told.push(self.remark(false, log, what));
+            told.push(self.remark(false, what));
         }
         told
     }
@@ -74,18 +74,19 @@ impl Logs<'_> {
                 let what = "which is not there; an edit that is lost may say that tables hold all of it";
                 (false, format!("the catalogue counts on {log:06}.log, {what}"))
             }
+            // A copy that a repair has made lacks it as well, so where other logs are there it is only noted.
             None if filled => {
                 let what = "which is not there: it held something, for a later one was begun, and not all of it is in tables";
-                (true, format!("the catalogue counts on {log:06}.log, {what}"))
+                (self.none(), format!("the catalogue counts on {log:06}.log, {what}"))
             }
             None if self.copied => {
                 let what = "RocksDB's checkpoints and backups have none, and leave out the last log while it is empty. If this \
                             is neither, what that held is missing";
                 (false, format!("{log:06}.log is not there, nor is IDENTITY: {what}"))
             }
-            None => (true, format!("the catalogue counts on {log:06}.log, which is not there")),
+            None => (self.none(), format!("the catalogue counts on {log:06}.log, which is not there")),
         };
-        self.remark(sure, log, what)
+        self.remark(sure, what)
     }
 
     /// Whether no log is there that holds what no table has.
@@ -110,21 +111,15 @@ impl Logs<'_> {
         numbered.filter(|(number, _)| *number > log).min().map(|(_, i)| i)
     }
 
-    /// `sure`: it is missing. It is told where it would stand, and of the catalogue only where that is all there is.
-    fn remark(&self, sure: bool, log: u64, what: String) -> Remark {
+    /// `sure`: it is missing.
+    fn remark(&self, sure: bool, what: String) -> Remark {
         let (code, message) = match start::elsewhere(self.directory) {
             Some(dir) => (Code::MissingNumber, format!("{what}; OPTIONS names {dir} for logs")),
             None if sure => (Code::MissingFile, what),
             None => (Code::MissingNumber, what),
         };
-        let last = || self.files.iter().enumerate().rev().find(|(_, file)| number_of(file).is_some());
-        let place = match self.next(log) {
-            _ if !sure || self.none() => None,
-            Some(next) => Some((next, 0)),
-            None => last().map(|(i, file)| (i, file.src.size())),
-        };
-        let (file, at) = place.or(self.directory.manifest.map(|i| (i, 0))).unwrap_or_default();
-        Remark { code, file, at, len: 0, message }
+        let file = self.directory.manifest.unwrap_or(0);
+        Remark { code, file, at: 0, len: 0, message }
     }
 }
 

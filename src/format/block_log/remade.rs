@@ -67,6 +67,7 @@ pub fn catalogue(
         made.said.extend(said);
         made.said.extend(doubts.into_iter().map(|doubt| format!("In doubt: {doubt}.")));
         complete(&mut catalogue, files, wish, &directory);
+        made.said.extend(let_go(flavour, &mut catalogue, files));
         made.files.push((name.to_owned(), snapshot(flavour, &catalogue, wish.untracked)?));
     } else if wish.untracked {
         made.files.push((name.to_owned(), forgotten(flavour, manifest)?));
@@ -146,6 +147,20 @@ fn complete(catalogue: &mut Catalogue, files: &[LogFile<'_>], wish: &Recatalogue
     for family in catalogue.families.values_mut().filter(|family| family.comparator.is_none()) {
         family.comparator = order.clone();
     }
+}
+
+/// A lost edit may have let go logs that are not there: those that are there are all that is still counted on.
+fn let_go(flavour: Flavour, catalogue: &mut Catalogue, files: &[LogFile<'_>]) -> Option<String> {
+    let oldest = match flavour {
+        Flavour::LevelDb => &mut catalogue.log_number,
+        Flavour::RocksDb => &mut catalogue.min_log_to_keep,
+    };
+    let before = oldest.filter(|&log| log > 0)?;
+    let first = files.iter().filter_map(number_of).filter(|&log| log >= before).min()?;
+    *oldest = Some(first);
+    (before < first).then(|| {
+        format!("{before:06}.log is not there, and counted on no more: the logs begin with {first:06}.log.")
+    })
 }
 
 /// Where a table belongs that no edit speaks of.

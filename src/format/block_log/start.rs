@@ -115,8 +115,7 @@ fn session_log(directory: &Directory) -> Option<u64> {
 
 /// Numbers that the catalogue tells as those of logs.
 fn told(directory: &Directory) -> impl Iterator<Item = u64> {
-    let families = directory.catalogue.families.values().filter(|family| !family.dropped);
-    families.map(|family| family.log_number).chain([kept(directory)])
+    directory.catalogue.log_numbers.iter().copied().chain([kept(directory)])
 }
 
 /// Whether the MANIFEST was begun with the session, by the size from which on the engine begins another one; `None`: that is
