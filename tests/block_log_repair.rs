@@ -74,7 +74,8 @@ impl Kind {
         all
     }
 
-    /// The operations of all batches that are believed, in order; what states gaps is none.
+    /// The operations of all batches that are believed, in order of their numbers: a repair gives logs their own names back. What
+    /// states gaps is none.
     fn operations(&self, log: &Path) -> Vec<String> {
         let answer = self.run("dump", log, "--format ndjson --bytes hex");
         let lines = answer.stdout.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
@@ -84,12 +85,17 @@ impl Kind {
             let batch = !matches!(line["kind"].as_str(), Some("EMPTY" | "COMPRESSION")) && !states;
             here && batch && matches!(line["status"].as_str(), Some("intact" | "recovered"))
         };
+        let mut last = 0;
         let told = |line: Value| {
             let [seq, kind, family, key, value] =
                 ["seq", "kind", "family", "key", "value"].map(|field| line[field].to_string());
-            format!("{seq} {kind} {family} {key} {value}")
+            // What has no number goes with what is in front of it.
+            last = line["seq"].as_u64().unwrap_or(last);
+            (last, format!("{seq} {kind} {family} {key} {value}"))
         };
-        lines.filter(believed).map(told).collect()
+        let mut operations: Vec<(u64, String)> = lines.filter(believed).map(told).collect();
+        operations.sort_by_key(|(seq, _)| *seq);
+        operations.into_iter().map(|(_, operation)| operation).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use self::found::{Beside, Found, KeyRange};
 use self::logged::Logged;
-use super::directory::{Directory, newest};
+use super::directory::{Directory, newest, number_of};
 use super::manifest::{Catalogue, Family, LiveTable, snapshot, table_field};
 use super::needed::listed;
 use super::tracked::forgotten;
