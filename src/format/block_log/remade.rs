@@ -181,7 +181,7 @@ struct Rebuild<'a> {
     catalogue: Catalogue,
     /// First and last sequence numbers of tables that were flushed.
     flushed: BTreeSet<[u64; 2]>,
-    /// Tables are gone for which no other stands.
+    /// Tables are gone for which no other stands for sure, or are left out though they may be needed.
     lost: bool,
     doubts: Vec<String>,
     said: Vec<String>,
@@ -368,7 +368,7 @@ impl<'a> Rebuild<'a> {
             }
             (true, _) => (false, Err(format!("where {found} belongs is not known, so that is left out"))),
         };
-        self.lost |= tables.is_empty();
+        self.lost |= said.is_err();
         match said {
             Ok(said) => self.said.push(said),
             Err(doubt) => self.doubts.push(doubt),
