@@ -133,12 +133,14 @@ fn is_copied(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> bool 
 fn tables(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack> {
     let Some(file) = directory.manifest.filter(|_| directory.broken.is_none()) else { return Vec::new() };
     let rocks = directory.flavour == Flavour::RocksDb;
-    let (mut gone, mut changed, mut values) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut gone, mut changed, mut values, mut there) = (Vec::new(), Vec::new(), Vec::new(), 0);
     for family in directory.catalogue.families.values().filter(|family| !family.dropped) {
         // Tables with another path lie in a directory that only the application knows.
         for table in family.tables.values().filter(|table| table.path_id == 0) {
             let names = directory.flavour.table_names(table.number);
-            match names.iter().find_map(|name| Some((name, size(name)?))) {
+            let found = names.iter().find_map(|name| Some((name, size(name)?)));
+            there += usize::from(found.is_some());
+            match found {
                 None => gone.push(names[0].clone()),
                 Some((_, bytes)) if table.fits(directory.flavour, bytes) => {}
                 Some((name, bytes)) => changed.push(format!("{name} ({bytes} bytes, not {})", table.size)),
@@ -153,8 +155,10 @@ fn tables(directory: &Directory, size: &dyn Fn(&str) -> Option<u64>) -> Vec<Lack
     };
     let mut lacks = Vec::new();
     if let Some(names) = listed(&gone) {
+        // What an application says when it opens a store is in no file of it.
+        let hint = if rocks && there == 0 { "; none lies here: db_paths may name another place" } else { "" };
         let message =
-            format!("tables that the catalogue names are not there: {names}; the engine does not open");
+            format!("tables that the catalogue names are not there: {names}; the engine does not open{hint}");
         let error = format!("Corruption: missing files: {names}");
         lacks.push(lack(Code::MissingFile, message, Some(error)));
     }
