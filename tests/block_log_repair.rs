@@ -85,12 +85,15 @@ impl Kind {
             let batch = !matches!(line["kind"].as_str(), Some("EMPTY" | "COMPRESSION")) && !states;
             here && batch && matches!(line["status"].as_str(), Some("intact" | "recovered"))
         };
-        let mut last = 0;
+        let (mut last, mut file) = (0, Value::Null);
         let told = |line: Value| {
             let [seq, kind, family, key, value] =
                 ["seq", "kind", "family", "key", "value"].map(|field| line[field].to_string());
-            // What has no number goes with what is in front of it.
-            last = line["seq"].as_u64().unwrap_or(last);
+            // What has no number goes with what is in front of it in its file, or behind all the others.
+            if file != line["file"] {
+                (last, file) = (u64::MAX, line["file"].clone());
+            }
+            last = line["seq"].as_str().and_then(|seq| seq.parse().ok()).unwrap_or(last);
             (last, format!("{seq} {kind} {family} {key} {value}"))
         };
         let mut operations: Vec<(u64, String)> = lines.filter(believed).map(told).collect();

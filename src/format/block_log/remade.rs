@@ -352,10 +352,21 @@ impl<'a> Rebuild<'a> {
         let proved = tables.iter().all(|found| !twice(found) && holds(found));
         // What tables that no edit names were made of is not told, so neither how deep they belong.
         let free = !family.tables.values().any(|table| table.level > 0 && range.meets(table));
+        let level = gone.iter().map(|table| table.level).max().unwrap_or(0).max(1);
+        let ranges: Vec<_> = tables.iter().map(|found| KeyRange::over(order, [&found.table])).collect();
+        let crosses =
+            |table: &LiveTable| table.level == level && ranges.iter().any(|range| range.meets(table));
+        let crossed = family.tables.values().any(|table| beside.is_whole(table) && crosses(table));
         let (placed, said) = match (gone.is_empty(), proved) {
             (false, _) if tables.is_empty() => (
                 false,
                 Err(format!("tables that count are not there as they were: {lost}; they are left out")),
+            ),
+            (false, _) if crossed => (
+                false,
+                Err(format!(
+                    "{found} may stand for {lost}, which are gone, but overlaps tables that count: it is left out"
+                )),
             ),
             (false, true) => {
                 (true, Ok(format!("{found} takes the place of {lost}: a compaction whose edit is lost.")))
@@ -376,7 +387,6 @@ impl<'a> Rebuild<'a> {
         if let Some(family) = self.catalogue.families.get_mut(&id) {
             gone.iter().for_each(|table| drop(family.tables.remove(&table.number)));
         }
-        let level = gone.iter().map(|table| table.level).max().unwrap_or(0).max(1);
         tables.into_iter().filter(|_| placed).for_each(|found| self.add(found, level));
     }
 
