@@ -365,14 +365,14 @@ impl<'a> Rebuild<'a> {
             (false, _) if crossed => (
                 false,
                 Err(format!(
-                    "{found} may stand for {lost}, which are gone, but overlaps tables that count: it is left out"
+                    "{found} may have taken the place of {lost}, but overlaps tables that count: left out"
                 )),
             ),
             (false, true) => {
                 (true, Ok(format!("{found} takes the place of {lost}: a compaction whose edit is lost.")))
             }
             (false, false) => {
-                (true, Err(format!("{found} may stand for {lost}, which are gone, and hold more")))
+                (true, Err(format!("{found} may have taken the place of {lost}, and may hold more")))
             }
             (true, true) if free => {
                 (true, Ok(format!("{found} is added: a compaction whose edits are lost.")))
