@@ -174,6 +174,16 @@ fn what_a_table_held_that_is_gone_is_lost_where_a_copy_is_forced() {
             }
         }
         assert!(refused > 0, "{format}: none of its tables counts");
+        // No edit speaks of this one, and it cannot be read.
+        let table = contents(&store).into_keys().find(|name| is_table(&name)).expect("a table");
+        let mut bytes = std::fs::read(store.join(&table)).expect("a table");
+        bytes[..16].fill(0);
+        let stray = store.join("000900").with_extension(Path::new(&table).extension().unwrap_or_default());
+        std::fs::write(&stray, bytes).expect("written");
+        let made = dir.path().join("stray.made");
+        let refused = rebuilt(&store, &made, "").exits(4);
+        assert!(refused.stderr.contains("000900"), "{refused:?}");
+        rebuilt(&store, &made, "--force").exits(1);
     }
 }
 

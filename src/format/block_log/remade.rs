@@ -226,7 +226,10 @@ impl<'a> Rebuild<'a> {
                     self.add(found, level);
                 }
                 Ok(Place::Open(found)) => pending.push(found),
-                Err(doubt) => self.doubts.push(format!("{name} is left out: {doubt}")),
+                Err(doubt) => {
+                    self.lost = true;
+                    self.doubts.push(format!("{name} is left out: {doubt}"));
+                }
             }
         }
         for id in self.ids() {
