@@ -149,9 +149,14 @@ fn a_family_that_options_do_not_name_may_have_been_dropped() {
         std::fs::remove_file(log.join("CURRENT")).expect("a CURRENT");
         let sections = named.split(' ').map(|name| format!("[CFOptions \"{name}\"]\n"));
         let options = format!("[CFOptions \"default\"]\n{}", sections.collect::<String>());
-        std::fs::write(log.join("OPTIONS-000007"), options).expect("written");
+        std::fs::write(log.join("OPTIONS-000007"), &options).expect("written");
         let answer = rebuilt(&log, &dir.path().join("made"), "").exits(code);
         assert_eq!(answer.stderr.contains("(two)"), code == 4, "{answer:?}");
+        // What is kept of one that may be gone is not lost, what no edit adds is.
+        rebuilt(&log, &dir.path().join("forced"), "--force").exits(0);
+        let more = format!("{options}[CFOptions \"three\"]\n");
+        std::fs::write(log.join("OPTIONS-000007"), more).expect("written");
+        rebuilt(&log, &dir.path().join("lost"), "--force").exits(1);
     }
 }
 

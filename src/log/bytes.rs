@@ -305,12 +305,13 @@ impl<'s> Reader<'s> {
     /// Moves the main window to `at`.
     fn move_on(&mut self, at: u64, min: usize, wanted: u64) {
         let mut main = std::mem::take(&mut self.main);
+        let goes_on = main.holds(at, at);
         let advanced = self.ahead.as_mut().is_some_and(|ahead| ahead.advance(&mut main, at));
         if !(advanced && main.holds(at, wanted)) {
             self.load(&mut main, at, min.max(self.chunk));
         }
-        // Of records that are longer than a piece it would have to read too much in vain.
-        if let Some(ahead) = self.ahead.as_mut().filter(|_| min <= ahead::PIECE) {
+        // Where the scan jumps, and of records that are longer than a piece, it would have to read too much in vain.
+        if let Some(ahead) = self.ahead.as_mut().filter(|_| goes_on && min <= ahead::PIECE) {
             ahead.ask(main.end(), self.end);
         }
         self.main = main;

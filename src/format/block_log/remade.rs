@@ -52,7 +52,10 @@ pub fn catalogue(
     let lost = misses_edits(&directory, &beside);
     if lost {
         rebuild.settle();
-        rebuild.doubts.extend(families(&directory));
+        if let Some((doubt, unknown)) = families(&directory) {
+            rebuild.lost |= unknown;
+            rebuild.doubts.push(doubt);
+        }
     } else {
         rebuild.without_missing();
     }
@@ -103,14 +106,14 @@ fn misses_edits(directory: &Directory, beside: &Beside<'_>) -> bool {
         || directory.options.is_some() && families(directory).is_some()
 }
 
-/// Column families whose edit may be lost.
-fn families(directory: &Directory) -> Option<String> {
+/// Column families whose edit may be lost, and whether there are some that are not known for that.
+fn families(directory: &Directory) -> Option<(String, bool)> {
     let catalogue = &directory.catalogue;
     let Some(options) = &directory.options else {
         // Families that were dropped before the MANIFEST was begun are not in it.
         let known = catalogue.families.len() as u64;
         let given = catalogue.max_family.map_or(1, |id| u64::from(id) + 1);
-        return (known < given).then(|| format!("of {given} column families {known} are known"));
+        return (known < given).then(|| (format!("of {given} column families {known} are known"), true));
     };
     let named: BTreeSet<Vec<u8>> = families_of(options).collect();
     let families = || catalogue.families.values();
@@ -121,11 +124,11 @@ fn families(directory: &Directory) -> Option<String> {
         let names = some.difference(others).map(|name| String::from_utf8_lossy(name).into_owned());
         listed(&names.collect::<Vec<_>>())
     };
-    let begun =
-        but(&named, &added).map(|names| format!("OPTIONS names column families that no edit adds ({names})"));
+    let begun = but(&named, &added)
+        .map(|names| (format!("OPTIONS names column families that no edit adds ({names})"), true));
     let ended = || {
         but(&living, &named)
-            .map(|names| format!("no edit drops column families that OPTIONS lacks ({names})"))
+            .map(|names| (format!("no edit drops column families that OPTIONS lacks ({names})"), false))
     };
     begun.or_else(ended)
 }
@@ -181,7 +184,8 @@ struct Rebuild<'a> {
     catalogue: Catalogue,
     /// First and last sequence numbers of tables that were flushed.
     flushed: BTreeSet<[u64; 2]>,
-    /// Tables are gone for which no other stands for sure, or are left out though they may be needed.
+    /// Tables are gone for which no other stands for sure, or are left out though they may be needed; or a column family is not
+    /// known.
     lost: bool,
     doubts: Vec<String>,
     said: Vec<String>,
