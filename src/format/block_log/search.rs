@@ -105,6 +105,11 @@ impl BlockDecoder {
             None if matches!(fault.cause, Cause::Short { .. }) => {
                 recovery(Kind::Torn, end, PROOF, fault.cause)
             }
+            // The first bytes are zeros, but not all.
+            None if fault.cause == Cause::Zeros => {
+                let cause = Cause::Malformed("bytes: no record of this log is found among them");
+                recovery(Kind::Damage, end, PROOF, cause)
+            }
             None => recovery(Kind::Damage, end, PROOF, fault.cause),
         }
     }
