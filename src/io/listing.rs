@@ -1,6 +1,6 @@
 //! Which logs lie at a path.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -123,12 +123,16 @@ pub fn find(path: &Path, wanted: &Wanted) -> Result<Vec<Log>> {
 /// Groups the files of a directory by format; searches the directories below where it has none of its own.
 fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut Vec<Log>) -> Result<usize> {
     let listed = std::fs::read_dir(dir).with_context(|| format!("{}: cannot list", dir.display()))?;
-    let mut entries = Vec::new();
+    let (mut entries, mut dirs) = (Vec::new(), HashSet::new());
     for entry in listed {
-        entries.push(entry.with_context(|| format!("{}: cannot list", dir.display()))?.path());
+        let entry = entry.with_context(|| format!("{}: cannot list", dir.display()))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            dirs.insert(entry.path());
+        }
+        entries.push(entry.path());
     }
     entries.sort();
-    let formats = &suiting(formats, dir, &entries);
+    let formats = &suiting(formats, dir, &mut entries.iter().filter(|path| !dirs.contains(*path)));
     let before = logs.len();
     let mut found: Vec<Log> = Vec::new();
     for path in &entries {
@@ -185,7 +189,7 @@ fn search(dir: &Path, formats: &[&'static dyn Format], depth: usize, logs: &mut 
         logs.push(log);
     }
     if logs.len() == before && depth > 0 {
-        for path in entries.iter().filter(|p| p.is_dir() && !p.is_symlink()) {
+        for path in entries.iter().filter(|path| dirs.contains(*path)) {
             // A directory that may not be listed does not hide the logs beside it.
             search(path, formats, depth - 1, logs).ok();
         }
@@ -220,17 +224,19 @@ fn paths(dir: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Those of several formats that a directory with these files may be of.
-fn suiting(formats: &[&'static dyn Format], dir: &Path, entries: &[PathBuf]) -> Vec<&'static dyn Format> {
+/// Those of several formats that a directory with these files may be of. A directory among them says nothing, whatever its name.
+fn suiting(
+    formats: &[&'static dyn Format],
+    dir: &Path,
+    files: &mut dyn Iterator<Item = &PathBuf>,
+) -> Vec<&'static dyn Format> {
     let below = |name: &str| formats.iter().any(|format| format.puts_away(name));
     // Whose logs were put away here, the files above tell.
     let whole = dir.canonicalize().unwrap_or_default();
     let name = whole.file_name().and_then(|name| name.to_str());
     let above = whole.parent().filter(|_| name.is_some_and(below)).map(paths).unwrap_or_default();
-    let all = entries.iter().chain(&above);
-    // A directory says nothing, whatever its name.
-    let files = all.filter(|path| !path.is_dir());
-    let names: Vec<&str> = files.filter_map(|path| path.file_name()?.to_str()).collect();
+    let mut names: Vec<&str> = files.filter_map(|path| path.file_name()?.to_str()).collect();
+    names.extend(above.iter().filter(|path| !path.is_dir()).filter_map(|path| path.file_name()?.to_str()));
     // Each format that asks looks at the same files.
     let mut heads: HashMap<String, Vec<u8>> = HashMap::new();
     let mut head = |name: &str| {
@@ -299,7 +305,7 @@ fn single(
     let suiting = match file {
         Some(file) => {
             let dir = directory(file);
-            suiting(formats, dir, &paths(dir))
+            suiting(formats, dir, &mut paths(dir).iter().filter(|path| !path.is_dir()))
         }
         // What its name leaves open, only its bytes tell.
         None => fitting(formats, &[name], &mut |_| Source::stdin_head(ALIKE).unwrap_or_default()),

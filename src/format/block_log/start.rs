@@ -1,9 +1,9 @@
 //! Which logs must lie in a store by what its catalogue says, and with which number the oldest of them begins.
 //!
-//! LevelDB gives out no number that it does not log, and the catalogue's last sequence number is never behind what tables hold, though
-//! often before it. Its log number is the name of a file, which stays until another edit tells the next one. RocksDB is harder: writes can go without a
-//! log, a flush can leave nothing of what it was given (a put and its single deletion), and a recovery sets the log number to
-//! one above the last log, which no file has. There it is proof that
+//! LevelDB gives out no number that it does not log, and the catalogue's last sequence number is never behind what tables hold,
+//! though often before it. Its log number is the name of a file, which stays until another edit tells the next one. RocksDB is
+//! harder: writes can go without a log, a flush can leave nothing of what it was given (a put and its single deletion), and a
+//! recovery sets the log number to one above the last log, which no file has. There it is proof that
 //! 1. a number above the MANIFEST's own was given to a log since that was begun (`DBImpl::SwitchMemtable`), and logs from the
 //!    lowest one to keep on are not deleted before an edit says so;
 //! 2. the log that a session begins with is created right before its MANIFEST, and with the usual options no older one is left
